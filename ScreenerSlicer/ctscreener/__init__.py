@@ -1,0 +1,1 @@
+"""The inference engine of Screener: a CT scan in, an anomaly map and ranked findings out."""

@@ -1,0 +1,174 @@
+"""The density model: -log p(descriptor | condition) of every voxel on the pooled grid.
+
+Descriptors y and conditions c are standardized with statistics that are stored with the model:
+self-supervised objectives leave their scale open, and the noise of training needs one.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ctscreener.flow import Flow, FlowSettings
+
+LOG_VARIANCE_LIMIT = 7.0
+"""A conditional Gaussian's log-variances are bent smoothly into this range."""
+
+
+@dataclass(frozen=True)
+class DensitySettings:
+    """Which density model, and its sizes."""
+
+    head: Literal["gaussian", "flow"] = "flow"
+    """A Gaussian with diagonal covariance, or a normalizing flow."""
+    flow: FlowSettings = FlowSettings()
+    """Sizes of the flow."""
+    hidden: int = 128
+    """Width of the network of a conditional Gaussian."""
+
+
+class MarginalGaussian(nn.Module):
+    """N(mu, diag(sigma^2)) (paper, equation 3), after standardization.
+
+    Arguments:
+        channels: d.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(channels))
+        self.log_variance = nn.Parameter(torch.zeros(channels))
+
+    def nll(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
+        """-log p(y) at the voxels of `where`, `(P,)`; see `Density.rows`."""
+        return gaussian_nll(rows(y, where), self.mean, self.log_variance)
+
+
+class ConditionalGaussian(nn.Module):
+    """N(mu(c), diag(sigma(c)^2)) with 3x3x3 convolutions on c (paper, equation 4, appendix C).
+
+    Arguments:
+        channels: d.
+        condition: k, above 0.
+        hidden: Width.
+    """
+
+    def __init__(self, channels: int, condition: int, hidden: int) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.Conv3d(condition, hidden, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv3d(hidden, hidden, 1),
+            nn.SiLU(),
+            nn.Conv3d(hidden, 2 * channels, 1),
+        )
+        nn.init.zeros_(self.network[-1].weight)
+        nn.init.zeros_(self.network[-1].bias)
+
+    def nll(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
+        """-log p(y | c) at the voxels of `where`, `(P,)`; see `Density.rows`."""
+        mean, a = rows(self.network(c).float(), where).chunk(2, dim=-1)
+        log_variance = LOG_VARIANCE_LIMIT * torch.tanh(a / LOG_VARIANCE_LIMIT)
+        return gaussian_nll(rows(y, where), mean, log_variance)
+
+
+class VoxelFlow(nn.Module):
+    """A normalizing flow applied to single voxels (paper, equations 5 and 6).
+
+    Arguments:
+        channels: d.
+        condition: k, 0 for the marginal density.
+        settings: The sizes.
+        generator: Draws the fixed rotations.
+    """
+
+    def __init__(
+        self, channels: int, condition: int, settings: FlowSettings, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.flow = Flow(channels, condition, settings, generator)
+
+    def nll(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
+        """-log p(y | c) at the voxels of `where`, `(P,)`; see `Density.rows`."""
+        return self.flow.nll(rows(y, where), rows(c, where))
+
+
+class Density(nn.Module):
+    """-log p(descriptor | condition), with the standardization of both.
+
+    Arguments:
+        channels: d, channels of a descriptor.
+        condition: k, channels of a condition; 0 for a marginal density.
+        settings: Which head.
+        generator: Draws what is fixed at random.
+    """
+
+    y_mean: Tensor
+    y_std: Tensor
+    c_mean: Tensor
+    c_std: Tensor
+
+    def __init__(
+        self, channels: int, condition: int, settings: DensitySettings, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        for name, width in (("y", channels), ("c", condition)):
+            self.register_buffer(f"{name}_mean", torch.zeros(width))
+            self.register_buffer(f"{name}_std", torch.ones(width))
+        self.head = new_head(channels, condition, settings, generator)
+
+    def forward(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
+        """Anomaly scores.
+
+        Arguments:
+            y: Pooled descriptors, `(B, d, D, H, W)`.
+            c: Pooled conditions, `(B, k, D, H, W)`.
+            where: Which voxels to score, bool, `(B, D, H, W)`.
+
+        Returns:
+            nll in nats, float32, `(B, D, H, W)`; NaN where not scored.
+        """
+        nll = torch.full(where.shape, math.nan, device=y.device)
+        nll[where] = self.rows(self.standardize_y(y), self.standardize_c(c), where)
+        return nll
+
+    def rows(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
+        """nll of the voxels of `where` for standardized y and c, in reading order, `(P,)`."""
+        return self.head.nll(y, c, where)
+
+    def standardize_y(self, y: Tensor) -> Tensor:
+        """Descriptors `(B, d, D, H, W)` with mean 0 and deviation 1 over reference voxels."""
+        return (y - channelwise(self.y_mean)) / channelwise(self.y_std)
+
+    def standardize_c(self, c: Tensor) -> Tensor:
+        """Conditions `(B, k, D, H, W)` with mean 0 and deviation 1 over reference voxels."""
+        return (c - channelwise(self.c_mean)) / channelwise(self.c_std)
+
+
+def new_head(
+    channels: int, condition: int, settings: DensitySettings, generator: torch.Generator
+) -> MarginalGaussian | ConditionalGaussian | VoxelFlow:
+    """The head that the settings ask for."""
+    if settings.head == "flow":
+        return VoxelFlow(channels, condition, settings.flow, generator)
+    if condition:
+        return ConditionalGaussian(channels, condition, settings.hidden)
+    return MarginalGaussian(channels)
+
+
+def gaussian_nll(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """-log N(y; mean, diag(exp(log_variance))) of each row in nats, `(P,)`."""
+    z2 = (y - mean).square() * (-log_variance).exp()
+    return 0.5 * (z2 + log_variance + math.log(2 * math.pi)).sum(-1)
+
+
+def rows(maps: Tensor, where: Tensor) -> Tensor:
+    """The channels of the voxels of `where`, `(P, C)`, from maps `(B, C, D, H, W)`."""
+    return maps.movedim(1, -1)[where]
+
+
+def channelwise(values: Tensor) -> Tensor:
+    """`(C,)` as `(C, 1, 1, 1)`, to meet maps."""
+    return values[:, None, None, None]

@@ -1,0 +1,54 @@
+"""The device that the networks run on, by the name that a user gives."""
+
+import re
+
+from ctscreener.errors import InputError
+
+
+def find_device(name: str) -> str:
+    """Turn a user's word for a device into one that this machine has.
+
+    `auto` takes a CUDA card where there is one and the processor otherwise. An Apple card has to
+    be asked for by name, since not every operation exists there.
+
+    Arguments:
+        name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Returns:
+        A name for `torch.device`: `cpu`, `cuda:N` or `mps`.
+
+    Raises:
+        InputError: `device.unavailable`, for an unknown name or a device that is not here.
+
+    Example:
+        >>> find_device("cpu")
+        'cpu'
+    """
+    import torch
+
+    word = re.fullmatch(r"(auto|cpu|mps|cuda)(?::(\d{1,3}))?", name)
+    if word is None or (word[2] and word[1] != "cuda"):
+        raise InputError(
+            "device.unavailable",
+            f"Expected a device auto, cpu, cuda, cuda:N or mps, found {name!r}.",
+            "Use --device auto.",
+        )
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    number = int(word[2] or 0)
+    if word[1] == "cpu" or (word[1] == "auto" and not cards):
+        return "cpu"
+    if word[1] == "mps" and torch.backends.mps.is_available():
+        return "mps"
+    if word[1] in ("auto", "cuda") and number < cards:
+        return f"cuda:{number}"
+    raise InputError(
+        "device.unavailable",
+        f"Expected the device {name} on this machine, found {_describe(cards)}.",
+        "Use --device auto, or a PyTorch that is built for this card.",
+    )
+
+
+def _describe(cards: int) -> str:
+    if cards == 0:
+        return "no CUDA card that PyTorch can use"
+    return f"{cards} CUDA card{'s' if cards > 1 else ''}, numbered from cuda:0"

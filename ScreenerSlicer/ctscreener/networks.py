@@ -1,0 +1,187 @@
+"""The 3D UNet behind descriptors and conditions.
+
+Its output has the full resolution of its input, as the sum over all levels of the decoder of a
+1x1x1 convolution brought up by trilinear interpolation. That sum is linear in the features, so
+it need not be built in full: `UNet.at` reads it at a few positions (training), `UNet.pooled`
+averages it over blocks (scoring), and both equal `UNet.dense` up to rounding.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
+from torch import Tensor, nn
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The sizes of one UNet."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 128)
+    """Channels of each level, finest first; a level has half the resolution of the one before."""
+    blocks: int = 1
+    """Residual blocks of each level on the way down; the way up has one."""
+    stem: Shape = (1, 1, 1)
+    """Stride of the first convolution along (D, H, W): above 1, the finest level is coarser."""
+    out: int = 32
+    """Channels d of the output."""
+    inputs: int = 1
+    """Channels of the input: 1 for the image, 2 with the mask of what is visible."""
+
+    @property
+    def stride(self) -> Shape:
+        """Voxels of the input for one voxel of the coarsest level; inputs are multiples of it."""
+        factor = 2 ** (len(self.channels) - 1)
+        depth, height, width = self.stem
+        return depth * factor, height * factor, width * factor
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation block of two 3x3x3 convolutions, at one resolution.
+
+    Arguments:
+        channels: Channels in and out, a multiple of 8.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(max(1, channels // 8), channels)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(max(1, channels // 8), channels)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor of the shape of `x`, `(B, channels, D, H, W)`."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(h)))
+
+
+class UNet(nn.Module):
+    """A UNet with an output at full resolution, every parameter of which is used.
+
+    Arguments:
+        settings: The sizes.
+
+    Example:
+        >>> network = UNet(NetworkSettings(channels=(8, 16), out=4))
+        >>> network.dense(torch.zeros(1, 1, 4, 6, 8)).shape
+        torch.Size([1, 4, 4, 6, 8])
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        channels = settings.channels
+        kernel = [stride + 2 for stride in settings.stem]
+        self.stem = nn.Conv3d(settings.inputs, channels[0], kernel, settings.stem, padding=1)
+        self.encoder = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(width) for _ in range(settings.blocks)))
+            for width in channels
+        )
+        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        self.down = nn.ModuleList(nn.Conv3d(fine, coarse, 2, 2) for fine, coarse in pairs)
+        self.up = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in pairs)
+        self.decoder = nn.ModuleList(ResidualBlock(width) for width in channels[:-1])
+        # One bias serves the sum of all heads.
+        self.heads = nn.ModuleList(
+            nn.Conv3d(width, settings.out, 1, bias=level == 0)
+            for level, width in enumerate(channels)
+        )
+
+    def dense(self, x: Tensor) -> Tensor:
+        """The output at every voxel.
+
+        Arguments:
+            x: The image, scaled to 0..1, `(B, inputs, D, H, W)`.
+
+        Returns:
+            `(B, out, D, H, W)`, float32.
+        """
+        size = list(x.shape[2:])
+        maps = zip(self.heads, self.features(x), strict=True)
+        return torch.stack(
+            [F.interpolate(head(f).float(), size, mode="trilinear") for head, f in maps]
+        ).sum(0)
+
+    def at(self, x: Tensor, positions: Tensor) -> Tensor:
+        """The output at a few positions, without building the rest.
+
+        Arguments:
+            x: The image, scaled to 0..1, `(B, inputs, D, H, W)`.
+            positions: Voxel coordinates (d, h, w), centres at integers, `(B, n, 3)`.
+
+        Returns:
+            `(B, n, out)`, float32.
+        """
+        size = torch.tensor(x.shape[2:], device=x.device, dtype=torch.float32)
+        # grid_sample wants (w, h, d) in -1..1 between the outer faces of the volume.
+        grid = ((2 * positions + 1) / size - 1).flip(-1)[:, :, None, None]
+        y = 0
+        for head, f in zip(self.heads, self.features(x), strict=True):
+            samples = F.grid_sample(f.float(), grid, padding_mode="border", align_corners=False)
+            y = y + head(samples).float()
+        return y[:, :, :, 0, 0].transpose(1, 2)  # (B, out, n, 1, 1) -> (B, n, out)
+
+    def pooled(self, x: Tensor, stride: Shape) -> Tensor:
+        """The output averaged over blocks of `stride` voxels, without building it in full.
+
+        Arguments:
+            x: The image, scaled to 0..1, `(B, inputs, D, H, W)`.
+            stride: The block; divides the shape of the image.
+
+        Returns:
+            `(B, out, D / stride, H / stride, W / stride)`, float32.
+        """
+        y = 0
+        for head, f in zip(self.heads, self.features(x), strict=True):
+            z = head(f).float()
+            for axis in (2, 3, 4):
+                matrix = pooling_matrix(z.shape[axis], x.shape[axis], stride[axis - 2])
+                z = torch.einsum("pn,...n->...p", matrix.to(z), z.movedim(axis, -1))
+                z = z.movedim(-1, axis)
+            y = y + z
+        return y
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The features of each level of the decoder, finest first."""
+        check_size(x, self.settings)
+        h = self.stem(x)
+        skips = []
+        for block, down in zip(self.encoder[:-1], self.down, strict=True):
+            skips.append(block(h))
+            h = down(skips[-1])
+        maps = [self.encoder[-1](h)]
+        for level in reversed(range(len(skips))):
+            h = F.interpolate(self.up[level](maps[-1]), scale_factor=2, mode="nearest")
+            maps.append(self.decoder[level](h + skips[level]))
+        return maps[::-1]
+
+
+@lru_cache(maxsize=64)
+def pooling_matrix(level: int, full: int, stride: int) -> Tensor:
+    """Linear interpolation from `level` to `full` voxels, then averages of `stride`, as one matrix.
+
+    Arguments:
+        level: Voxels of the coarse axis.
+        full: Voxels of the full axis.
+        stride: Voxels averaged; divides `full`.
+
+    Returns:
+        `(full / stride, level)`, float32; rows sum to one.
+    """
+    if full % stride:
+        raise ValueError(f"The pooling stride must divide the axis: got {stride} for {full}.")
+    up = F.interpolate(torch.eye(level)[None], full, mode="linear")[0]  # (level, full)
+    return up.reshape(level, full // stride, stride).mean(-1).T.contiguous()
+
+
+def check_size(x: Tensor, settings: NetworkSettings) -> None:
+    """Raise ValueError where the image cannot be halved as often as the network wants."""
+    if any(extent % step for extent, step in zip(x.shape[2:], settings.stride, strict=True)):
+        raise ValueError(
+            f"Expected an image whose sides are multiples of {settings.stride}, "
+            f"found {tuple(x.shape[2:])}."
+        )

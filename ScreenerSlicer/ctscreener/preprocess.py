@@ -1,0 +1,221 @@
+"""From a scan to what the networks see, and back: the same functions in training and inference.
+
+The scan is brought to one canonical frame (D to superior, H to posterior, W to left) on a lattice
+that is fixed in the patient's coordinates, so that the file's axes cannot change the result.
+Source of the steps: Goncharov et al., arXiv 2502.08321, appendix D.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - its usual name
+from scipy import ndimage
+from skimage import exposure
+
+from ctscreener.body import body_box, body_mask
+from ctscreener.errors import InputError
+from ctscreener.scan import Scan, reoriented_to_canonical
+
+Shape = tuple[int, int, int]
+
+PADDING_HU = -1024.0
+"""Values below mark voxels outside of the scanner's field of view (-2000, -3024): read as air."""
+FWHM = 2.355
+"""Full width at half maximum of a Gaussian, in standard deviations."""
+SLAB = 32
+"""Slices written at a time on the way back: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """What is done to a scan before a network sees it."""
+
+    spacing: tuple[float, float, float] = (2.25, 1.5, 1.5)
+    """Distance of voxels along (D, H, W), in mm."""
+    window: tuple[float, float] = (-1000.0, 300.0)
+    """HU that become 0 and 1; what lies outside is clipped."""
+    clahe_clip: float = 0.05
+    """Clip limit of the contrast-limited adaptive histogram equalization."""
+    clahe_tile: float = 48.0
+    """Side of its tiles in mm, whatever the field of view."""
+    multiple: Shape = (2, 3, 3)
+    """The sides of the result are multiples of this: the pooling of the score."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan as the networks see it.
+
+    Arguments:
+        image: Equalized intensities, uint8, `(D, H, W)`; the networks get them divided by 255.
+        body: Which voxels are scored, bool, `(D, H, W)`.
+        affine: Voxel index to RAS mm, `(4, 4)`.
+    """
+
+    image: np.ndarray
+    body: np.ndarray
+    affine: np.ndarray
+
+
+def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
+    """Bring a scan to the canonical frame, crop it to the body and equalize it.
+
+    Raises:
+        InputError: `scan.no_body`.
+    """
+    spacing = np.array(settings.spacing)
+    hu, affine = to_lattice(scan, spacing)
+    box = body_box(hu, spacing)
+    hu, affine = crop(hu, affine, tuple(side.start for side in box), whole(box, settings.multiple))
+    body = body_mask(hu, spacing)
+    return Prepared(equalize(hu, settings), body, affine)
+
+
+def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Resample to the canonical axes, at multiples of `spacing` in the patient's coordinates.
+
+    Returns:
+        HU, float32, `(D, H, W)`, NaN outside of the scan; and its affine.
+    """
+    scan = reoriented_to_canonical(scan)
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in scan.shape])).reshape(3, -1)
+    axes = np.array([[0, 0, -1.0], [0, -1.0, 0], [1.0, 0, 0]])  # (d, h, w) -> RAS
+    world = axes.T @ (scan.affine[:3, :3] @ corners + scan.affine[:3, 3:])
+    # A nudge keeps the lattice the same where rounding of the header decides.
+    first = np.ceil(world.min(axis=1) / spacing - 1e-4)
+    last = np.floor(world.max(axis=1) / spacing + 1e-4)
+    affine = np.eye(4)
+    affine[:3, :3] = axes * spacing
+    affine[:3, 3] = axes @ (first * spacing)
+    d, h, w = (last - first + 1).astype(int)
+    if min(d, h, w) < 1:
+        raise InputError(
+            "scan.too_small",
+            f"Expected a scan of several cm, found {scan.shape} voxels of {scan.spacing} mm.",
+            "Choose a scan that covers more of the body.",
+        )
+    hu = anti_aliased(np.maximum(scan.hu, PADDING_HU), scan.spacing, spacing)
+    return resample(hu, scan.affine, affine, (d, h, w)), affine
+
+
+def anti_aliased(hu: np.ndarray, spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Blur along the axes that get coarser, to the width of the new voxels."""
+    for axis in range(3):
+        if target[axis] > 1.01 * spacing[axis]:
+            sigma = np.sqrt(target[axis] ** 2 - spacing[axis] ** 2) / FWHM / spacing[axis]
+            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=3.0)
+    return hu
+
+
+def resample(
+    values: np.ndarray,
+    affine: np.ndarray,
+    target: np.ndarray,
+    shape: Shape,
+    outside: float = np.nan,
+    nearest: bool = False,
+) -> np.ndarray:
+    """Values on another grid, by linear interpolation; its inverse swaps the two grids.
+
+    Arguments:
+        values: `(D, H, W)`.
+        affine: Where `values` lie: index to RAS mm.
+        target: Where the result lies: index to RAS mm.
+        shape: The result's voxels along (D, H, W).
+        outside: The result's value outside of `values`.
+        nearest: Take the nearest voxel instead, for masks.
+    """
+    matrix = np.linalg.inv(affine) @ target
+    flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix((flip @ matrix[:3, :3] @ flip).ravel().tolist())
+    transform.SetTranslation((flip @ matrix[:3, 3]).tolist())
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+    method = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
+    size = [int(n) for n in shape[::-1]]
+    grid = ((0.0,) * 3, (1.0,) * 3, np.eye(3).ravel().tolist())
+    result = sitk.Resample(image, size, transform, method, *grid, outside)
+    return sitk.GetArrayFromImage(result)
+
+
+def whole(box: tuple[slice, slice, slice], multiple: Shape) -> Shape:
+    """The shape of a box, enlarged to a multiple."""
+    d, h, w = (
+        -(-(side.stop - side.start) // unit) * unit
+        for side, unit in zip(box, multiple, strict=True)
+    )
+    return d, h, w
+
+
+def crop(
+    hu: np.ndarray, affine: np.ndarray, start: tuple[int, ...], shape: Shape
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a volume from `start` on, NaN beyond the volume's end, and its affine."""
+    part = np.full(shape, np.nan, np.float32)
+    inside = hu[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
+    part[tuple(slice(n) for n in inside.shape)] = inside
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ np.array(start, float)
+    return part, moved
+
+
+def equalize(hu: np.ndarray, settings: PreprocessSettings) -> np.ndarray:
+    """Window, then contrast-limited adaptive histogram equalization, to uint8.
+
+    Arguments:
+        hu: Hounsfield units, NaN where not measured (read as air), `(D, H, W)`.
+        settings: Window, clip limit and tile.
+    """
+    low, high = settings.window
+    image = (np.clip(np.nan_to_num(hu, nan=low), low, high) - low) / (high - low)
+    # scikit-image stretches the range that it finds to 0..1. Two voxels in far corners pin that
+    # range to the window, so that the same tissue looks the same in a scan without air or bone.
+    image[0, 0, 0], image[-1, -1, -1] = 0.0, 1.0
+    tile = [
+        min(extent, max(1, round(settings.clahe_tile / step)))
+        for extent, step in zip(image.shape, settings.spacing, strict=True)
+    ]
+    equal = exposure.equalize_adapthist(image, tile, settings.clahe_clip)
+    return np.rint(equal * 255).astype(np.uint8)
+
+
+def restore(values: np.ndarray, prepared: Prepared, stride: Shape, scan: Scan) -> np.ndarray:
+    """Bring scores on the pooled grid back to the scan's own grid.
+
+    Arguments:
+        values: Scores on the grid of `prepared` pooled by `stride`, NaN where there is none.
+        prepared: The scan as the networks saw it.
+        stride: Voxels of `prepared` for one score, along (D, H, W).
+        scan: The scan.
+
+    Returns:
+        float32 on the scan's grid, NaN outside of the body.
+    """
+    affine = pooled_affine(prepared.affine, stride)
+    # Edges repeated, since half a pooled voxel lies beyond the outermost centres.
+    known = np.pad(np.isfinite(values), 1, mode="edge")
+    padded = np.where(known, np.pad(values, 1, mode="edge"), 0).astype(np.float32)
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
+    weights = known.astype(np.float32)
+    restored = np.empty(scan.shape, np.float32)
+    for start in range(0, scan.shape[0], SLAB):
+        shape = (min(SLAB, scan.shape[0] - start), *scan.shape[1:])
+        target = scan.affine.copy()
+        target[:3, 3] += scan.affine[:3, 0] * start
+        total = resample(padded, affine, target, shape, outside=0.0)
+        weight = resample(weights, affine, target, shape, outside=0.0)
+        body = resample(
+            prepared.body.astype(np.uint8), prepared.affine, target, shape, 0, nearest=True
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = np.where((body > 0) & (weight > 0), total / weight, np.nan)
+        restored[start : start + shape[0]] = part
+    return restored
+
+
+def pooled_affine(affine: np.ndarray, stride: Shape) -> np.ndarray:
+    """The affine of a grid whose voxels are blocks of `stride` voxels."""
+    pooled = affine.copy()
+    pooled[:3, :3] = affine[:3, :3] * np.array(stride)
+    pooled[:3, 3] += affine[:3, :3] @ ((np.array(stride) - 1) / 2)
+    return pooled

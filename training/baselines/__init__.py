@@ -1,0 +1,1 @@
+"""Rivals that Screener is measured against; one file a method."""

@@ -1,0 +1,243 @@
+"""Pairs of overlapping crops: drawn on the host, cut and resized on the device."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ctscreener.errors import InputError
+from training.store import Box, Store
+
+TRIES = 20
+"""Pairs drawn until one shares enough body; then voxels are repeated."""
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How crops are drawn."""
+
+    size: tuple[int, int, int] = (64, 96, 96)
+    """Voxels of a crop along D, H, W."""
+    scale: tuple[float, float] = (0.8, 1.25)
+    """Least and largest voxel of a crop, in voxels of the prepared grid."""
+    pairs: int = 8
+    """Pairs of crops in one step, each from its own draw of a scan."""
+    positions: int = 8192
+    """Voxels compared in one step, over all pairs together."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a crop lies: its voxel `i` has its centre on the scan's voxel `start + i * scale`.
+
+    Arguments:
+        start: Scan voxel of the crop's first voxel along `(D, H, W)`; may lie outside the scan.
+        scale: Size of the crop's voxel in voxels of the scan.
+    """
+
+    start: tuple[int, int, int]
+    scale: float
+
+    def place(self, voxels: np.ndarray) -> np.ndarray:
+        """Give voxels of the scan in the crop's own, continuous voxel coordinates.
+
+        Arguments:
+            voxels: Voxels of the scan, `(n, 3)`.
+
+        Returns:
+            Coordinates `(d, h, w)` in the crop, float32, `(n, 3)`.
+        """
+        return ((voxels - np.asarray(self.start)) / self.scale).astype(np.float32)
+
+    def span(self, size: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Give the first and the last coordinate in the scan, float64, `(3,)` each."""
+        first = np.asarray(self.start, dtype=np.float64)
+        return first, first + (np.asarray(size) - 1) * self.scale
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two crops of one scan that share voxels.
+
+    Arguments:
+        scan: Name of the scan.
+        crops: Where the two crops lie.
+        voxels: Voxels of the scan that both crops hold and that lie in the body, `(n, 3)`.
+        origin: Scan voxel of `image[0, 0, 0]`, `(3,)`.
+        image: Grey values of the smallest box around both crops, uint8, `(d, h, w)`.
+    """
+
+    scan: str
+    crops: tuple[Crop, Crop]
+    voxels: np.ndarray
+    origin: np.ndarray
+    image: np.ndarray
+
+
+def draw_pair(rng: np.random.Generator, store: Store, settings: CropSettings) -> Pair:
+    """Draw a scan, two crops of it with one common body voxel, and voxels that both hold.
+
+    Arguments:
+        rng: The source of chance.
+        store: Where the scans are.
+        settings: How crops are drawn.
+
+    Returns:
+        The pair, read from the store with one reading of the image.
+    """
+    wanted = max(1, settings.positions // settings.pairs)
+    name = store.names[rng.integers(len(store.names))]
+    for _ in range(TRIES):
+        centre = draw_body_voxel(rng, store, name)
+        first, second = (draw_crop(rng, centre, store.scans[name].shape, settings) for _ in "ab")
+        inside = _shared_body(store, name, first, second, settings.size)
+        if len(inside) >= wanted:
+            break
+    chosen = rng.choice(len(inside), wanted, replace=len(inside) < wanted, shuffle=False)
+    box, origin = covering_box((first, second), store.scans[name].shape, settings.size)
+    return Pair(name, (first, second), inside[chosen], origin, store.image(name, box))
+
+
+def draw_body_voxel(rng: np.random.Generator, store: Store, name: str) -> np.ndarray:
+    """Draw a voxel of a scan, uniform over its body.
+
+    Arguments:
+        rng: The source of chance.
+        store: Where the scan is.
+        name: The scan.
+
+    Returns:
+        The voxel, int64, `(3,)`.
+
+    Raises:
+        InputError: The scan has next to no body.
+    """
+    for _ in range(10_000):
+        voxel = rng.integers(store.scans[name].shape)
+        if store.body(name, _box(voxel, voxel + 1)).item():
+            return voxel
+    raise InputError(
+        "store.no_body",
+        f"Expected body voxels in the prepared scan {name}, found next to none.",
+        f"Leave it out with --exclude {name}.",
+    )
+
+
+def draw_crop(
+    rng: np.random.Generator,
+    voxel: np.ndarray,
+    shape: tuple[int, int, int],
+    settings: CropSettings,
+) -> Crop:
+    """Draw a crop that holds a voxel and, where it fits, lies inside the scan.
+
+    Arguments:
+        rng: The source of chance.
+        voxel: What the crop must hold, `(3,)`.
+        shape: Voxels of the scan.
+        settings: How crops are drawn; the scale is uniform in its logarithm.
+
+    Returns:
+        The crop.
+    """
+    least, largest = np.log(settings.scale)
+    scale = float(np.exp(rng.uniform(least, largest)))
+    reach = np.floor((np.asarray(settings.size) - 1) * scale).astype(int)
+    slack = np.asarray(shape) - 1 - reach
+    low = np.maximum(voxel - reach, np.minimum(0, slack))
+    high = np.minimum(voxel, np.maximum(0, slack))
+    depth, height, width = (int(start) for start in rng.integers(low, high, endpoint=True))
+    return Crop((depth, height, width), scale)
+
+
+def covering_box(
+    crops: tuple[Crop, ...], shape: tuple[int, int, int], size: tuple[int, int, int]
+) -> tuple[Box, np.ndarray]:
+    """Find the smallest box of a scan that holds every voxel that some crops look at.
+
+    Arguments:
+        crops: The crops.
+        shape: Voxels of the scan.
+        size: Voxels of a crop.
+
+    Returns:
+        The box, and its first voxel, `(3,)`.
+    """
+    spans = [crop.span(size) for crop in crops]
+    last = np.asarray(shape) - 1
+    low = np.clip(np.min([first for first, _ in spans], axis=0), 0, last).astype(int)
+    high = np.clip(np.ceil(np.max([end for _, end in spans], axis=0)), 0, last).astype(int)
+    return _box(low, high + 1), low
+
+
+def cut(
+    image: torch.Tensor, origin: np.ndarray, crop: Crop, size: tuple[int, int, int]
+) -> torch.Tensor:
+    """Cut a crop out of a box of its scan: linear along each axis, edges repeated outside.
+
+    At scale 1 no value changes.
+
+    Arguments:
+        image: Grey values 0 to 255 of the box, `(d, h, w)`.
+        origin: Scan voxel of the box's first voxel, `(3,)`.
+        crop: Where the crop lies.
+        size: Voxels of the crop.
+
+    Returns:
+        Grey values 0 to 1, float32, `size`.
+    """
+    values = image.float()
+    for axis in range(3):
+        last = image.shape[axis] - 1
+        where = crop.start[axis] - int(origin[axis]) + np.arange(size[axis]) * crop.scale
+        where = np.clip(where, 0, last)
+        below = np.floor(where).astype(np.int64)
+        share = torch.as_tensor(where - below, dtype=torch.float32, device=image.device)
+        lower = torch.as_tensor(below, device=image.device)
+        upper = torch.as_tensor(np.minimum(below + 1, last), device=image.device)
+        share = share.reshape([-1 if other == axis else 1 for other in range(3)])
+        low, high = values.index_select(axis, lower), values.index_select(axis, upper)
+        values = low + (high - low) * share
+    return values / 255
+
+
+def cut_pairs(
+    pairs: list[Pair], size: tuple[int, int, int], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut the crops of some pairs: first the first crops of all, then the second ones.
+
+    Arguments:
+        pairs: `m` pairs.
+        size: Voxels of a crop.
+        device: Where to cut.
+
+    Returns:
+        Crops, values 0 to 1, float32, `(2m, 1, D, H, W)`, and the places of the common voxels
+        in them, float32 voxel coordinates, `(2m, n, 3)`.
+    """
+    images = [torch.from_numpy(pair.image).to(device, non_blocking=True) for pair in pairs]
+    crops = [
+        cut(image, pair.origin, pair.crops[view], size)
+        for view in (0, 1)
+        for pair, image in zip(pairs, images, strict=True)
+    ]
+    places = [pair.crops[view].place(pair.voxels) for view in (0, 1) for pair in pairs]
+    return torch.stack(crops)[:, None], torch.from_numpy(np.stack(places)).to(device)
+
+
+def _shared_body(
+    store: Store, name: str, first: Crop, second: Crop, size: tuple[int, int, int]
+) -> np.ndarray:
+    """Give the body voxels that two crops share, `(n, 3)`; never empty, as one is common."""
+    (low_a, high_a), (low_b, high_b) = first.span(size), second.span(size)
+    last = np.asarray(store.scans[name].shape) - 1
+    low = np.maximum(np.maximum(low_a, low_b), 0).astype(int)
+    # The largest float below a whole number must not lose that voxel.
+    high = np.minimum(np.floor(np.minimum(high_a, high_b) + 1e-9), last).astype(int)
+    return np.argwhere(store.body(name, _box(low, high + 1))) + low
+
+
+def _box(low: np.ndarray, high: np.ndarray) -> Box:
+    """Give the box of voxels from `low` to before `high`."""
+    depth, height, width = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return depth, height, width

@@ -1,0 +1,1 @@
+"""Procedural torso CTs in HU, with lesions whose masks are known."""

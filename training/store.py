@@ -1,0 +1,236 @@
+"""The store: prepared scans on disk, of which any box can be read without the rest."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+
+from ctscreener.errors import InputError
+from training.settings import read_json, write_json
+
+FORMAT = "ctscreener-store"
+FORMAT_VERSION = 1
+CHUNK = (32, 64, 64)
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class StoredScan:
+    """What the manifest says of one scan.
+
+    Arguments:
+        name: Its name in the store.
+        shape: Voxels along `(D, H, W)`.
+        affine: Voxel index `(d, h, w, 1)` of the stored grid to RAS mm, `(4, 4)`.
+        source: The file or folder that it came from.
+        sha256: Hash of that source.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    source: str
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the manifest's entry."""
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "affine": self.affine.tolist(),
+            "source": self.source,
+            "sha256": self.sha256,
+        }
+
+
+class Store:
+    """Prepared scans that are read box by box; safe to read from several threads.
+
+    Arguments:
+        folder: What the stage `prepare` wrote.
+        exclude: Names of scans to leave out; `*` and `?` stand for any text and any letter.
+        in_memory: Hold every scan unpacked in memory: quicker, for stores that fit.
+
+    Raises:
+        InputError: The folder is no store, is of another version, or no scan is left.
+    """
+
+    def __init__(
+        self, folder: Path, exclude: Sequence[str] = (), in_memory: bool = False
+    ) -> None:
+        manifest = read_manifest(folder)
+        scans = [_stored(entry) for entry in manifest["scans"]]
+        kept = [s for s in scans if not any(fnmatch(s.name, pattern) for pattern in exclude)]
+        if not kept:
+            raise InputError(
+                "store.empty",
+                f"Expected scans in the store {folder}, found none of {len(scans)} to use.",
+                "Run the stage `prepare` on more scans, or exclude fewer.",
+            )
+        self.folder = folder
+        self.preprocess: dict[str, Any] = manifest["preprocess"]
+        self.scans = {scan.name: scan for scan in sorted(kept, key=lambda scan: scan.name)}
+        self._arrays = {
+            (name, part): _open(folder / f"{name}.{part}.b2nd", scan.shape, in_memory)
+            for name, scan in self.scans.items()
+            for part in ("image", "body")
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the scans, sorted."""
+        return tuple(self.scans)
+
+    def image(self, name: str, box: Box) -> np.ndarray:
+        """Read a box of a prepared image.
+
+        Arguments:
+            name: The scan.
+            box: Voxels along `(D, H, W)`, inside the scan.
+
+        Returns:
+            Grey values, uint8, `(d, h, w)`.
+        """
+        return np.asarray(self._arrays[name, "image"][box], dtype=np.uint8)
+
+    def body(self, name: str, box: Box) -> np.ndarray:
+        """Read a box of a body mask.
+
+        Arguments:
+            name: The scan.
+            box: Voxels along `(D, H, W)`, inside the scan.
+
+        Returns:
+            True inside the body, bool, `(d, h, w)`.
+        """
+        return np.asarray(self._arrays[name, "body"][box], dtype=bool)
+
+    def read(self, name: str, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """Read a box of an image and of its body mask.
+
+        Arguments:
+            name: The scan.
+            box: Voxels along `(D, H, W)`, inside the scan.
+
+        Returns:
+            Image, uint8, and body mask, bool, both `(d, h, w)`.
+        """
+        return self.image(name, box), self.body(name, box)
+
+    def provenance(self) -> dict[str, Any]:
+        """Say which scans these are, for the record of a run or a model."""
+        return {
+            "preprocess": self.preprocess,
+            "scans": [{"name": s.name, "sha256": s.sha256} for s in self.scans.values()],
+        }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check the manifest of a store.
+
+    Arguments:
+        folder: The store.
+
+    Returns:
+        Its manifest.
+
+    Raises:
+        InputError: There is none, or it is of another format or version.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        raise InputError(
+            "store.missing",
+            f"Expected a store of prepared scans in {folder}, found no manifest.json.",
+            "Run the stage `prepare` first, or check the path.",
+        )
+    manifest = read_json(path)
+    found = (manifest.get("format"), manifest.get("format_version"))
+    if found != (FORMAT, FORMAT_VERSION):
+        raise InputError(
+            "store.version",
+            f"Expected {FORMAT} version {FORMAT_VERSION} in {path}, found {found[0]} {found[1]}.",
+            "Prepare the scans again with this version.",
+        )
+    return manifest
+
+
+def write_manifest(
+    folder: Path,
+    preprocess: dict[str, Any],
+    scans: Sequence[StoredScan],
+    skipped: Sequence[dict[str, str]],
+) -> None:
+    """Write the manifest of a store.
+
+    Arguments:
+        folder: The store.
+        preprocess: Settings that the scans were prepared with.
+        scans: What the store holds.
+        skipped: `source` and `reason` of every input that was left out.
+    """
+    write_json(
+        folder / "manifest.json",
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "preprocess": preprocess,
+            "scans": [scan.to_json() for scan in sorted(scans, key=lambda scan: scan.name)],
+            "skipped": list(skipped),
+        },
+    )
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    """Write one compressed, chunked array that is whole or not there.
+
+    Arguments:
+        path: The file, ending in `.b2nd`.
+        values: uint8, `(D, H, W)`.
+    """
+    beside = path.with_name("part." + path.name)
+    beside.unlink(missing_ok=True)
+    blosc2.asarray(
+        np.ascontiguousarray(values),
+        chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
+        urlpath=str(beside),
+        mode="w",
+        cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
+    )
+    os.replace(beside, path)
+
+
+def _open(path: Path, shape: tuple[int, int, int], in_memory: bool) -> Any:  # noqa: ANN401
+    """Open one array for reading, checked against the manifest."""
+    if not path.exists():
+        raise InputError(
+            "store.incomplete",
+            f"Expected the file {path}, which the store's manifest lists, found none.",
+            "Run the stage `prepare` again.",
+        )
+    array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1))
+    if tuple(array.shape) != shape:
+        raise InputError(
+            "store.shape",
+            f"Expected {shape} voxels in {path}, found {tuple(array.shape)}.",
+            "Delete the store and run the stage `prepare` again.",
+        )
+    return array[:] if in_memory else array
+
+
+def _stored(entry: dict[str, Any]) -> StoredScan:
+    """Build what a manifest's entry describes."""
+    depth, height, width = entry["shape"]
+    return StoredScan(
+        name=entry["name"],
+        shape=(depth, height, width),
+        affine=np.asarray(entry["affine"], dtype=np.float64),
+        source=entry["source"],
+        sha256=entry["sha256"],
+    )
