@@ -64,6 +64,8 @@ def body_mask(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     measured = np.isfinite(hu)
     hu = np.where(measured, hu, -1000.0).astype(np.float32)
     core = tissue_core(hu, spacing)
+    # Slices beyond the scan's end are no air: through them the room would reach the lungs.
+    core[~measured.any(axis=(1, 2))] = True
     return ~outside_air(core, hu) & measured
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import sys
@@ -13,13 +12,6 @@ from pathlib import Path
 from typing import Any, TextIO, final
 
 from ctscreener.errors import InputError
-
-NOTICE = "Research use only, not for diagnosis. Absence of colour is not absence of disease."
-"""What every result says beside its findings."""
-
-FAULT = (
-    "This is a fault of Screener, not of your scan: please report it with the lines below. %s: %s"
-)
 
 
 class Reporter(ABC):
@@ -34,10 +26,11 @@ class Reporter(ABC):
         """Say where a stage is: this method is a `ctscreener.progress.Progress`."""
 
     @abstractmethod
-    def result(self, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
+    def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
         """Say what was found.
 
         Arguments:
+            scan: What the scan is called.
             folder: Where the files of this scan are.
             record: The contents of `findings.json`.
             reused: Whether an earlier run had already done this scan.
@@ -52,10 +45,14 @@ class Reporter(ABC):
         self.error(error.code, error.message, error.action, scan)
 
     def fault(self, fault: Exception, scan: str | None = None) -> None:
-        """Say that Screener itself failed; the traceback goes to stderr."""
-        kind = type(fault).__name__
-        self.error("internal", f"Screener failed: {kind}: {fault}", "Please report this.", scan)
-        logging.getLogger(__name__).error(FAULT, kind, fault, exc_info=fault)
+        """Say that Screener itself failed; whoever caught the fault logs its traceback."""
+        what = " ".join(f"{type(fault).__name__}: {fault}".split())
+        self.error(
+            "internal",
+            f"This is a fault of Screener, not of your scan: {what}.",
+            "Please report it with the traceback.",
+            scan,
+        )
 
 
 @final
@@ -85,9 +82,9 @@ class Events(Reporter):
         """Send a progress line."""
         self._send("progress", stage=stage, done=done, total=total)
 
-    def result(self, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
-        """Send a result line: the record, with the folder that holds the files."""
-        self._send("result", folder=str(folder.resolve()), reused=reused, **record)
+    def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
+        """Send a result line: the record, and the folder that holds the files."""
+        self._send("result", scan=scan, folder=str(folder.resolve()), reused=reused, **record)
 
     def error(self, code: str, message: str, action: str, scan: str | None) -> None:
         """Send an error line."""
@@ -149,16 +146,17 @@ class Terminal(Reporter):
         self._open = False
         self._stage = ""
 
-    def result(self, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
+    def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
         """Print the findings as a table, and where the files are."""
         self._close()
         again = " (done before, kept)" if reused else ""
+        count = len(record["findings"])
         lines = [
-            f"{record['scan']}: {len(record['findings'])} findings{again}",
-            *table(record["findings"]),
+            f"{scan}: {count} finding{'s' * (count != 1)}{again}",
+            *table([_row(finding) for finding in record["findings"]]),
             f"Picture: {folder / 'overview.png'}",
             f"Map:     {folder / 'anomaly.nrrd'}",
-            NOTICE,
+            record["notice"],
         ]
         print("\n".join(lines), file=self._out, flush=True)
 
@@ -213,28 +211,36 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Lay rows of single values out in columns; text to the left, numbers to the right.
 
     Example:
-        >>> print("\\n".join(table([{"rank": 1, "note": "a"}, {"rank": 12, "note": "bc"}])))
-        rank  note
-           1  a
-          12  bc
+        >>> table([{"rank": 1, "note": "a"}, {"rank": 12, "note": "bc"}])
+        ['rank  note', '   1  a', '  12  bc']
     """
     if not rows:
         return []
     columns = []
     for key in rows[0]:
-        cells = [str(key), *(_cell(row.get(key)) for row in rows)]
+        cells = [str(key), *(_cell(row[key]) for row in rows)]
         width = max(map(len, cells))
         numbers = not isinstance(rows[0][key], str)
         columns.append([c.rjust(width) if numbers else c.ljust(width) for c in cells])
     return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
+def _row(finding: Mapping[str, Any]) -> dict[str, object]:
+    right, anterior, superior = finding["peak_ras"]
+    return {
+        "rank": finding["rank"],
+        "rarity": finding["peak_rarity"],
+        "volume ml": finding["volume_ml"],
+        "diameter mm": finding["diameter_mm"],
+        "mean HU": finding["mean_hu"],
+        "right mm": right,
+        "anterior mm": anterior,
+        "superior mm": superior,
+    }
+
+
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    if isinstance(value, list | tuple):
-        return " ".join(f"{part:.0f}" if isinstance(part, float) else str(part) for part in value)
-    return "" if value is None else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 @contextlib.contextmanager
@@ -252,14 +258,13 @@ def reporter(events: bool) -> Iterator[Reporter]:
         yield Terminal(sys.stdout, sys.stderr)
         return
     sys.stdout.flush()
-    lines = os.dup(1)
+    kept = os.dup(1)
+    stream = open(kept, "w", encoding="utf-8")  # noqa: SIM115 (closed after stdout is back)
     os.dup2(2, 1)
     try:
-        with (
-            contextlib.redirect_stdout(sys.stderr),
-            open(lines, "w", encoding="utf-8", closefd=False) as stream,
-        ):
+        with contextlib.redirect_stdout(sys.stderr):
             yield Events(stream)
     finally:
-        os.dup2(lines, 1)
-        os.close(lines)
+        os.dup2(kept, 1)
+        with contextlib.suppress(OSError):
+            stream.close()

@@ -5,8 +5,12 @@ index `(d, h, w, 1)` to millimetres in RAS (right, anterior, superior are positi
 """
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
+
+CANONICAL = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""Directions in RAS of the canonical axes, one a row: D to superior, H to posterior, W to left."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +35,57 @@ class Scan:
     def spacing(self) -> np.ndarray:
         """Distance of neighbouring voxels along `(D, H, W)` in mm, `(3,)`."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+
+def reoriented_to_canonical(scan: Scan) -> Scan:
+    """Turn a scan by axis swaps and flips until it is as near the canonical frame as they bring it.
+
+    No voxel is interpolated: every one keeps its value and its place in the patient. An oblique
+    scan stays oblique, by at most 45 degrees or so.
+
+    Arguments:
+        scan: A scan whose axes run in any direction, left-handed ones included.
+
+    Returns:
+        The same voxels with D nearest superior, H nearest posterior and W nearest left.
+
+    Example:
+        >>> upside_down = Scan(np.zeros((2, 3, 4), np.float32), np.diag([1.0, 1.0, -1.0, 1.0]))
+        >>> turned = reoriented_to_canonical(upside_down)
+        >>> turned.shape
+        (4, 3, 2)
+        >>> turned.affine[:3, 3]
+        array([ 1.,  2., -3.])
+    """
+    order, flipped = _turn(scan.affine)
+    index = np.zeros((4, 4))
+    index[3, 3] = 1.0
+    for axis, (source, flip) in enumerate(zip(order, flipped, strict=True)):
+        index[source, axis] = -1.0 if flip else 1.0
+        index[source, 3] = scan.shape[source] - 1 if flip else 0.0
+    hu = np.flip(scan.hu.transpose(order), [axis for axis in range(3) if flipped[axis]])
+    return Scan(np.ascontiguousarray(hu), scan.affine @ index)
+
+
+def restore_axes(values: np.ndarray, scan: Scan) -> np.ndarray:
+    """Bring values on the grid of `reoriented_to_canonical(scan)` back to the scan's own axes.
+
+    Arguments:
+        values: One value a voxel of the turned scan, any type, `(D', H', W')`.
+        scan: The scan as it was before it was turned.
+
+    Returns:
+        The same values, in the shape of `scan.hu`.
+    """
+    order, flipped = _turn(scan.affine)
+    assert values.shape == tuple(scan.shape[axis] for axis in order), "grid of another scan"
+    unflipped = np.flip(values, [axis for axis in range(3) if flipped[axis]])
+    return np.ascontiguousarray(unflipped.transpose(np.argsort(order)))
+
+
+def _turn(affine: np.ndarray) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Which axis of a grid serves as each canonical axis, and whether it runs the other way."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    cosines = CANONICAL @ directions
+    order = max(permutations(range(3)), key=lambda axes: np.abs(cosines[range(3), axes]).sum())
+    return order, tuple(bool(cosines[axis, source] < 0) for axis, source in enumerate(order))

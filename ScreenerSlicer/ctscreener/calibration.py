@@ -1,0 +1,238 @@
+"""The rarity scale: what a model's -log p means, in shares of the reference scans.
+
+Rarity is `-log10 P(a reference body voxel is at least as rare)`: 3 means as rare as 1 voxel in
+1,000. It is a strictly increasing function of the -log p, so it changes no ranking and no metric
+that rests on one; it only gives the same number the same meaning in every scan and every model.
+
+Between the quantiles of the reference voxels the scale is linear. Beyond the last of them it
+goes on as an exponential tail, fitted to the exceedances of the rarest 0.1%: its rarity is linear
+in -log p, and it has no end point at which two voxels would become equal. Below the first, it
+falls as a hyperbola towards 0 and never reaches it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ctscreener.errors import InputError
+
+_LN10 = float(np.log(10))
+_LEVELS_A_DECADE = 50
+"""Quantiles for every factor of 10 in share, counted from both ends of the distribution."""
+_BEYOND_TABLE = 10
+"""The table ends where this many reference voxels are rarer: fewer would be chance."""
+_TAIL_SHARE = 1e-3
+"""The share of rarest voxels that the exponential tail is fitted to (the rarest 100 at least)."""
+_BLOCK = 1 << 20
+"""Values converted at once: bounds the memory of a whole scan's temporaries."""
+
+_Convert = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _unusable(found: str) -> InputError:
+    """The one error of this file, told with what was found."""
+    return InputError(
+        "model.calibration",
+        f"Expected a rarity scale of strictly increasing quantiles, found {found}.",
+        "Calibrate the model again, or install it again if it was downloaded.",
+    )
+
+
+def _levels(voxels: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rarities to tabulate, and the share of voxels that are commoner than each, both rising."""
+    end = min(_BEYOND_TABLE / voxels, 0.25)
+    steps = int(np.ceil(_LEVELS_A_DECADE * np.log10(0.5 / end))) + 1
+    shares = np.geomspace(end, 0.5, steps)
+    commoner = np.concatenate([shares, 1 - shares[-2::-1]])
+    rarity = np.concatenate([-np.log1p(-shares), -np.log(shares[-2::-1])]) / _LN10
+    return rarity, commoner
+
+
+def _mean_excess(values: np.ndarray, mass: np.ndarray) -> float:
+    """Scale of the exponential distribution likeliest to have made these exceedances.
+
+    Arguments:
+        values: The rarest values, sorted, at least one; the first is the threshold exceeded.
+        mass: How much each counts.
+    """
+    return float(np.average(values - values[0], weights=mass))
+
+
+def _between(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Interpolate linearly, without ever falling by a rounding where a piece ends.
+
+    Every operation here is monotone when rounded, which `np.interp` does not promise.
+    """
+    right = np.clip(np.searchsorted(x, at, side="right"), 1, len(x) - 1)
+    left = right - 1
+    share = (at - x[left]) / (x[right] - x[left])
+    return np.minimum(y[left] + share * (y[right] - y[left]), y[right])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A strictly increasing scale from -log p to rarity.
+
+    Arguments:
+        knots_nll: Quantiles of the reference body voxels' -log p in nats, strictly increasing.
+        knots_rarity: The rarity at each of them, strictly increasing, above 0.
+        tail_nll: Nats for one more unit of rarity beyond the last knot, above 0.
+        voxels: Number of reference voxels (of effective ones, where they were weighted).
+
+    Errors:
+        InputError: `model.calibration` when the numbers are not such a scale.
+
+    Example:
+        >>> scale = Calibration((0.0, 2.0), (1.0, 3.0), tail_nll=0.5, voxels=1000)
+        >>> scale.rarity(np.array([1.0, 2.0, 3.0])).tolist()
+        [2.0, 3.0, 5.0]
+    """
+
+    knots_nll: tuple[float, ...]
+    knots_rarity: tuple[float, ...]
+    tail_nll: float
+    voxels: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a strictly increasing scale."""
+        nll, rarity = np.array(self.knots_nll), np.array(self.knots_rarity)
+        if len(nll) != len(rarity) or len(nll) < 2:
+            raise _unusable(f"{len(nll)} values of -log p for {len(rarity)} rarities")
+        # float32 is what scores are kept in, and keeps every difference here finite.
+        limit = np.finfo(np.float32).max
+        for name, knots in (("-log p", nll), ("rarity", rarity)):
+            if not (np.all(np.abs(knots) < limit) and np.all(np.diff(knots) > 0)):
+                raise _unusable(f"quantiles of {name} that are not finite and increasing")
+        if rarity[0] <= 0:
+            raise _unusable(f"a first rarity of {rarity[0]:g} instead of one above 0")
+        if not 1e-30 < self.tail_nll < limit:
+            raise _unusable(f"a tail of {self.tail_nll:g} nats for a unit of rarity")
+        if self.voxels < 1:
+            raise _unusable(f"{self.voxels} reference voxels")
+
+    @classmethod
+    def fit(cls, nll: np.ndarray, weights: np.ndarray | None = None) -> Self:
+        """Measure the scale on the body voxels of reference scans.
+
+        Arguments:
+            nll: -log p of reference body voxels in nats, any shape; NaN (not scored) is left out.
+            weights: How much each of them counts, same shape, above 0; equally when None.
+
+        Returns:
+            The scale. Where many reference voxels share one -log p, it gives them the lowest
+            rarity of them all, so that no share is ever overstated.
+
+        Errors:
+            InputError: `model.calibration` with fewer than 100 finite values, with infinite
+                ones, or with values that are all alike.
+        """
+        scored = ~np.isnan(nll)
+        values = nll[scored].astype(np.float64)
+        if len(values) < 100 or not np.isfinite(values).all():
+            raise _unusable(f"{np.isfinite(values).sum()} finite of {len(values)} scored values")
+        mass = np.ones(len(values)) if weights is None else weights[scored].astype(np.float64)
+        effective = float(mass.sum() ** 2 / (mass**2).sum())
+        order = np.argsort(values, kind="stable")
+        values, mass = values[order], mass[order] / mass.sum()
+
+        rarity, shares = _levels(effective)
+        # Halfway through its own mass is where an observed value stands in the distribution.
+        knots = np.interp(shares, np.cumsum(mass) - mass / 2, values)
+        # Scores are float32: knots that it cannot tell apart are one knot.
+        knots, first = np.unique(knots.astype(np.float32).astype(np.float64), return_index=True)
+        if len(knots) < 2:
+            raise _unusable("reference values that are all alike")
+        rarity = rarity[first]
+        rarest = np.cumsum(mass[::-1])[::-1] <= max(_TAIL_SHARE, min(100 / effective, 0.5))
+        scale = _mean_excess(values[rarest], mass[rarest])
+        # Rarest voxels that are all alike have no tail: go on as steeply as the table on average.
+        tail = scale * _LN10 if scale > 0 else np.ptp(knots) / np.ptp(rarity)
+        return cls(tuple(knots.tolist()), tuple(rarity.tolist()), float(tail), round(effective))
+
+    @property
+    def measured_up_to(self) -> float:
+        """The highest rarity that was counted; what lies beyond is the fitted tail's."""
+        return self.knots_rarity[-1]
+
+    def rarity(self, nll: np.ndarray) -> np.ndarray:
+        """Turn -log p into rarity.
+
+        Arguments:
+            nll: -log p in nats, any shape, float32 or float64.
+
+        Returns:
+            Rarity of the same shape and type, above 0, finite; NaN where `nll` is NaN.
+        """
+        return self._blockwise(nll, self._rarity)
+
+    def nll(self, rarity: np.ndarray) -> np.ndarray:
+        """Turn rarity back into -log p: the inverse of `rarity`.
+
+        Arguments:
+            rarity: Rarity, any shape, float32 or float64.
+
+        Returns:
+            -log p in nats of the same shape and type; NaN where `rarity` is NaN, and the lowest
+            finite number where it is 0 or below, which no finite -log p reaches.
+        """
+        return self._blockwise(rarity, self._nll)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the scale as lists and numbers that JSON can hold."""
+        return {
+            "knots_nll": list(self.knots_nll),
+            "knots_rarity": list(self.knots_rarity),
+            "tail_nll": self.tail_nll,
+            "voxels": self.voxels,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Read what `to_json` wrote.
+
+        Arguments:
+            data: What a JSON reader made of it.
+
+        Errors:
+            InputError: `model.calibration` when something is missing, or is not a number.
+        """
+        names = ("knots_nll", "knots_rarity", "tail_nll", "voxels")
+        if not isinstance(data, dict) or not all(name in data for name in names):
+            raise _unusable("something without " + ", ".join(names))
+        try:
+            nll, rarity = (tuple(float(knot) for knot in data[name]) for name in names[:2])
+            return cls(nll, rarity, float(data["tail_nll"]), int(data["voxels"]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _unusable(f"values that are not numbers ({error})") from error
+
+    def _blockwise(self, values: np.ndarray, convert: _Convert) -> np.ndarray:
+        """Convert block by block in float64, and round only at the end."""
+        kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+        out = np.empty(values.shape, kind)
+        source, target, limit = values.reshape(-1), out.reshape(-1), np.finfo(kind).max
+        x, y = np.array(self.knots_nll), np.array(self.knots_rarity)
+        for start in range(0, source.size, _BLOCK):
+            block = source[start : start + _BLOCK].astype(np.float64)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                converted = np.clip(convert(block, x, y), -limit, limit)
+            target[start : start + _BLOCK] = converted
+        return out
+
+    def _rarity(self, nll: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Rarity of one block; `x` and `y` are the knots."""
+        body = _between(nll, x, y)
+        tail = y[-1] + (nll - x[-1]) / self.tail_nll
+        # This width makes the hyperbola leave the first knot as steeply as the table does.
+        width = y[0] * (x[1] - x[0]) / (y[1] - y[0])
+        head = y[0] * (width / (width + (x[0] - nll)))
+        return np.where(nll > x[-1], tail, np.where(nll < x[0], head, body))
+
+    def _nll(self, rarity: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """-log p of one block; `x` and `y` are the knots."""
+        body = _between(rarity, y, x)
+        tail = x[-1] + (rarity - y[-1]) * self.tail_nll
+        width = y[0] * (x[1] - x[0]) / (y[1] - y[0])
+        head = np.where(rarity > 0, x[0] - width * (y[0] - rarity) / rarity, -np.inf)
+        return np.where(rarity > y[-1], tail, np.where(rarity < y[0], head, body))

@@ -1,0 +1,150 @@
+"""Provenance: what a result comes from, and whether an earlier result still stands.
+
+Of the scan it names the file alone: no folder, no patient data.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctscreener.errors import InputError
+from ctscreener.scan import Scan
+from ctscreener.settings import to_json
+from ctscreener.version import VERSION
+
+if TYPE_CHECKING:
+    from ctscreener.model import Model
+    from ctscreener.screen import ScreenSettings
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Measure a scan on disk, so that a change of it is noticed.
+
+    Arguments:
+        path: A file, or a folder of DICOM files.
+
+    Returns:
+        `name`, `bytes` and `sha256`: of a file its SHA-256, of a folder the SHA-256 of one line
+        `<sha256>  <name>` for each file in it, in the order of their names.
+
+    Raises:
+        InputError: `scan.unreadable`, if a file cannot be read.
+    """
+    if not path.is_dir():
+        size, digest = _measure(path)
+        return {"name": path.name, "bytes": size, "sha256": digest}
+    lines, total = [], 0
+    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        size, digest = _measure(file)
+        total += size
+        lines.append(f"{digest}  {file.relative_to(path).as_posix()}\n")
+    listing = "".join(lines).encode("utf-8", "surrogateescape")
+    name = path.resolve().name
+    return {"name": name, "bytes": total, "sha256": hashlib.sha256(listing).hexdigest()}
+
+
+def _measure(file: Path) -> tuple[int, str]:
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return stream.tell(), digest
+    except OSError as error:
+        raise InputError(
+            "scan.unreadable",
+            f"Expected a file that can be read, found {file}: {error.strerror or error}.",
+            "Check that it exists, and its permissions.",
+        ) from error
+
+
+def request(
+    model: "Model", settings: "ScreenSettings", series: str | None
+) -> dict[str, dict[str, Any]]:
+    """Describe what is asked of a scan: two equal requests give the same result.
+
+    The device and the batch size are left out: they change how long it takes.
+
+    Arguments:
+        model: The model that is used.
+        settings: How to screen.
+        series: The DICOM series that was asked for.
+
+    Returns:
+        `software`, `model` and `parameters`, ready for JSON.
+    """
+    parameters = to_json(settings) | {"series": series}
+    del parameters["device"], parameters["batch"]
+    # The same weights may be calibrated anew.
+    rest = {"settings": to_json(model.settings), "calibration": model.calibration.to_json()}
+    return {
+        "software": {"name": "ctscreener", "version": VERSION},
+        "model": {
+            "name": model.name,
+            "weights_sha256": model.sha256,
+            "settings_sha256": hashlib.sha256(json.dumps(rest).encode()).hexdigest(),
+        },
+        "parameters": parameters,
+    }
+
+
+def provenance(
+    source: Mapping[str, Any],
+    scan: Scan,
+    wanted: Mapping[str, Any],
+    device: str,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Put together where a result comes from.
+
+    Arguments:
+        source: The fingerprint of the scan.
+        scan: The scan, for its grid.
+        wanted: What was asked, see `request`.
+        device: What the networks ran on.
+        seconds: How long each stage took.
+
+    Returns:
+        The provenance that `findings.json` holds, ready for JSON.
+    """
+    import torch
+
+    return {
+        **wanted,
+        "input": dict(source),
+        "grid": {
+            "axes": "(D, H, W)",
+            "shape": list(scan.shape),
+            "spacing_mm": [float(length) for length in scan.spacing],
+            "voxel_to_ras_mm": scan.affine.tolist(),
+        },
+        "torch": torch.__version__,
+        "device": device,
+        "seconds": {stage: round(float(time), 3) for stage, time in seconds.items()},
+    }
+
+
+def standing_record(
+    folder: Path, source: Path, wanted: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Find what an earlier run wrote, if it still answers the same question.
+
+    Arguments:
+        folder: The result folder of the scan.
+        source: The scan on disk.
+        wanted: What is asked now, see `request`.
+
+    Returns:
+        The contents of its `findings.json`; none where the scan was not screened, or the scan, the model, the software or
+        a parameter has changed since.
+    """
+    try:
+        record = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+        known = record["provenance"]
+        same = all(known[part] == wanted[part] for part in wanted)
+        before = known["input"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not (same and source.exists()) or before != fingerprint(source):
+        return None
+    return record

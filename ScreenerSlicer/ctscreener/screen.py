@@ -1,0 +1,191 @@
+"""Screening: one scan and one model in, an anomaly map on the scan's grid and findings out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctscreener import tiles
+from ctscreener.conditions import tile_positions
+from ctscreener.device import find_device
+from ctscreener.findings import Finding, FindingSettings, find
+from ctscreener.model import Model, ModelSettings, Networks
+from ctscreener.preprocess import Prepared, prepare, restore
+from ctscreener.progress import Progress, silent
+from ctscreener.scan import Scan
+
+
+@dataclass(frozen=True)
+class ScreenSettings:
+    """How a scan is screened; only `findings` changes what is found."""
+
+    findings: FindingSettings = FindingSettings()
+    """What counts as a finding."""
+    overlap: float = 0.5
+    """Share of a tile that the next one covers again, in 0..0.9."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    batch: int = 1
+    """Tiles that go through the networks together."""
+    reduced: bool = True
+    """Networks in bfloat16, with sums, density and log-determinants in float32."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """The result for one scan.
+
+    Arguments:
+        rarity: -log10 of the share of reference voxels that are at least as rare, float32, on
+            the scan's grid, NaN where not scored.
+        findings: Regions above the threshold, rarest first.
+        seconds: Time of each stage.
+        device: Where the networks ran.
+        tiles: Tiles that went through the networks.
+    """
+
+    rarity: np.ndarray
+    findings: list[Finding]
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+    tiles: int = 0
+
+
+def screen(
+    scan: Scan,
+    model: Model,
+    settings: ScreenSettings = ScreenSettings(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+) -> Screened:
+    """Show what is unusual in a CT.
+
+    Arguments:
+        scan: The scan, in HU.
+        model: What it is compared with.
+        settings: How.
+        progress: Told about every step.
+
+    Raises:
+        InputError: `scan.no_body`, `device.unavailable` and others of preprocessing.
+    """
+    device = torch.device(find_device(settings.device))
+    clock = Clock()
+    with clock.measure("preparing"):
+        progress("preparing", 0, 1)
+        prepared = prepare(scan, model.settings.preprocess)
+        progress("preparing", 1, 1)
+    with clock.measure("scoring"):
+        nll, count = score(prepared, model.networks, settings, device, progress)
+    with clock.measure("restoring"):
+        progress("restoring", 0, 1)
+        rarity = restore(nll, prepared, model.settings.pool, scan)
+        scored = np.isfinite(rarity)
+        rarity[scored] = model.calibration.rarity(rarity[scored])
+        progress("restoring", 1, 1)
+    with clock.measure("findings"):
+        progress("findings", 0, 1)
+        findings = find(rarity, scan, settings.findings)
+        progress("findings", 1, 1)
+    return Screened(rarity, findings, clock.seconds, str(device), count)
+
+
+def score(
+    prepared: Prepared,
+    networks: Networks,
+    settings: ScreenSettings,
+    device: torch.device,
+    progress: Progress = silent,
+) -> tuple[np.ndarray, int]:
+    """nll of a prepared scan on the pooled grid.
+
+    Returns:
+        nll in nats, float32, `(D, H, W)` divided by the pooling and padded to a whole tile, NaN
+        outside of the body; and the number of tiles.
+    """
+    model = networks.settings
+    image, body = padded(prepared, model)
+    where = pooled_mask(body, model.pool)
+    average = tiles.Average(where.shape)
+    boxes = body_tiles(body, model, settings.overlap)
+    networks.to(device).eval()
+    done = 0
+    for batch in batched(boxes, settings.batch):
+        progress("scoring", done, len(boxes))
+        x, positions, mask = batch_of(batch, image, where, prepared.image.shape, model)
+        with torch.inference_mode(), autocast(device, settings.reduced):
+            nll = networks.nll(x.to(device), positions.to(device), mask.to(device))
+        for box, values in zip(batch, nll.cpu().numpy(), strict=True):
+            average.add(tiles.pooled(box, model.pool), values)
+        done += len(batch)
+    progress("scoring", len(boxes), len(boxes))
+    extent = [n // unit for n, unit in zip(prepared.image.shape, model.pool, strict=True)]
+    return average.mean()[: extent[0], : extent[1], : extent[2]], len(boxes)
+
+
+def padded(prepared: Prepared, model: ModelSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Image and mask, at least a tile large: edges of the image repeated, nothing there scored."""
+    short = [max(0, n - m) for n, m in zip(model.tile, prepared.image.shape, strict=True)]
+    pads = [(0, n) for n in short]
+    return np.pad(prepared.image, pads, mode="edge"), np.pad(prepared.body, pads)
+
+
+def pooled_mask(body: np.ndarray, stride: tuple[int, int, int]) -> np.ndarray:
+    """Blocks of `stride` voxels that hold any body."""
+    split = [m for n, unit in zip(body.shape, stride, strict=True) for m in (n // unit, unit)]
+    return body.reshape(split).any(axis=(1, 3, 5))
+
+
+def body_tiles(body: np.ndarray, model: ModelSettings, overlap: float) -> list[tiles.Box]:
+    """The tiles that hold any body."""
+    stride = tiles.step(model.tile, overlap, model.pool)
+    return [box for box in tiles.boxes(body.shape, model.tile, stride) if body[box].any()]
+
+
+def batch_of(
+    batch: list[tiles.Box],
+    image: np.ndarray,
+    where: np.ndarray,
+    shape: tuple[int, ...],
+    model: ModelSettings,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images `(B, 1, D, H, W)`, positions `(B, 3, d, h, w)` and masks `(B, d, h, w)` of tiles."""
+    x = torch.stack([torch.from_numpy(image[box]) for box in batch])[:, None].float() / 255
+    positions = torch.stack(
+        [
+            tile_positions(tuple(side.start for side in box), model.tile, shape, model.pool)
+            for box in batch
+        ]
+    )
+    mask = torch.stack(
+        [torch.from_numpy(where[tiles.pooled(box, model.pool)].copy()) for box in batch]
+    )
+    return x.contiguous(memory_format=torch.channels_last_3d), positions, mask
+
+
+def batched(boxes: list[tiles.Box], size: int) -> Iterator[list[tiles.Box]]:
+    """The boxes in groups of `size`."""
+    for start in range(0, len(boxes), size):
+        yield boxes[start : start + size]
+
+
+def autocast(device: torch.device, reduced: bool) -> torch.autocast:
+    """Networks in bfloat16 where asked for."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=reduced)
+
+
+class Clock:
+    """Seconds of named stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Measure one stage."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 3)

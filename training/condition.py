@@ -1,0 +1,127 @@
+"""The condition: a network that says what to expect at a voxel, with or without seeing it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+
+from ctscreener.networks import NetworkSettings, UNet
+from training.augment import JitterSettings, apply_jitter
+from training.crops import CropSettings, cut_pairs
+from training.descriptor import Contrast, ContrastSettings, Views, draw_views
+from training.loop import FREE, LoopSettings, Trained, seeded, train
+from training.masking import MaskSettings, draw_masks, hide
+from training.settings import claim_run, write_json
+from training.store import Store
+
+LEAK_BATCHES = 8
+"""Batches that the leak is measured on."""
+
+
+@dataclass(frozen=True)
+class ConditionSettings:
+    """Train the mask-invariant condition network on a store."""
+
+    store: Path = Path("store")
+    """Folder that the stage `prepare` wrote."""
+    run: Path = Path("runs/condition")
+    """Run folder; a training that stopped goes on from here."""
+    exclude: tuple[str, ...] = ()
+    """Names of scans to leave out; `*` stands for any text."""
+    in_memory: bool = False
+    """Hold the whole store unpacked in memory."""
+    network: NetworkSettings = field(
+        default_factory=lambda: NetworkSettings(
+            channels=(16, 32, 64, 128, 256, 512), blocks=2, inputs=2
+        )
+    )
+    """Sizes of the network; it has two inputs, the image and the mask."""
+    crops: CropSettings = field(default_factory=lambda: CropSettings(scale=(0.8, 2.0)))
+    """How crops are drawn."""
+    jitter: JitterSettings = field(default_factory=JitterSettings)
+    """How grey values are changed."""
+    masks: MaskSettings = field(default_factory=MaskSettings)
+    """How a crop is hidden in part."""
+    contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    """How two views of a voxel are compared."""
+    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    """How long, how fast and on what to train."""
+
+
+def main(settings: ConditionSettings) -> Trained:
+    """Train the condition; `network.safetensors` in the run folder is the result.
+
+    `leak.json` tells how much of the condition at a hidden voxel depends on what was hidden.
+
+    Arguments:
+        settings: All settings.
+
+    Returns:
+        The averaged weights, and whether training is finished.
+    """
+    store = Store(settings.store, settings.exclude, settings.in_memory)
+    claim_run(settings.run, settings, FREE)
+    write_json(settings.run / "data.json", store.provenance())
+    with seeded(settings.loop.seed):
+        objective = Contrast(settings.network, settings.contrast)
+
+    def load(index: int) -> Views:
+        rng = np.random.default_rng([settings.loop.seed, index])
+        views = draw_views(rng, store, settings.crops, settings.jitter)
+        count = 2 * len(views.pairs)
+        views.masks = draw_masks(rng, count, settings.crops.size, settings.masks)
+        return views
+
+    def render(views: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
+        images, places = cut_pairs(views.pairs, settings.crops.size, device)
+        masks = torch.from_numpy(views.masks).to(device)
+        return hide(apply_jitter(images, views.jitter), masks), places
+
+    trained = train(objective, load, render, settings.run, settings.loop, "condition")
+    trained.save(settings.run, "network")
+    objective.network.load_state_dict(trained.part("network"))
+    write_json(settings.run / "leak.json", measure_leak(objective.network, store, settings))
+    return trained
+
+
+@torch.no_grad()
+def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> dict[str, float]:
+    """Measure how much a condition changes when its surroundings, or it, are hidden.
+
+    A change is the squared difference of the conditions with nothing and with blocks hidden, over
+    twice the variance of the condition with nothing hidden: 0 where masking changes nothing, 1
+    where the condition after masking has nothing to do with that before.
+
+    Arguments:
+        network: The condition network.
+        store: Where the scans are.
+        settings: How crops and masks are drawn.
+
+    Returns:
+        The change at `hidden` and at `visible` voxels.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    always = MaskSettings(1.0, settings.masks.ratio, settings.masks.least, settings.masks.largest)
+    before, after, seen = [], [], []
+    for index in range(LEAK_BATCHES):
+        # The third number keeps these draws apart from those of training.
+        rng = np.random.default_rng([settings.loop.seed, index, 1])
+        views = draw_views(rng, store, settings.crops, settings.jitter)
+        images, places = cut_pairs(views.pairs, settings.crops.size, device)
+        drawn = draw_masks(rng, len(images), settings.crops.size, always)
+        masks = torch.from_numpy(drawn).to(device)
+        before.append(network.at(hide(images, torch.ones_like(masks)), places).flatten(0, 1))
+        after.append(network.at(hide(images, masks), places).flatten(0, 1))
+        d, h, w = places.round().long().flatten(0, 1).T
+        batch = torch.arange(len(images), device=device).repeat_interleave(places.shape[1])
+        seen.append(masks[batch, 0, d, h, w].bool())
+    first, second, visible = torch.cat(before), torch.cat(after), torch.cat(seen)
+    change = (first - second).square().mean(dim=1) / (2 * first.var(dim=0).mean())
+    return {
+        "hidden": change[~visible].mean().item(),
+        "visible": change[visible].mean().item(),
+    }

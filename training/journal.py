@@ -1,0 +1,124 @@
+"""The journal of a training: metrics.jsonl, TensorBoard events and a line on the terminal."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch.utils.tensorboard import SummaryWriter
+
+PLAIN_EVERY = 30.0
+"""Seconds between two lines where there is no terminal to draw a bar on."""
+
+
+class Journal:
+    """Writes down how a training goes; a context manager.
+
+    Arguments:
+        run: The run folder.
+        title: What is trained, for the terminal.
+        first_step: Step that this session begins with; later lines of an earlier one are dropped.
+    """
+
+    def __init__(self, run: Path, title: str, first_step: int) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self._path = run / "metrics.jsonl"
+        _keep_before(self._path, first_step)
+        self._title = title
+        self._file = self._path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(run), purge_step=first_step or None)
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._last = self._started = time.monotonic()
+        self._start_share: float | None = None
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:.1f}% {task.fields[note]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task(title, total=1.0, note="")
+
+    def __enter__(self) -> Self:
+        """Start the bar."""
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close files and bar."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._file.close()
+        self._board.close()
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Write the metrics of one step.
+
+        Arguments:
+            step: The step, counted from 0.
+            metrics: Name and value.
+        """
+        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._file.flush()
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, step)
+
+    def show(self, step: int, share: float, loss: float) -> None:
+        """Tell the terminal how far the training is.
+
+        Arguments:
+            step: Steps done.
+            share: Part of the whole training that is done, 0 to 1.
+            loss: The last loss known.
+        """
+        if self._start_share is None:
+            self._start_share = share
+        note = f"step {step}, loss {loss:.4f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=share, note=note)
+            return
+        now = time.monotonic()
+        if now - self._last < PLAIN_EVERY and share < 1:
+            return
+        self._last = now
+        done = share - self._start_share
+        left = (now - self._started) * (1 - share) / done if done > 0 else float("nan")
+        line = f"{self._title}: {share:.1%}, {note}, {left / 60:.1f} minutes left"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _keep_before(path: Path, first_step: int) -> None:
+    """Drop the lines of steps that will be done again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] < first_step:
+                kept.append(line + "\n")
+        except ValueError:
+            # A kill in the middle of a write leaves half a line, which nobody needs.
+            continue
+    beside = path.with_name(path.name + ".part")
+    beside.write_text("".join(kept), encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,418 @@
+"""The training loop: the one that every stage uses.
+
+The batch of step k is a pure function of the seed and k, so that a training that was killed and
+started again computes the same numbers as one that never stopped.
+"""
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal, TypeVar
+
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import save_file
+from torch import nn
+
+from ctscreener.errors import InputError
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.journal import Journal
+from training.settings import write_json
+
+Raw = TypeVar("Raw")
+
+FREE = ("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory")
+"""Settings that may differ between two sessions of one run."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long, how fast and on what a stage trains."""
+
+    steps: int = 300_000
+    """Steps; with the schedule `minutes`, at most so many."""
+    lr: float = 3e-4
+    """Learning rate after the warm-up."""
+    warmup: int = 10_000
+    """Steps over which the learning rate rises from 0."""
+    decay: Literal["cosine", "linear"] = "cosine"
+    """How the learning rate falls to 0 after the warm-up."""
+    weight_decay: float = 1e-6
+    """Weight decay of AdamW."""
+    epsilon: float = 1e-8
+    """Added to the root of the second moment in AdamW."""
+    clip: float = 1.0
+    """Largest norm of the gradient of all weights together."""
+    average: float = 0.999
+    """Decay of the running average of the weights, which is what a stage hands on."""
+    seed: int = 0
+    """Decides the initial weights, every batch and every draw."""
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    """Precision of the networks; losses are always float32."""
+    device: str = "auto"
+    """`cpu`, `cuda` or `auto`."""
+    devices: int = 1
+    """Devices on this machine; each takes a batch of its own."""
+    workers: int = 1
+    """Threads that load the next batches."""
+    checkpoint_seconds: float = 300.0
+    """Seconds between two checkpoints."""
+    max_minutes: float | None = None
+    """Stop with a checkpoint after so many minutes of this session; with the schedule `minutes`,
+    of all sessions together."""
+    schedule: Literal["steps", "minutes"] = "steps"
+    """What the learning rate falls over. With `minutes` it reaches 0 after `max_minutes`: good on
+    a slow machine, but then the result depends on the machine's speed."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a session of training leaves.
+
+    Arguments:
+        weights: Running average of the weights of the objective, on the host, by name.
+        step: Steps done, in all sessions.
+        finished: False when the time was up before the last step.
+        seconds: Time spent, in all sessions.
+    """
+
+    weights: dict[str, torch.Tensor]
+    step: int
+    finished: bool
+    seconds: float
+
+    def part(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Give the weights of one module of the objective, without its name.
+
+        Arguments:
+            prefix: Name of the module, such as `network`.
+        """
+        start = prefix + "."
+        return {k.removeprefix(start): v for k, v in self.weights.items() if k.startswith(start)}
+
+    def save(self, run: Path, prefix: str) -> None:
+        """Write the weights of one module, and how they came about, into the run folder.
+
+        Arguments:
+            run: The run folder; receives `<prefix>.safetensors` and `result.json`.
+            prefix: Name of the module, such as `network`.
+        """
+        path = run / f"{prefix}.safetensors"
+        beside = path.with_name(path.name + ".part")
+        save_file({k: v.contiguous() for k, v in self.part(prefix).items()}, beside)
+        os.replace(beside, path)
+        result = {"step": self.step, "finished": self.finished, "seconds": self.seconds}
+        write_json(run / "result.json", result)
+
+
+def train(
+    objective: nn.Module,
+    load: Callable[[int], Raw],
+    render: Callable[[Raw, torch.device], tuple[torch.Tensor, ...]],
+    run: Path,
+    settings: LoopSettings,
+    title: str,
+) -> Trained:
+    """Train an objective, going on from the checkpoint in the run folder if there is one.
+
+    Arguments:
+        objective: Called with what `render` returns; gives its metrics by name, scalars, of which
+            `loss` is the one that falls. Only weights that need a gradient are trained.
+        load: Makes the batch of an index on the host, in a background thread; a pure function of
+            the index.
+        render: Moves a batch to the device and prepares it there; draws chance from the batch.
+        run: The run folder.
+        settings: How to train.
+        title: What is trained, for the terminal.
+
+    Returns:
+        The averaged weights, and whether training is finished.
+
+    Raises:
+        InputError: A loss is not finite, or the checkpoint does not fit.
+        SystemExit: The process was asked to stop; a checkpoint has been written.
+    """
+    fabric = _fabric(settings)
+    session = _Session(fabric, objective, run, settings)
+    stop: list[int] = []
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if fabric.is_global_zero:
+            journal = stack.enter_context(Journal(run, title, session.clock.step))
+        stack.enter_context(_hear_stop(stop))
+        batches = stack.enter_context(_prefetch(load, session.clock.step, fabric, settings))
+        while not session.clock.ended() and not _any(fabric, bool(stop) or session.clock.paused()):
+            session.step(render(next(batches), fabric.device), journal)
+            if session.clock.due():
+                session.save()
+        session.save()
+    if stop:
+        raise SystemExit(128 + stop[0])
+    clock = session.clock
+    weights = {name: value.cpu() for name, value in session.average.items()}
+    return Trained(weights, clock.step, clock.ended(), clock.seconds())
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Make what is built inside a function of a seed, such as the first weights of a network.
+
+    Torch draws first weights from its global generator; its state is put back afterwards.
+
+    Arguments:
+        seed: Any whole number.
+
+    Example:
+        >>> with seeded(3):
+        ...     first = torch.rand(2)
+        >>> with seeded(3):
+        ...     second = torch.rand(2)
+        >>> torch.equal(first, second)
+        True
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+class _Session:
+    """What changes while a training runs, on one process.
+
+    Arguments:
+        fabric: Device and precision.
+        objective: What is trained.
+        run: The run folder, from whose checkpoint the session goes on.
+        settings: How to train.
+    """
+
+    def __init__(
+        self, fabric: Fabric, objective: nn.Module, run: Path, settings: LoopSettings
+    ) -> None:
+        self.fabric, self.objective, self.run, self.settings = fabric, objective, run, settings
+        self.clock = Clock(settings)
+        self._path = run / "checkpoint.safetensors"
+        self._weights = [w for w in objective.parameters() if w.requires_grad]
+        self._optimizer = torch.optim.AdamW(
+            self._weights,
+            settings.lr,
+            weight_decay=settings.weight_decay,
+            eps=settings.epsilon,
+            fused=True,
+        )
+        objective.train()
+        self._model, self._wrapped = fabric.setup(objective, self._optimizer)
+        self.average = {k: v.detach().clone() for k, v in objective.state_dict().items()}
+        if self._path.exists():
+            self.clock.resume(
+                load_checkpoint(self._path, objective, self._optimizer, self.average)
+            )
+
+    def step(self, batch: tuple[torch.Tensor, ...], journal: Journal | None) -> None:
+        """Train on one batch and write down how it went."""
+        clock, settings = self.clock, self.settings
+        lr = settings.lr * clock.factor()
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        metrics = self._model(*batch)
+        self.fabric.backward(metrics["loss"])
+        norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
+        # A loss read on a graphics card waits for it, so it is not read at every step there.
+        if clock.step % settings.log_every == 0 or self.fabric.device.type == "cpu":
+            values = {name: value.item() for name, value in metrics.items()}
+            values |= {"grad_norm": norm.item(), "lr": lr, "seconds": round(clock.seconds(), 3)}
+            self._check_finite(values)
+            if journal is not None:
+                if clock.step % settings.log_every == 0:
+                    journal.write(clock.step, values)
+                journal.show(clock.step + 1, clock.share(), values["loss"])
+        self._wrapped.step()
+        self._wrapped.zero_grad(set_to_none=True)
+        self._follow()
+        clock.step += 1
+
+    def save(self) -> None:
+        """Write a checkpoint; every process waits for it."""
+        if self.fabric.is_global_zero:
+            state = self.clock.state()
+            save_checkpoint(self._path, self.objective, self._optimizer, self.average, state)
+        self.fabric.barrier()
+        self.clock.saved()
+
+    def _follow(self) -> None:
+        """Move the running average; quickly at first, as the first weights are worth little."""
+        decay = min(self.settings.average, (1 + self.clock.step) / (10 + self.clock.step))
+        current = self.objective.state_dict()
+        names = [name for name, value in self.average.items() if value.is_floating_point()]
+        averages = [self.average[name] for name in names]
+        torch._foreach_lerp_(averages, [current[name] for name in names], 1 - decay)
+        for name in self.average.keys() - set(names):
+            self.average[name].copy_(current[name])
+
+    def _check_finite(self, values: dict[str, float]) -> None:
+        """Stop, before the weights are spoilt, when a loss or gradient is not finite."""
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise InputError(
+                "training.not_finite",
+                f"Expected finite numbers, found {bad[0]} = {values[bad[0]]} at step "
+                f"{self.clock.step} in {self.run}; the last checkpoint is from before.",
+                "Start again in another --run with a smaller --lr or --precision 32-true.",
+            )
+
+
+class Clock:
+    """The step and the time of a training, over all of its sessions.
+
+    Arguments:
+        settings: How long to train.
+
+    Example:
+        >>> clock = Clock(LoopSettings(steps=110, warmup=10, decay="linear"))
+        >>> clock.step = 60
+        >>> clock.factor()
+        0.5
+    """
+
+    def __init__(self, settings: LoopSettings) -> None:
+        if settings.schedule == "minutes" and settings.max_minutes is None:
+            raise InputError(
+                "training.no_minutes",
+                "Expected --max-minutes with --schedule minutes, found none.",
+                "Say how long to train, or use --schedule steps.",
+            )
+        self.step = 0
+        self._settings = settings
+        self._before = 0.0
+        self._started = self._saved = time.monotonic()
+
+    def resume(self, state: dict[str, float]) -> None:
+        """Go on from the state of an earlier session."""
+        self.step, self._before = int(state["step"]), float(state["seconds"])
+
+    def state(self) -> dict[str, float]:
+        """Give what `resume` needs."""
+        return {"step": self.step, "seconds": self.seconds()}
+
+    def seconds(self) -> float:
+        """Seconds spent in all sessions."""
+        return self._before + time.monotonic() - self._started
+
+    def saved(self) -> None:
+        """Note that a checkpoint has been written."""
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self._saved > self._settings.checkpoint_seconds
+
+    def share(self) -> float:
+        """Part of the training that is done, 0 to 1."""
+        by_steps = (self.step + 1) / self._settings.steps
+        if self._settings.schedule == "steps":
+            return min(by_steps, 1.0)
+        return min(max(by_steps, self.seconds() / self._limit()), 1.0)
+
+    def ended(self) -> bool:
+        """Whether the training is finished."""
+        if self.step >= self._settings.steps:
+            return True
+        return self._settings.schedule == "minutes" and self.seconds() >= self._limit()
+
+    def paused(self) -> bool:
+        """Whether the time of this session is up."""
+        if self._settings.schedule == "minutes" or self._settings.max_minutes is None:
+            return False
+        return time.monotonic() - self._started >= self._limit()
+
+    def factor(self) -> float:
+        """Factor of the learning rate at this step: up from 0, then down to 0."""
+        settings = self._settings
+        rise = min(1.0, (self.step + 1) / max(1, settings.warmup))
+        if settings.schedule == "steps":
+            after = (self.step - settings.warmup) / max(1, settings.steps - settings.warmup)
+        else:
+            after = self.seconds() / self._limit()
+        after = min(max(after, 0.0), 1.0)
+        fall = 1 - after if settings.decay == "linear" else (1 + math.cos(math.pi * after)) / 2
+        return rise * fall
+
+    def _limit(self) -> float:
+        """Seconds that `max_minutes` allows."""
+        return 60 * (self._settings.max_minutes or math.inf)
+
+
+def _fabric(settings: LoopSettings) -> Fabric:
+    """Start Fabric on the devices that were asked for.
+
+    Raises:
+        InputError: There are no such devices.
+    """
+    accelerator = {"auto": "auto", "cpu": "cpu", "cuda": "cuda"}.get(settings.device)
+    if accelerator is None or (accelerator == "cuda" and not torch.cuda.is_available()):
+        raise InputError(
+            "device.missing",
+            f"Expected a device of this machine or `auto`, found {settings.device}.",
+            "Use --device auto or --device cpu.",
+        )
+    fabric = Fabric(
+        accelerator=accelerator, devices=settings.devices, precision=settings.precision
+    )
+    fabric.launch()
+    return fabric
+
+
+def _any(fabric: Fabric, flag: bool) -> bool:
+    """Whether any process raises the flag, so that all of them stop at the same step."""
+    if fabric.world_size == 1:
+        return flag
+    raised = torch.tensor(float(flag), device=fabric.device)
+    return bool(torch.as_tensor(fabric.all_reduce(raised, reduce_op="sum")).item() > 0)
+
+
+@contextlib.contextmanager
+def _hear_stop(heard: list[int]) -> Iterator[None]:
+    """Note the signals that ask for an end instead of dying of them, for as long as it lasts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _prefetch(
+    load: Callable[[int], Raw], first: int, fabric: Fabric, settings: LoopSettings
+) -> Iterator[Iterator[Raw]]:
+    """Load the next batches of this process in the background while one is trained on."""
+    pool = ThreadPoolExecutor(max(1, settings.workers), thread_name_prefix="load")
+
+    def batches() -> Iterator[Raw]:
+        waiting: deque[Future[Raw]] = deque()
+        for step in range(first, settings.steps + 2 * settings.workers):
+            waiting.append(pool.submit(load, step * fabric.world_size + fabric.global_rank))
+            if len(waiting) > 2 * settings.workers:
+                yield waiting.popleft().result()
+
+    try:
+        yield batches()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

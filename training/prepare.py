@@ -1,0 +1,267 @@
+"""The stage that turns scans of any format into a store of prepared scans."""
+
+import hashlib
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name that all its users know
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from ctscreener.errors import InputError
+from ctscreener.files import read_scan
+from ctscreener.preprocess import PreprocessSettings, prepare
+from training.settings import read_json, to_json, write_json
+from training.store import FORMAT, StoredScan, read_manifest, write_array, write_manifest
+
+FILES = (".nii", ".nii.gz", ".nrrd", ".mha")
+READING = 1 << 20
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Prepare scans for training: canonical axes, spacing, window, local contrast, body mask."""
+
+    scans: tyro.conf.Positional[tuple[Path, ...]]
+    """Scans, DICOM folders, or folders that hold such at any depth; `*_lesion.*` is ignored."""
+    store: Path = Path("store")
+    """Folder for the prepared scans; those that it holds already are not prepared again."""
+    workers: int = 2
+    """Processes."""
+    preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
+    """How a scan is prepared."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scan to prepare.
+
+    Arguments:
+        name: Its name in the store.
+        path: Its file or DICOM folder.
+    """
+
+    name: str
+    path: Path
+
+
+def main(settings: PrepareSettings) -> None:
+    """Prepare every scan that can be found; those that cannot be used are listed with a reason.
+
+    Arguments:
+        settings: All settings.
+
+    Raises:
+        InputError: Nothing was found, nothing could be used, or the store was made otherwise.
+    """
+    sources = find_sources(settings.scans)
+    _claim_store(settings)
+    skipped: list[dict[str, str]] = []
+    known = _known(settings.store)
+    todo = [s for s in sources if not _is_done(known.get(s.name), s)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
+        jobs = {pool.submit(prepare_one, s, settings.store, settings.preprocess): s for s in todo}
+        for job in _shown(as_completed(jobs), len(jobs)):
+            source, outcome = jobs[job], job.result()
+            if isinstance(outcome, StoredScan):
+                known[outcome.name] = outcome
+                continue
+            known.pop(source.name, None)
+            skipped.append({"source": str(source.path), "reason": outcome})
+            print(f"Skipped {source.path}: {outcome}", file=sys.stderr, flush=True)
+    write_manifest(settings.store, to_json(settings.preprocess), list(known.values()), skipped)
+    print(f"{settings.store}: {len(known)} scans, {len(skipped)} skipped", file=sys.stderr)
+    if not known:
+        raise InputError(
+            "prepare.nothing",
+            f"Expected a usable scan among {len(sources)}, found none.",
+            "The reason for each is listed above.",
+        )
+
+
+def find_sources(paths: Sequence[Path]) -> list[Source]:
+    """Find scans in files and folders.
+
+    Arguments:
+        paths: Files, DICOM folders, or folders that hold such at any depth.
+
+    Returns:
+        The scans, sorted by path, with names that differ.
+
+    Raises:
+        InputError: A path does not exist, or there is no scan in any.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
+        found.update(_walk(path.resolve()))
+    if not found:
+        raise InputError(
+            "prepare.no_scans",
+            f"Expected {', '.join(FILES)} or DICOM in {', '.join(map(str, paths))}, found none.",
+            "Check the path.",
+        )
+    sources: dict[str, Source] = {}
+    for path in sorted(found):
+        name = _stem(path)
+        if name in sources:
+            # The same name in two folders: the folder's name tells them apart, then a hash.
+            name = f"{path.parent.name}_{name}"
+        if name in sources:
+            name = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        sources[name] = Source(name, path)
+    return list(sources.values())
+
+
+def prepare_one(source: Source, store: Path, settings: PreprocessSettings) -> StoredScan | str:
+    """Prepare one scan and write it into the store.
+
+    Arguments:
+        source: The scan.
+        store: The store's folder.
+        settings: How to prepare.
+
+    Returns:
+        What was stored, or why the scan cannot be used.
+    """
+    torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        prepared = prepare(read_scan(source.path), settings)
+    except InputError as error:
+        return error.message
+    depth, height, width = prepared.image.shape
+    write_array(store / f"{source.name}.image.b2nd", prepared.image)
+    write_array(store / f"{source.name}.body.b2nd", prepared.body.astype(np.uint8))
+    stored = StoredScan(
+        name=source.name,
+        shape=(depth, height, width),
+        affine=prepared.affine,
+        source=str(source.path),
+        sha256=hash_source(source.path),
+    )
+    # Written last: its presence says that both arrays are whole.
+    write_json(store / f"{source.name}.json", stored.to_json())
+    return stored
+
+
+def hash_source(path: Path) -> str:
+    """Hash a file, or every file of a folder in the order of their names.
+
+    Arguments:
+        path: File or folder.
+
+    Returns:
+        SHA-256, hexadecimal.
+    """
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(READING):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """Give the scans at or below a path."""
+    if path.is_file():
+        yield path
+        return
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        here = Path(folder)
+        if any(_is_dicom(here / name) for name in sorted(files)[:3]):
+            yield here
+            continue
+        yield from (here / name for name in files if _is_scan(name))
+
+
+def _is_scan(name: str) -> bool:
+    """Whether a file of this name is a scan, not a mask of lesions."""
+    return name.lower().endswith(FILES) and not _stem(Path(name)).endswith("_lesion")
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its name or by the four letters that DICOM begins with."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def _stem(path: Path) -> str:
+    """Give a path's name without the ending of an image file."""
+    name = path.name
+    for ending in sorted(FILES, key=len, reverse=True):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _claim_store(settings: PrepareSettings) -> None:
+    """Refuse to mix scans prepared in two ways in one store."""
+    settings.store.mkdir(parents=True, exist_ok=True)
+    path = settings.store / "preprocess.json"
+    mine: Any = to_json(settings.preprocess)
+    if path.exists() and read_json(path) != mine:
+        raise InputError(
+            "prepare.other_settings",
+            f"{settings.store} holds scans that were prepared with other settings.",
+            "Use the same settings, or another --store.",
+        )
+    write_json(path, mine)
+
+
+def _known(store: Path) -> dict[str, StoredScan]:
+    """Give the scans that the store holds whole, from its manifest or from a broken-off run."""
+    if (store / "manifest.json").exists():
+        read_manifest(store)
+    return {
+        entry["name"]: StoredScan(
+            name=entry["name"],
+            shape=(entry["shape"][0], entry["shape"][1], entry["shape"][2]),
+            affine=np.asarray(entry["affine"]),
+            source=entry["source"],
+            sha256=entry["sha256"],
+        )
+        for entry in map(read_json, sorted(store.glob("*.json")))
+        if isinstance(entry, dict) and entry.get("format") != FORMAT and "sha256" in entry
+    }
+
+
+def _is_done(stored: StoredScan | None, source: Source) -> bool:
+    """Whether the store holds this very scan."""
+    return (
+        stored is not None
+        and stored.source == str(source.path)
+        and stored.sha256 == hash_source(source.path)
+    )
+
+
+def _shown(jobs: Any, total: int) -> Iterator[Any]:  # noqa: ANN401 - futures of any kind
+    """Pass jobs on as they end, and say how many are left."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        yield from track(jobs, "preparing", total, console=console)
+        return
+    started = last = time.monotonic()
+    for done, job in enumerate(jobs, 1):
+        yield job
+        now = time.monotonic()
+        if now - last > 30:
+            last = now
+            left = (now - started) * (total - done) / done / 60
+            print(f"preparing: {done} of {total}, {left:.1f} minutes left", file=sys.stderr)

@@ -1,0 +1,139 @@
+"""The training command: one stage a call, its settings as flags."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, get_args
+
+import tyro
+
+from ctscreener.errors import InputError
+
+Settings = TypeVar("Settings")
+Preset = Literal["tiny", "small", "paper"]
+
+USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
+
+stages, in the order in which they are run; STAGE --help lists the flags of one:
+  phantoms    make synthetic scans with known lesions
+  prepare     turn scans into a store
+  descriptor  train the network that says what a voxel looks like
+  condition   train the network that says what to expect at a voxel
+  density     train the model of descriptors, given conditions
+  export      write a model folder that `ctscreener` uses
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage.
+
+    Arguments:
+        arguments: The command line without the name of the program.
+
+    Returns:
+        Exit status: 0 done, 2 the input cannot be used.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    try:
+        stage = STAGES.get(arguments[0])
+        if stage is None:
+            raise InputError(
+                "run.stage",
+                f"Expected a stage, one of {', '.join(STAGES)}; found {arguments[0]}.",
+                "See python training/run.py --help.",
+            )
+        stage(*_split_preset(arguments[1:]))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _split_preset(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Take `--preset NAME` out of the flags, as it decides what the others fall back to."""
+    rest, preset = [], None
+    words = iter(arguments)
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "--preset":
+            preset = value or next(words, "")
+            if preset not in get_args(Preset):
+                raise InputError(
+                    "run.preset",
+                    f"Expected a preset, one of {', '.join(get_args(Preset))}; found {preset}.",
+                    "See python training/run.py --help.",
+                )
+        else:
+            rest.append(word)
+    return preset, rest
+
+
+def _parse(
+    kind: type[Settings], arguments: list[str], default: Settings | None, stage: str
+) -> Settings:
+    """Read the flags of a stage, over a preset where there is one."""
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    return tyro.cli(kind, args=arguments, prog=f"python training/run.py {stage}", **options)
+
+
+# Every stage imports its code when it is called: a short start, and no stage breaks another.
+
+
+def phantoms(preset: str | None, arguments: list[str]) -> None:
+    """Make synthetic scans."""
+    from training.phantoms.stage import PhantomSettings, main
+
+    main(_parse(PhantomSettings, arguments, None, "phantoms"))
+
+
+def prepare(preset: str | None, arguments: list[str]) -> None:
+    """Turn scans into a store."""
+    from training.prepare import PrepareSettings, main
+
+    main(_parse(PrepareSettings, arguments, None, "prepare"))
+
+
+def descriptor(preset: str | None, arguments: list[str]) -> None:
+    """Train the descriptor."""
+    from training.descriptor import DescriptorSettings, main
+    from training.presets import DESCRIPTOR
+
+    default = DESCRIPTOR[preset] if preset else None
+    main(_parse(DescriptorSettings, arguments, default, "descriptor"))
+
+
+def condition(preset: str | None, arguments: list[str]) -> None:
+    """Train the condition."""
+    from training.condition import ConditionSettings, main
+    from training.presets import CONDITION
+
+    default = CONDITION[preset] if preset else None
+    main(_parse(ConditionSettings, arguments, default, "condition"))
+
+
+def density(preset: str | None, arguments: list[str]) -> None:
+    """Train the density model."""
+    from training.density import DensitySettings, main
+
+    main(_parse(DensitySettings, arguments, None, "density"))
+
+
+def export(preset: str | None, arguments: list[str]) -> None:
+    """Write a model folder."""
+    from training.export import ExportSettings, main
+
+    main(_parse(ExportSettings, arguments, None, "export"))
+
+
+STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
+    "phantoms": phantoms,
+    "prepare": prepare,
+    "descriptor": descriptor,
+    "condition": condition,
+    "density": density,
+    "export": export,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
