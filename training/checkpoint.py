@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ctscreener.errors import InputError
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
-
-from ctscreener.errors import InputError
 
 FORMAT_VERSION = "1"
 
@@ -43,6 +42,8 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     save_file(tensors, beside, {"format_version": FORMAT_VERSION, "state": json.dumps(state)})
+    # Safetensors lets nobody but the owner read what it writes.
+    beside.chmod(0o644)
     os.replace(beside, path)
 
 

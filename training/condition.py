@@ -7,14 +7,15 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-
 from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.settings import write_json
+
 from training.augment import JitterSettings, apply_jitter
 from training.crops import CropSettings, cut_pairs
 from training.descriptor import Contrast, ContrastSettings, Views, draw_views
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.masking import MaskSettings, draw_masks, hide
-from training.settings import claim_run, write_json
+from training.settings import claim_run
 from training.store import Store
 
 LEAK_BATCHES = 8

@@ -7,14 +7,15 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import tyro
+from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.settings import write_json
 from torch import nn
 
-from ctscreener.networks import NetworkSettings, UNet
 from training.augment import Jitter, JitterSettings, apply_jitter, draw_jitter
 from training.crops import CropSettings, Pair, cut_pairs, draw_pair
-from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
 from training.loop import FREE, LoopSettings, Trained, seeded, train
-from training.settings import claim_run, write_json
+from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
+from training.settings import claim_run
 from training.store import Store
 
 

@@ -9,71 +9,28 @@ import math
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
+from ctscreener.errors import InputError
+from ctscreener.settings import write_json
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
 from torch import nn
 
-from ctscreener.errors import InputError
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.journal import Journal
-from training.settings import write_json
+from training.schedule import FREE, Clock, LoopSettings
+
+__all__ = ["FREE", "LoopSettings", "Trained", "seeded", "train"]
 
 Raw = TypeVar("Raw")
-
-FREE = ("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory")
-"""Settings that may differ between two sessions of one run."""
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long, how fast and on what a stage trains."""
-
-    steps: int = 300_000
-    """Steps; with the schedule `minutes`, at most so many."""
-    lr: float = 3e-4
-    """Learning rate after the warm-up."""
-    warmup: int = 10_000
-    """Steps over which the learning rate rises from 0."""
-    decay: Literal["cosine", "linear"] = "cosine"
-    """How the learning rate falls to 0 after the warm-up."""
-    weight_decay: float = 1e-6
-    """Weight decay of AdamW."""
-    epsilon: float = 1e-8
-    """Added to the root of the second moment in AdamW."""
-    clip: float = 1.0
-    """Largest norm of the gradient of all weights together."""
-    average: float = 0.999
-    """Decay of the running average of the weights, which is what a stage hands on."""
-    seed: int = 0
-    """Decides the initial weights, every batch and every draw."""
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """Precision of the networks; losses are always float32."""
-    device: str = "auto"
-    """`cpu`, `cuda` or `auto`."""
-    devices: int = 1
-    """Devices on this machine; each takes a batch of its own."""
-    workers: int = 1
-    """Threads that load the next batches."""
-    checkpoint_seconds: float = 300.0
-    """Seconds between two checkpoints."""
-    max_minutes: float | None = None
-    """Stop with a checkpoint after so many minutes of this session; with the schedule `minutes`,
-    of all sessions together."""
-    schedule: Literal["steps", "minutes"] = "steps"
-    """What the learning rate falls over. With `minutes` it reaches 0 after `max_minutes`: good on
-    a slow machine, but then the result depends on the machine's speed."""
-    log_every: int = 10
-    """Steps between two lines of metrics.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +68,8 @@ class Trained:
         path = run / f"{prefix}.safetensors"
         beside = path.with_name(path.name + ".part")
         save_file({k: v.contiguous() for k, v in self.part(prefix).items()}, beside)
+        # Safetensors lets nobody but the owner read what it writes.
+        beside.chmod(0o644)
         os.replace(beside, path)
         result = {"step": self.step, "finished": self.finished, "seconds": self.seconds}
         write_json(run / "result.json", result)
@@ -210,6 +169,8 @@ class _Session:
             eps=settings.epsilon,
             fused=True,
         )
+        # Not finite as soon as one loss or gradient was not.
+        self._doubt = torch.zeros((), device=fabric.device)
         objective.train()
         self._model, self._wrapped = fabric.setup(objective, self._optimizer)
         self.average = {k: v.detach().clone() for k, v in objective.state_dict().items()}
@@ -227,6 +188,7 @@ class _Session:
         metrics = self._model(*batch)
         self.fabric.backward(metrics["loss"])
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
+        self._doubt += 0 * (metrics["loss"].detach() + norm)
         # A loss read on a graphics card waits for it, so it is not read at every step there.
         if clock.step % settings.log_every == 0 or self.fabric.device.type == "cpu":
             values = {name: value.item() for name, value in metrics.items()}
@@ -243,6 +205,7 @@ class _Session:
 
     def save(self) -> None:
         """Write a checkpoint; every process waits for it."""
+        self._check_finite({"loss": self._doubt.item()})
         if self.fabric.is_global_zero:
             state = self.clock.state()
             save_checkpoint(self._path, self.objective, self._optimizer, self.average, state)
@@ -269,87 +232,6 @@ class _Session:
                 f"{self.clock.step} in {self.run}; the last checkpoint is from before.",
                 "Start again in another --run with a smaller --lr or --precision 32-true.",
             )
-
-
-class Clock:
-    """The step and the time of a training, over all of its sessions.
-
-    Arguments:
-        settings: How long to train.
-
-    Example:
-        >>> clock = Clock(LoopSettings(steps=110, warmup=10, decay="linear"))
-        >>> clock.step = 60
-        >>> clock.factor()
-        0.5
-    """
-
-    def __init__(self, settings: LoopSettings) -> None:
-        if settings.schedule == "minutes" and settings.max_minutes is None:
-            raise InputError(
-                "training.no_minutes",
-                "Expected --max-minutes with --schedule minutes, found none.",
-                "Say how long to train, or use --schedule steps.",
-            )
-        self.step = 0
-        self._settings = settings
-        self._before = 0.0
-        self._started = self._saved = time.monotonic()
-
-    def resume(self, state: dict[str, float]) -> None:
-        """Go on from the state of an earlier session."""
-        self.step, self._before = int(state["step"]), float(state["seconds"])
-
-    def state(self) -> dict[str, float]:
-        """Give what `resume` needs."""
-        return {"step": self.step, "seconds": self.seconds()}
-
-    def seconds(self) -> float:
-        """Seconds spent in all sessions."""
-        return self._before + time.monotonic() - self._started
-
-    def saved(self) -> None:
-        """Note that a checkpoint has been written."""
-        self._saved = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        return time.monotonic() - self._saved > self._settings.checkpoint_seconds
-
-    def share(self) -> float:
-        """Part of the training that is done, 0 to 1."""
-        by_steps = (self.step + 1) / self._settings.steps
-        if self._settings.schedule == "steps":
-            return min(by_steps, 1.0)
-        return min(max(by_steps, self.seconds() / self._limit()), 1.0)
-
-    def ended(self) -> bool:
-        """Whether the training is finished."""
-        if self.step >= self._settings.steps:
-            return True
-        return self._settings.schedule == "minutes" and self.seconds() >= self._limit()
-
-    def paused(self) -> bool:
-        """Whether the time of this session is up."""
-        if self._settings.schedule == "minutes" or self._settings.max_minutes is None:
-            return False
-        return time.monotonic() - self._started >= self._limit()
-
-    def factor(self) -> float:
-        """Factor of the learning rate at this step: up from 0, then down to 0."""
-        settings = self._settings
-        rise = min(1.0, (self.step + 1) / max(1, settings.warmup))
-        if settings.schedule == "steps":
-            after = (self.step - settings.warmup) / max(1, settings.steps - settings.warmup)
-        else:
-            after = self.seconds() / self._limit()
-        after = min(max(after, 0.0), 1.0)
-        fall = 1 - after if settings.decay == "linear" else (1 + math.cos(math.pi * after)) / 2
-        return rise * fall
-
-    def _limit(self) -> float:
-        """Seconds that `max_minutes` allows."""
-        return 60 * (self._settings.max_minutes or math.inf)
 
 
 def _fabric(settings: LoopSettings) -> Fabric:

@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name that all its users know
+import SimpleITK as sitk
 import torch
 import tyro
-from rich.console import Console
-from rich.progress import track
-
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
-from training.settings import read_json, to_json, write_json
+from ctscreener.settings import read_json, to_json, write_json
+from rich.console import Console
+from rich.progress import track
+
+from training.journal import PLAIN_EVERY
 from training.store import FORMAT, StoredScan, read_manifest, write_array, write_manifest
 
 FILES = (".nii", ".nii.gz", ".nrrd", ".mha")
+RESERVED = ("manifest", "preprocess")
+"""Names that files of the store itself have."""
 READING = 1 << 20
 
 
@@ -37,7 +40,7 @@ class PrepareSettings:
     store: Path = Path("store")
     """Folder for the prepared scans; those that it holds already are not prepared again."""
     workers: int = 2
-    """Processes."""
+    """Processes; with 1, no other than this one."""
     preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
     """How a scan is prepared."""
 
@@ -68,18 +71,14 @@ def main(settings: PrepareSettings) -> None:
     _claim_store(settings)
     skipped: list[dict[str, str]] = []
     known = _known(settings.store)
-    todo = [s for s in sources if not _is_done(known.get(s.name), s)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
-        jobs = {pool.submit(prepare_one, s, settings.store, settings.preprocess): s for s in todo}
-        for job in _shown(as_completed(jobs), len(jobs)):
-            source, outcome = jobs[job], job.result()
-            if isinstance(outcome, StoredScan):
-                known[outcome.name] = outcome
-                continue
-            known.pop(source.name, None)
-            skipped.append({"source": str(source.path), "reason": outcome})
-            print(f"Skipped {source.path}: {outcome}", file=sys.stderr, flush=True)
+    todo = [s for s in sources if not _is_done(known.get(s.name), s, settings.store)]
+    for source, outcome in _shown(_prepared(todo, settings), len(todo)):
+        if isinstance(outcome, StoredScan):
+            known[outcome.name] = outcome
+            continue
+        known.pop(source.name, None)
+        skipped.append({"source": str(source.path), "reason": outcome})
+        print(f"Skipped {source.path}: {outcome}", file=sys.stderr, flush=True)
     write_manifest(settings.store, to_json(settings.preprocess), list(known.values()), skipped)
     print(f"{settings.store}: {len(known)} scans, {len(skipped)} skipped", file=sys.stderr)
     if not known:
@@ -116,13 +115,28 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     sources: dict[str, Source] = {}
     for path in sorted(found):
         name = _stem(path)
-        if name in sources:
+        if name in sources or name in RESERVED:
             # The same name in two folders: the folder's name tells them apart, then a hash.
             name = f"{path.parent.name}_{name}"
         if name in sources:
             name = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         sources[name] = Source(name, path)
     return list(sources.values())
+
+
+def _prepared(
+    todo: Sequence[Source], settings: PrepareSettings
+) -> Iterator[tuple[Source, StoredScan | str]]:
+    """Prepare scans in several processes, and give each as it is done."""
+    if settings.workers <= 1:
+        for source in todo:
+            yield source, prepare_one(source, settings.store, settings.preprocess)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
+        jobs = {pool.submit(prepare_one, s, settings.store, settings.preprocess): s for s in todo}
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
 
 
 def prepare_one(source: Source, store: Path, settings: PreprocessSettings) -> StoredScan | str:
@@ -242,26 +256,31 @@ def _known(store: Path) -> dict[str, StoredScan]:
     }
 
 
-def _is_done(stored: StoredScan | None, source: Source) -> bool:
-    """Whether the store holds this very scan."""
-    return (
-        stored is not None
-        and stored.source == str(source.path)
-        and stored.sha256 == hash_source(source.path)
-    )
+def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
+    """Whether the store holds this scan and its files have not been touched since.
+
+    Times are compared, not hashes: reading all sources again would take hours.
+    """
+    if stored is None or stored.source != str(source.path):
+        return False
+    files = source.path.rglob("*") if source.path.is_dir() else [source.path]
+    newest = max(file.stat().st_mtime for file in files)
+    return newest <= (store / f"{source.name}.json").stat().st_mtime
 
 
-def _shown(jobs: Any, total: int) -> Iterator[Any]:  # noqa: ANN401 - futures of any kind
-    """Pass jobs on as they end, and say how many are left."""
+def _shown(
+    outcomes: Iterator[tuple[Source, StoredScan | str]], total: int
+) -> Iterator[tuple[Source, StoredScan | str]]:
+    """Pass outcomes on as they come, and say how long the others will take."""
     console = Console(stderr=True)
     if console.is_terminal:
-        yield from track(jobs, "preparing", total, console=console)
+        yield from track(outcomes, "preparing", total, console=console)
         return
     started = last = time.monotonic()
-    for done, job in enumerate(jobs, 1):
-        yield job
+    for done, outcome in enumerate(outcomes, 1):
+        yield outcome
         now = time.monotonic()
-        if now - last > 30:
+        if now - last > PLAIN_EVERY:
             last = now
             left = (now - started) * (total - done) / done / 60
             print(f"preparing: {done} of {total}, {left:.1f} minutes left", file=sys.stderr)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
 
 import tyro
-
 from ctscreener.errors import InputError
 
 Settings = TypeVar("Settings")
@@ -20,6 +19,9 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   condition   train the network that says what to expect at a voxel
   density     train the model of descriptors, given conditions
   export      write a model folder that `ctscreener` uses
+  evaluate    measure a model on scans with known lesions
+  tables      print the results of evaluations as one table
+  all         prepare to export in one go, on phantoms where no scans are given
 """
 
 
@@ -115,8 +117,10 @@ def condition(preset: str | None, arguments: list[str]) -> None:
 def density(preset: str | None, arguments: list[str]) -> None:
     """Train the density model."""
     from training.density import DensitySettings, main
+    from training.presets import DENSITY
 
-    main(_parse(DensitySettings, arguments, None, "density"))
+    default = DENSITY[preset] if preset else None
+    main(_parse(DensitySettings, arguments, default, "density"))
 
 
 def export(preset: str | None, arguments: list[str]) -> None:
@@ -126,6 +130,27 @@ def export(preset: str | None, arguments: list[str]) -> None:
     main(_parse(ExportSettings, arguments, None, "export"))
 
 
+def evaluate(preset: str | None, arguments: list[str]) -> None:
+    """Measure a model on scans with known lesions."""
+    from training.evaluate import EvaluateSettings, main
+
+    main(_parse(EvaluateSettings, arguments, None, "evaluate"))
+
+
+def tables(preset: str | None, arguments: list[str]) -> None:
+    """Print results as one table."""
+    from training.tables import TablesSettings, main
+
+    main(_parse(TablesSettings, arguments, None, "tables"))
+
+
+def everything(preset: str | None, arguments: list[str]) -> None:
+    """Run all stages from scans to a model."""
+    from training.everything import EverythingSettings, main
+
+    main(_parse(EverythingSettings, arguments, None, "all"), preset or "tiny")
+
+
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "phantoms": phantoms,
     "prepare": prepare,
@@ -133,6 +158,9 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "condition": condition,
     "density": density,
     "export": export,
+    "evaluate": evaluate,
+    "tables": tables,
+    "all": everything,
 }
 
 if __name__ == "__main__":

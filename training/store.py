@@ -9,9 +9,8 @@ from typing import Any
 
 import blosc2
 import numpy as np
-
 from ctscreener.errors import InputError
-from training.settings import read_json, write_json
+from ctscreener.settings import read_json, write_json
 
 FORMAT = "ctscreener-store"
 FORMAT_VERSION = 1
@@ -61,9 +60,7 @@ class Store:
         InputError: The folder is no store, is of another version, or no scan is left.
     """
 
-    def __init__(
-        self, folder: Path, exclude: Sequence[str] = (), in_memory: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, exclude: Sequence[str] = (), in_memory: bool = False) -> None:
         manifest = read_manifest(folder)
         scans = [_stored(entry) for entry in manifest["scans"]]
         kept = [s for s in scans if not any(fnmatch(s.name, pattern) for pattern in exclude)]
@@ -214,7 +211,9 @@ def _open(path: Path, shape: tuple[int, int, int], in_memory: bool) -> Any:  # n
             f"Expected the file {path}, which the store's manifest lists, found none.",
             "Run the stage `prepare` again.",
         )
-    array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1))
+    array: Any = blosc2.open(
+        str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1)
+    )
     if tuple(array.shape) != shape:
         raise InputError(
             "store.shape",

@@ -40,14 +40,11 @@ def _unusable(found: str) -> InputError:
     )
 
 
-def _levels(voxels: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rarities to tabulate, and the share of voxels that are commoner than each, both rising."""
+def _shares(voxels: float) -> np.ndarray:
+    """Shares of voxels at least as rare at which to take a quantile, falling from almost 1."""
     end = min(_BEYOND_TABLE / voxels, 0.25)
-    steps = int(np.ceil(_LEVELS_A_DECADE * np.log10(0.5 / end))) + 1
-    shares = np.geomspace(end, 0.5, steps)
-    commoner = np.concatenate([shares, 1 - shares[-2::-1]])
-    rarity = np.concatenate([-np.log1p(-shares), -np.log(shares[-2::-1])]) / _LN10
-    return rarity, commoner
+    shares = np.geomspace(end, 0.5, int(np.ceil(_LEVELS_A_DECADE * np.log10(0.5 / end))) + 1)
+    return np.concatenate([1 - shares, shares[-2::-1]])
 
 
 def _mean_excess(values: np.ndarray, mass: np.ndarray) -> float:
@@ -81,7 +78,7 @@ class Calibration:
         tail_nll: Nats for one more unit of rarity beyond the last knot, above 0.
         voxels: Number of reference voxels (of effective ones, where they were weighted).
 
-    Errors:
+    Raises:
         InputError: `model.calibration` when the numbers are not such a scale.
 
     Example:
@@ -121,35 +118,36 @@ class Calibration:
             weights: How much each of them counts, same shape, above 0; equally when None.
 
         Returns:
-            The scale. Where many reference voxels share one -log p, it gives them the lowest
-            rarity of them all, so that no share is ever overstated.
+            The scale. Its knots are reference voxels, each with the share that was counted at
+            or above it, so voxels with one -log p have one rarity and none is overstated.
 
-        Errors:
+        Raises:
             InputError: `model.calibration` with fewer than 100 finite values, with infinite
                 ones, or with values that are all alike.
         """
         scored = ~np.isnan(nll)
-        values = nll[scored].astype(np.float64)
+        # Scores are float32: what it cannot tell apart is one value.
+        values = nll[scored].astype(np.float32).astype(np.float64)
         if len(values) < 100 or not np.isfinite(values).all():
             raise _unusable(f"{np.isfinite(values).sum()} finite of {len(values)} scored values")
         mass = np.ones(len(values)) if weights is None else weights[scored].astype(np.float64)
-        effective = float(mass.sum() ** 2 / (mass**2).sum())
-        order = np.argsort(values, kind="stable")
+        voxels = float(mass.sum() ** 2 / (mass**2).sum())
+        order = np.argsort(values)
         values, mass = values[order], mass[order] / mass.sum()
 
-        rarity, shares = _levels(effective)
-        # Halfway through its own mass is where an observed value stands in the distribution.
-        knots = np.interp(shares, np.cumsum(mass) - mass / 2, values)
-        # Scores are float32: knots that it cannot tell apart are one knot.
-        knots, first = np.unique(knots.astype(np.float32).astype(np.float64), return_index=True)
+        at_least = np.cumsum(mass[::-1])[::-1]
+        at = np.searchsorted(-at_least, -_shares(voxels), side="right") - 1
+        knots = np.unique(values[np.maximum(at, 0)])
         if len(knots) < 2:
             raise _unusable("reference values that are all alike")
-        rarity = rarity[first]
-        rarest = np.cumsum(mass[::-1])[::-1] <= max(_TAIL_SHARE, min(100 / effective, 0.5))
-        scale = _mean_excess(values[rarest], mass[rarest])
+        share = at_least[np.searchsorted(values, knots)]
+        # The commonest voxel is not certain to be the commonest of all: its rarity is above 0.
+        rarity = -np.log(np.minimum(share, 1 - 0.5 / voxels)) / _LN10
+        rarest = at_least <= max(_TAIL_SHARE, min(100 / voxels, 0.5))
+        scale = _mean_excess(values[rarest], mass[rarest]) if rarest.any() else 0.0
         # Rarest voxels that are all alike have no tail: go on as steeply as the table on average.
         tail = scale * _LN10 if scale > 0 else np.ptp(knots) / np.ptp(rarity)
-        return cls(tuple(knots.tolist()), tuple(rarity.tolist()), float(tail), round(effective))
+        return cls(tuple(knots.tolist()), tuple(rarity.tolist()), float(tail), round(voxels))
 
     @property
     def measured_up_to(self) -> float:
@@ -195,7 +193,7 @@ class Calibration:
         Arguments:
             data: What a JSON reader made of it.
 
-        Errors:
+        Raises:
             InputError: `model.calibration` when something is missing, or is not a number.
         """
         names = ("knots_nll", "knots_rarity", "tail_nll", "voxels")

@@ -91,10 +91,14 @@ def _termination_stops() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("ctscreener", description="Shows what is unusual in a CT scan.")
+    parser = _Parser(
+        "ctscreener", allow_abbrev=False, description="Shows what is unusual in a CT scan."
+    )
     parser.add_argument("--version", action="version", version=f"ctscreener {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="screen|model")
-    screen = verbs.add_parser("screen", help="find what is unusual in one scan or several")
+    screen = verbs.add_parser(
+        "screen", allow_abbrev=False, help="find what is unusual in one scan or several"
+    )
     add = screen.add_argument
     add("scans", nargs="+", type=Path, metavar="SCAN", help="a file, or a folder of DICOM files")
     add("--out", required=True, type=Path, metavar="DIR", help="where the results go")
@@ -134,7 +138,7 @@ def _settings(options: argparse.Namespace) -> "ScreenSettings":
         findings=FindingSettings(options.threshold, options.min_volume),
         overlap=options.overlap,
         device=find_device(options.device),
-        batch=options.batch,
+        
     )
 
 

@@ -125,7 +125,8 @@ class Terminal(Reporter):
         live = self._err.isatty()
         if stage != self._stage:
             self._close()
-            self._stage, self._began, self._shown = stage, now, float("-inf")
+            self._stage, self._began = stage, now
+            self._shown = float("-inf") if live else now
         due = now - self._shown >= (0.1 if live else 10.0)
         if not due and done < total:
             return

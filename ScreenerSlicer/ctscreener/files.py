@@ -1,5 +1,6 @@
 """A scan or a mask on disk: a NIfTI, NRRD or MetaImage file, or a folder of DICOM files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,8 @@ def read_mask(path: Path, like: Scan) -> np.ndarray:
     if not same_grid(values.shape, affine, like.shape, like.affine):
         raise InputError(
             "mask.grid",
-            f"Expected {path.name} on the voxels of its scan ({like.shape}), found another grid "
-            f"({values.shape}, or another place).",
+            f"Expected {path.name} on the {_sizes(like.shape)} voxels of its scan, found "
+            f"{_sizes(values.shape)} or another place.",
             "Resample the mask to the scan, by nearest neighbour.",
         )
     labels = values.astype(np.uint8)
@@ -122,8 +123,10 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     expected = None
     try:
         if name.endswith(NIFTI):
-            nifti.check_whole(path)
+            nifti.check_voxels(path)
             expected = nifti.header_affine(path)
+            if expected is not None:
+                check_grid(expected)
         with quiet():
             image = _read_image(path)
     except (OSError, RuntimeError) as failure:
@@ -155,14 +158,13 @@ def _read_image(path: Path) -> sitk.Image:
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
     if len(sizes) != 3 or sizes[2] == 1:
-        found = " x ".join(str(size) for size in sizes)
         raise InputError(
             "scan.not_3d",
-            f"Expected a three-dimensional scan, found {found} voxels in {path.name}.",
+            f"Expected a three-dimensional scan, found {_sizes(sizes)} voxels in {path.name}.",
             "Give one volume of a series with many slices.",
         )
-    kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-    if reader.GetNumberOfComponents() != 1 or "complex" in kind:
+    if reader.GetNumberOfComponents() != 1:
+        kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
         raise InputError(
             "scan.not_scalar",
             f"Expected one real value a voxel, found {reader.GetNumberOfComponents()} ({kind}) in "
@@ -195,3 +197,8 @@ def _unreadable(path: Path, failure: Exception) -> InputError:
         "short or locked.",
         "Copy or convert the file again.",
     )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    """Write the sizes of an image as people do."""
+    return " x ".join(str(size) for size in sizes)

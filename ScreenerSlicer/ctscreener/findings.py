@@ -136,7 +136,7 @@ def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> li
 
 
 def _join_runs(start: np.ndarray, length: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Number the region of each run; runs of neighbouring rows touch where they overlap by -1.
+    """Number the region of each run: one with those it touches in neighbouring rows.
 
     Arguments:
         start: Flat index of each run's first voxel, ascending.
@@ -261,7 +261,7 @@ def findings_to_json(findings: list[Finding], provenance: dict[str, object]) -> 
         findings: What `find` returned.
         provenance: Model, version, parameters and whatever else made these findings.
 
-    Errors:
+    Raises:
         ValueError: when a number is not finite.
     """
     data = {

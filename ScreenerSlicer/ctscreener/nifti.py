@@ -1,12 +1,14 @@
 """The header of a NIfTI file, read by ourselves: ITK is silent about what is wrong with it.
 
-ITK 5.4 makes up a direction where a file holds none, takes a spacing of zero for 1 mm, and fills
-the voxels that a file cut short no longer has. Layout of the header: NIfTI-1.1, nifti1.h.
+ITK 5.4 makes up a direction where a file holds none, takes a spacing of zero for 1 mm, reads NaN
+as 0, and fills the voxels that a file cut short no longer has. Layout of the header: NIfTI-1.1, nifti1.h.
 """
 
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +18,51 @@ from ctscreener.itk import in_array_order
 
 HEADER_BYTES = 348
 CHUNK_BYTES = 1 << 22
+FLOATS = {16: np.dtype("f4"), 64: np.dtype("f8")}
+"""Datatype codes of those voxels that can hold NaN, with NumPy's types."""
 
 FIELDS = np.dtype(
     {
-        "names": ["size", "dim", "bitpix", "pixdim", "offset", "qform", "sform", "rows", "magic"],
-        "formats": ["<i4", ("<i2", 8), "<i2", ("<f4", 8), "<f4", "<i2", "<i2", "(3,4)<f4", "S4"],
-        "offsets": [0, 40, 72, 76, 108, 252, 254, 280, 344],
+        "names": [
+            "size",
+            "dim",
+            "datatype",
+            "bitpix",
+            "pixdim",
+            "offset",
+            "qform",
+            "sform",
+            "rows",
+            "magic",
+        ],
+        "formats": ["<i4", "8<i2", "<i2", "<i2", "8<f4", "<f4", "<i2", "<i2", "(3,4)<f4", "S4"],
+        "offsets": [0, 40, 70, 72, 76, 108, 252, 254, 280, 344],
         "itemsize": HEADER_BYTES,
     }
 )
 
 
+def check_voxels(path: Path) -> None:
+    """Make sure that the file holds every voxel that its header promises, and a number in each.
+
+    Arguments:
+        path: A `.nii` or `.nii.gz` file.
+
+    Raises:
+        InputError: `scan.unreadable` when the file is no NIfTI-1 file, damaged or cut short,
+            `scan.not_finite` when it holds NaN or infinity.
+    """
+    header = _fields(path)
+    if not _whole(path, header, finite=True):
+        raise InputError(
+            "scan.not_finite",
+            f"Expected a number in every voxel, found NaN or infinity in {path.name}.",
+            "Replace these voxels by air (-1000 HU) or convert the scan again.",
+        )
+
+
 def check_whole(path: Path) -> None:
-    """Make sure that the file holds every voxel that its header promises.
+    """Make sure that the file holds every voxel that its header promises, NaN or not.
 
     Arguments:
         path: A `.nii` or `.nii.gz` file.
@@ -36,12 +70,7 @@ def check_whole(path: Path) -> None:
     Raises:
         InputError: `scan.unreadable` when the file is no NIfTI-1 file, damaged or cut short.
     """
-    header = _fields(path)
-    sizes = header["dim"][1 : 1 + int(header["dim"][0])].astype(np.int64)
-    promised = int(header["offset"]) + int(np.prod(sizes)) * int(header["bitpix"]) // 8
-    found = sum(len(chunk) for chunk in _chunks(path))
-    if found < promised:
-        raise _damaged(path, f"{promised} bytes of header and voxels", f"{found}")
+    _whole(path, _fields(path), finite=False)
 
 
 def header_affine(path: Path) -> np.ndarray | None:
@@ -79,7 +108,8 @@ def header_affine(path: Path) -> np.ndarray | None:
 
 def _fields(path: Path) -> np.void:
     """Read the header, in whichever byte order it is stored."""
-    raw = next(_chunks(path), b"")[:HEADER_BYTES]
+    with _opened(path) as file:
+        raw = file.read(HEADER_BYTES)
     if len(raw) < HEADER_BYTES:
         raise _damaged(path, f"a NIfTI header of {HEADER_BYTES} bytes", f"{len(raw)} bytes")
     for fields in (FIELDS, FIELDS.newbyteorder()):
@@ -89,14 +119,36 @@ def _fields(path: Path) -> np.void:
     raise _damaged(path, "a NIfTI-1 header", "something else (NIfTI-2 is not read)")
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file, unzipped where it is zipped (its name does not decide)."""
+def _whole(path: Path, header: np.void, finite: bool) -> bool:
+    """Read through all voxels; return whether all are numbers (where `finite` asks for it)."""
+    sizes = header["dim"][1 : 1 + int(header["dim"][0])].astype(np.int64)
+    promised = int(np.prod(sizes)) * int(header["bitpix"]) // 8
+    number = FLOATS.get(int(header["datatype"]), np.dtype("u1"))
+    number = number.newbyteorder(header.dtype["size"].byteorder)
+    found, numbers = 0, True
+    with _opened(path) as file:
+        file.read(int(header["offset"]))
+        while found < promised and (chunk := file.read(min(CHUNK_BYTES, promised - found))):
+            found += len(chunk)
+            if finite:
+                values = np.frombuffer(chunk, number, len(chunk) // number.itemsize)
+                numbers = numbers and bool(np.isfinite(values).all())
+        # A zipped file is checked against its checksum when its end is read.
+        while file.read(CHUNK_BYTES):
+            continue
+    if found < promised:
+        raise _damaged(path, f"{promised} bytes of voxels", f"{found}")
+    return numbers
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedIOBase]:
+    """Open a file for reading, unzipped where it is zipped (its name does not decide)."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
+            yield file
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise _damaged(path, "a whole gzip file", "one that ends early or is damaged") from None
 

@@ -21,6 +21,8 @@ _FOOTER = 118
 _TALLEST = 720
 """Pixels that a row of pictures may take, for scans of the whole body."""
 _ROWS = 3
+_LONGEST = 200
+"""Letters of a title that are tried at all."""
 _BAR = (400, 18)
 """Width and height of the colour bar."""
 
@@ -56,9 +58,8 @@ def draw_overview(
     """
     view = View.of(scan, rarity)
     scale = _scale(view)
-    tallest = max(view.size(plane, scale)[1] for plane in PLANES)
     shown = list(findings[:_ROWS])
-    row_height = _ROW_HEADER + tallest
+    row_height = _ROW_HEADER + _tallest(view, scale)
     height = _HEADER + row_height * max(1, len(shown)) + _FOOTER
     picture = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
     _draw_header(picture, view, scale, title, len(shown), len(findings))
@@ -75,6 +76,11 @@ def _scale(view: View) -> float:
     gaps = 2 * _MARGIN + 3 * _PAIR_GAP + 2 * _PLANE_GAP
     by_width = (_WIDTH - gaps - 6) / across
     return float(min(by_width, _TALLEST / max(view.extent[plane.rows] for plane in PLANES)))
+
+
+def _tallest(view: View, scale: float) -> int:
+    """Pixels that a row of pictures is high."""
+    return max(view.size(plane, scale)[1] for plane in PLANES)
 
 
 def _lefts(view: View, scale: float) -> list[int]:
@@ -96,14 +102,22 @@ def _write(
     draw.text(at, text, fill=colour, font=ImageFont.load_default(size), anchor=anchor)
 
 
+def _fitted(text: str, size: int, width: float) -> str:
+    """Shorten a line until it is no wider than `width` pixels."""
+    font, line = ImageFont.load_default(size), " ".join(text.split())[:_LONGEST]
+    while font.getlength(line) > width:
+        line = line.rstrip("…")[:-1] + "…"
+    return line
+
+
 def _draw_header(
     picture: Image.Image, view: View, scale: float, title: str, shown: int, found: int
 ) -> None:
     """Draw the title, what is shown, and what each column is."""
     draw = ImageDraw.Draw(picture)
-    _write(draw, (_MARGIN, 20), title, 28)
+    _write(draw, (_MARGIN, 20), _fitted(title, 28, _WIDTH // 2), 28)
     if not found:
-        count = "No finding above the threshold: planes through the middle"
+        count = "No finding above the threshold"
     elif found > shown:
         count = f"The {shown} rarest of {found} findings"
     else:
@@ -127,14 +141,17 @@ def _draw_row(
     if finding:
         _write(draw, (_MARGIN, top + 8), f"{finding.rank}", 24, _WARNING)
         _write(draw, (_MARGIN + 28, top + 11), _label(finding), 20)
+    else:
+        _write(draw, (_MARGIN, top + 11), "Through the middle of the scored part", 20)
     _write(draw, (_WIDTH - _MARGIN, top + 13), stated, 18, _FAINT, "ra")
+    tallest = _tallest(view, scale)
     for plane, left in zip(PLANES, _lefts(view, scale), strict=True):
         step = view.size(plane, scale)[0] + _PAIR_GAP
         for x, coloured in ((left, False), (left + step, True)):
             panel = _panel(view, plane, index, scale, window, coloured)
             if finding and coloured:
                 _mark(panel, view.pixel(plane, index, scale), finding, scale)
-            picture.paste(panel, (x, top + _ROW_HEADER))
+            picture.paste(panel, (x, top + _ROW_HEADER + (tallest - panel.height) // 2))
 
 
 def _label(finding: Finding) -> str:

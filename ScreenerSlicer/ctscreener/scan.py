@@ -63,7 +63,7 @@ def reoriented_to_canonical(scan: Scan) -> Scan:
     for axis, (source, flip) in enumerate(zip(order, flipped, strict=True)):
         index[source, axis] = -1.0 if flip else 1.0
         index[source, 3] = scan.shape[source] - 1 if flip else 0.0
-    hu = np.flip(scan.hu.transpose(order), [axis for axis in range(3) if flipped[axis]])
+    hu = scan.hu.transpose(order)[_directions(flipped)]
     return Scan(np.ascontiguousarray(hu), scan.affine @ index)
 
 
@@ -79,8 +79,7 @@ def restore_axes(values: np.ndarray, scan: Scan) -> np.ndarray:
     """
     order, flipped = _turn(scan.affine)
     assert values.shape == tuple(scan.shape[axis] for axis in order), "grid of another scan"
-    unflipped = np.flip(values, [axis for axis in range(3) if flipped[axis]])
-    return np.ascontiguousarray(unflipped.transpose(np.argsort(order)))
+    return np.ascontiguousarray(values[_directions(flipped)].transpose(np.argsort(order)))
 
 
 def _turn(affine: np.ndarray) -> tuple[tuple[int, ...], tuple[bool, ...]]:
@@ -89,3 +88,8 @@ def _turn(affine: np.ndarray) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     cosines = CANONICAL @ directions
     order = max(permutations(range(3)), key=lambda axes: np.abs(cosines[range(3), axes]).sum())
     return order, tuple(bool(cosines[axis, source] < 0) for axis, source in enumerate(order))
+
+
+def _directions(flipped: tuple[bool, ...]) -> tuple[slice, ...]:
+    """Index that runs the other way along the axes that are flipped."""
+    return tuple(slice(None, None, -1 if flip else 1) for flip in flipped)

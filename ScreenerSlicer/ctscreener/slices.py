@@ -131,23 +131,23 @@ def _images(paths: Iterator[Path]) -> Iterator[Slice]:
             continue
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
-        if head[128:132] != b"DICM" and head[:2] != OLD_START and path.suffix != ".dcm":
+        if head[128:132] != b"DICM" and head[:2] != OLD_START and path.suffix.lower() != ".dcm":
             continue
         reader = _reader(path)
         try:
             reader.ReadImageInformation()
         except RuntimeError:
-            if _holds_ct(head):
+            if _holds_ct(path, head):
                 raise _truncated(path) from None
             log.info("Skipped %s: DICOM, but no image.", path.name)
             continue
         yield _slice(path, reader)
 
 
-def _holds_ct(head: bytes) -> bool:
-    """Tell from the first bytes of a DICOM file whether it was meant to hold a CT image."""
+def _holds_ct(path: Path, head: bytes) -> bool:
+    """Tell from name and first bytes of an unreadable file whether it was to hold a CT image."""
     if head[128:132] != b"DICM":
-        return True
+        return path.suffix.lower() == ".dcm"
     start = head.find(STORAGE_CLASS) + len(STORAGE_CLASS) + 2
     return STORAGE_CLASS not in head or head[start:].startswith(CT_STORAGE)
 

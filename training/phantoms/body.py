@@ -6,18 +6,19 @@ import numpy as np
 
 from training.phantoms.canvas import Canvas, Place
 from training.phantoms.fields import curve, smooth_min, texture
+from training.phantoms.organs import FAT, MUSCLE
 from training.phantoms.patient import Patient
 from training.phantoms.tubes import paint_tubes
 
 CAGE_WIDTH = (
     (260, 40), (225, 44), (205, 54), (190, 72), (165, 103), (130, 124), (80, 138), (20, 143),
-    (-40, 142), (-100, 137), (-160, 132), (-220, 128), (-260, 116), (-310, 92), (-350, 68),
-    (-390, 46), (-430, 30),
+    (-40, 142), (-100, 137), (-160, 132), (-220, 128), (-260, 116), (-310, 84), (-350, 56),
+    (-390, 34), (-430, 22),
 )  # fmt: skip
 CAGE_DEPTH = (
     (260, 42), (225, 44), (205, 52), (190, 62), (165, 76), (130, 88), (80, 98), (20, 104),
-    (-40, 104), (-100, 100), (-160, 97), (-220, 95), (-260, 93), (-310, 88), (-360, 78),
-    (-400, 58), (-430, 40),
+    (-40, 104), (-100, 100), (-160, 97), (-220, 95), (-260, 93), (-310, 88), (-360, 72),
+    (-400, 50), (-430, 30),
 )  # fmt: skip
 SIDE = (
     (260, 12), (225, 25), (208, 60), (190, 92), (165, 66), (130, 34), (80, 17), (20, 10),
@@ -46,7 +47,7 @@ class Surfaces:
         skin: The outside of the body.
         muscle: The outside of the muscle wall.
         cage: The inside of the muscle wall and the outside of the ribs.
-        diaphragm: Negative above the diaphragm, which itself counts as below.
+        diaphragm: Negative below the diaphragm.
     """
 
     skin: np.ndarray
@@ -63,7 +64,11 @@ def spine_y(z: np.ndarray | float) -> np.ndarray:
 def _radial(p: Place, patient: Patient) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width, depth = curve(p.z, CAGE_WIDTH), curve(p.z, CAGE_DEPTH)
     n = patient.squareness
-    s = (np.abs(p.x / width) ** n + np.abs(p.y / depth) ** n) ** (1 / n) + 1e-4
+    chest = curve(p.z, ((205, 0), (150, 1), (-60, 1), (-140, 0.3), (-330, 0)))
+    width = width * (1 + chest * (0.09 * np.clip((p.y - 5) / depth, -1, 0.7)))
+    # The back of the chest bulges on both sides of the spine.
+    groove = 1 + 0.13 * chest * np.exp(-((p.x / 34) ** 2)) * np.clip(p.y / depth, 0, 1) ** 2
+    s = (np.abs(p.x / width) ** n + np.abs(p.y * groove / depth) ** n) ** (1 / n) + 1e-4
     r = np.hypot(p.x, p.y) + 1e-3
     return r - r / s, np.abs(p.x) / r, p.y / r
 
@@ -98,14 +103,16 @@ def make_surfaces(canvas: Canvas, patient: Patient) -> Surfaces:
     """
     p = canvas.coarse
     cage, side, back = _radial(p, patient)
-    cage = cage - 9 * patient.visceral * curve(p.z, ((20, 0), (-140, 1), (-260, 0.3))) * (
-        1.2 - np.clip(back, 0, 1)
-    )
+    belly = curve(p.z, ((0, 0), (-100, 0.7), (-200, 1), (-280, 0.5), (-340, 0)))
+    cage = cage + (16 - 28 * patient.visceral) * belly * (np.clip(-back, 0, 1) ** 2 + 0.15 * side)
     bulk = 0.85 if patient.female else 1.05
-    wall = curve(p.z, SIDE) * side**2 + np.where(
-        back > 0, curve(p.z, BACK), curve(p.z, FRONT)
-    ) * back**2
-    muscle = cage - bulk * wall
+    wall = (
+        curve(p.z, SIDE) * side**2
+        + np.where(back > 0, curve(p.z, BACK), curve(p.z, FRONT)) * back**2
+    )
+    chest = curve(p.z, ((205, 0), (150, 1), (-60, 1), (-140, 0.3), (-330, 0)))
+    gutter = 15 * chest * np.exp(-((p.x / 40) ** 2)) * np.clip(back, 0, 1) ** 2
+    muscle = cage - bulk * wall - gutter
     skin = muscle - _fat_thickness(p, side, back, patient)
     if patient.female:
         skin = _breasts(p, skin, patient)
@@ -122,7 +129,9 @@ def _breasts(p: Place, skin: np.ndarray, patient: Patient) -> np.ndarray:
     return smooth_min(skin, (ellipsoid - 1) * size, 12.0)
 
 
-def paint_body(canvas: Canvas, patient: Patient, surfaces: Surfaces, rng: np.random.Generator) -> None:
+def paint_body(
+    canvas: Canvas, patient: Patient, surfaces: Surfaces, rng: np.random.Generator
+) -> None:
     """Paint skin, fat, muscle wall and the fat of the abdomen; the chest is filled as fat too.
 
     Arguments:
@@ -135,22 +144,42 @@ def paint_body(canvas: Canvas, patient: Patient, surfaces: Surfaces, rng: np.ran
     skin = canvas.lift(surfaces.skin, whole)
     fine = texture(rng, canvas.shape, canvas.spacing, 5.0)
     septa = np.abs(texture(rng, canvas.shape, canvas.spacing, 11.0))
-    canvas.paint(whole, skin, 15.0, 1)
+    canvas.paint(whole, skin, 15.0, FAT)
     fat = -104 + 4 * fine + 45 * np.clip(1 - septa / 0.1, 0, 1) * (fine > -0.2)
-    canvas.paint(whole, skin + 2.0, fat, 1)
+    canvas.paint(whole, skin + 2.0, fat, FAT)
     if patient.arms == "beside":
         _paint_arms(canvas, patient)
-    muscle = canvas.lift(surfaces.muscle, whole) + 0.8 * fine
+    muscle = canvas.lift(surfaces.muscle, whole) + 0.3 * fine
     cage = canvas.lift(surfaces.cage, whole)
     # Sheets of fat between muscles: where a smooth field crosses zero.
-    planes = np.abs(texture(rng, canvas.shape, canvas.spacing * [0.55, 1, 1], 24.0))
-    gap = 0.05 + 0.10 * patient.age * (0.4 + patient.visceral)
+    planes = np.abs(texture(rng, canvas.shape, canvas.spacing * [0.5, 1, 1], 34.0))
+    gap = 0.02 + 0.08 * patient.age * (0.4 + patient.visceral)
     lean = np.clip((planes - gap) / 0.10, 0, 1)
     flesh = patient.hu["muscle"] + 4 * fine - 12 * patient.age
     value = flesh - (flesh + 95) * (1 - lean) * np.clip((cage - 4) / 5, 0, 1)
-    canvas.paint(whole, muscle, value, 2)
+    canvas.paint(whole, muscle, value, MUSCLE)
     inner = -100 + 5 * fine
-    canvas.paint(whole, cage, inner, 1)
+    neck = np.clip((canvas.full.z - 176) / 14, 0, 1) * np.clip(planes / 0.3 - 0.2, 0, 1)
+    canvas.paint(whole, cage, inner + neck * (flesh - inner), FAT)
+    sheet = np.maximum(np.abs(canvas.lift(surfaces.diaphragm, whole) - 0.5) - 1.8, cage + 9)
+    canvas.paint(whole, sheet, patient.hu["muscle"], MUSCLE)
+    if patient.female:
+        _paint_glands(canvas, muscle, skin, rng)
+
+
+def _paint_glands(
+    canvas: Canvas, muscle: np.ndarray, skin: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Strands of glandular tissue in the fat of the breasts."""
+    box = canvas.box((-140, -190, 20), (140, -60, 110))
+    if box is None:
+        return
+    p = canvas.full[box]
+    bulk = np.hypot((np.abs(p.x) - 82) / 42, (p.z - 62) / 36)
+    strands = texture(rng, p.x.shape, canvas.spacing, 9.0) + rng.uniform(-1.6, 0.6)
+    share = np.clip(strands, 0, 1) * np.clip(1.5 - 1.5 * bulk, 0, 1)
+    free = np.minimum(muscle[box] - 4, -skin[box] - 8)
+    canvas.blend(box, share * np.clip(free / 6, 0, 1), 20.0)
 
 
 def _paint_arms(canvas: Canvas, patient: Patient) -> None:
@@ -159,5 +188,7 @@ def _paint_arms(canvas: Canvas, patient: Patient) -> None:
         line = np.array([[sign * 160, 10, 185], [sign * reach, 15, 60], [sign * (reach + 12), 5, -120],
                          [sign * (reach + 5), -20, -330]])  # fmt: skip
         for radius, hu in ((44 + 0.5 * patient.fat, -100), (40, 55), (11, 700), (6.5, 40)):
-            rows = np.hstack([line[:-1], np.full((3, 1), radius), line[1:], np.full((3, 1), radius)])
+            rows = np.hstack(
+                [line[:-1], np.full((3, 1), radius), line[1:], np.full((3, 1), radius)]
+            )
             paint_tubes(canvas, rows, hu)

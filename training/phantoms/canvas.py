@@ -73,15 +73,13 @@ class Canvas:
     def _warped(self, nodes: list[np.ndarray], rng: np.random.Generator, warp: float) -> Place:
         mesh = np.meshgrid(*nodes, indexing="ij")
         origin = [n[0] for n in nodes]
-        where = tuple(
-            (n - o) * s for n, o, s in zip(nodes, origin, self.spacing, strict=True)
-        )
+        where = tuple((n - o) * s for n, o, s in zip(nodes, origin, self.spacing, strict=True))
         extent = np.array([w[-1] for w in where])
         found = []
         for row in range(3):
             matrix = self._to_body[row]
             plain = sum(m * axis for m, axis in zip(matrix[:3], mesh, strict=True)) + matrix[3]
-            for wavelength, size in ((130.0, 5.0), (45.0, 1.4)):
+            for wavelength, size in ((140.0, 3.4), (45.0, 1.2)):
                 plain = plain + warp * size * smooth_field(rng, extent, where, wavelength)
             found.append(plain.astype(np.float32))
         return Place(found[2], found[1], found[0])
@@ -140,7 +138,8 @@ class Canvas:
             slice(int(start[2]), int(stop[2])),
         )
 
-    def _coarse_box(self, box: Box) -> Box:
+    def part(self, box: Box) -> Box:
+        """Return the coarse nodes around a box of voxels."""
         spans = []
         for axis in range(3):
             step = self._step[axis]
@@ -151,7 +150,7 @@ class Canvas:
 
     def nodes(self, box: Box) -> Place:
         """Return the coarse coordinates around a box."""
-        return self.coarse[self._coarse_box(box)]
+        return self.coarse[self.part(box)]
 
     def lift(self, coarse: np.ndarray, box: Box) -> np.ndarray:
         """Interpolate a coarse volume into a box.
@@ -163,12 +162,10 @@ class Canvas:
         Returns:
             Values, float32, shaped as the box.
         """
-        part = self._coarse_box(box)
+        part = self.part(box)
         if coarse.shape == self.coarse.x.shape:
             coarse = coarse[part]
-        along = [
-            self._along[axis][box[axis], part[axis]] for axis in range(3)
-        ]
+        along = [self._along[axis][box[axis], part[axis]] for axis in range(3)]
         return stretch(coarse, (along[0], along[1], along[2]))
 
     def weight(self, distance: np.ndarray, soft: float = 1.0) -> np.ndarray:

@@ -34,9 +34,7 @@ def cubic_matrix(fine: np.ndarray, nodes: int) -> np.ndarray:
     return matrix
 
 
-def stretch(
-    coarse: np.ndarray, along: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> np.ndarray:
+def stretch(coarse: np.ndarray, along: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     """Interpolate a coarse volume with one matrix an axis.
 
     Arguments:

@@ -4,11 +4,10 @@ import numpy as np
 
 from training.phantoms.body import Surfaces, spine_y
 from training.phantoms.canvas import Canvas, Place
-from training.phantoms.fields import texture
+from training.phantoms.fields import smooth_max, texture
+from training.phantoms.organs import BONE, MUSCLE
 from training.phantoms.patient import Patient
-from training.phantoms.tubes import chain, paint_tubes, spline, tube_distance
-
-BONE = 3
+from training.phantoms.tubes import chain, spline, tube_distance
 
 LEVELS = np.array(
     [260, 243, 227, 211, 195, 176, 157, 137, 116, 94, 72, 49, 25, 1, -26, -55, -87, -119, -152,
@@ -71,7 +70,7 @@ def paint_spine(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> N
     body = _rounded(p.x, y, width - waist, depth - 0.6 * waist)
     canvas.paint(box, np.maximum(body, -16), np.float32(80) + 6 * noise, BONE)
     vertebra = np.maximum(body, -edge)
-    canvas.paint(box, vertebra, _bone_hu(patient, noise, -vertebra), BONE)
+    canvas.paint(box, vertebra, _bone_hu(patient, noise, np.minimum(-body, 2 * edge + 0.5)), BONE)
     arch = _posterior(p.x, y - depth, phase, number, height)
     canvas.paint(box, arch, _bone_hu(patient, noise, -arch), BONE)
     _paint_canal(canvas, box, p.x, y - depth)
@@ -91,14 +90,16 @@ def _posterior(
     transverse = np.maximum(transverse, np.abs(x) - 33)
     facet = np.hypot(np.abs(x) - 15, back - 16) - 6.5
     arch = np.minimum(np.minimum(lamina, spinous), np.minimum(transverse, facet))
-    return np.where(number >= FIRST_SACRAL, np.minimum(np.maximum(ring, np.abs(x) - 25), arch + 3), arch)
+    return np.where(
+        number >= FIRST_SACRAL, np.minimum(np.maximum(ring, np.abs(x) - 25), arch + 3), arch
+    )
 
 
 def _paint_canal(canvas: Canvas, box: tuple, x: np.ndarray, back: np.ndarray) -> None:
     canal = np.hypot(x, back - 9) - 9
-    canvas.paint(box, canal, -40.0, 2)
-    canvas.paint(box, canal + 1.8, 18.0, 2)
-    canvas.paint(box, canal + 4.2, 38.0, 2)
+    canvas.paint(box, canal, -40.0, MUSCLE)
+    canvas.paint(box, canal + 1.8, 18.0, MUSCLE)
+    canvas.paint(box, canal + 4.2, 38.0, MUSCLE)
 
 
 def _paint_back_muscles(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> None:
@@ -113,7 +114,7 @@ def _paint_back_muscles(canvas: Canvas, patient: Patient, rng: np.random.Generat
         box, distance = found
         fine = texture(rng, distance.shape, canvas.spacing, 4.0)
         streak = np.clip(fine - 1.5 + 0.6 * patient.age, 0, 1)
-        canvas.paint(box, distance, patient.hu["muscle"] - 90 * streak, 2)
+        canvas.paint(box, distance, patient.hu["muscle"] - 90 * streak, MUSCLE)
 
 
 def paint_ribs(
@@ -143,15 +144,16 @@ def paint_ribs(
     number = np.floor(level)
     along = (level - number - 0.35) * 24
     end = np.interp(number, [0, 6, 7, 9, 10, 11], [0.86, 0.80, 0.72, 0.62, 0.45, 0.33])
-    bone = np.hypot(depth * 1.35, along) - 6.2
+    bone = np.hypot(depth * 1.6, along) - 6.0
     bone = np.maximum(bone, (theta - end) * 150)
     bone = np.maximum(bone, np.where((number < 0) | (number > 11), 9, -9))
     bone = np.maximum(bone, 20 - np.abs(p.x))
-    cartilage = np.maximum(np.hypot(depth * 1.35, along) - 6.5, (np.interp(number, [6, 9], [0.9, 0.8]) - 1.0) * 0 + (theta - 0.95) * 150)
+    cartilage = np.maximum(np.hypot(depth * 1.5, along) - 6.2, (theta - 0.95) * 150)
     cartilage = np.maximum(cartilage, np.where((number < 0) | (number > 9), 9, -9))
     noise = rng.standard_normal(len(wall)).astype(np.float32)
     flat = canvas.hu[box].ravel()
     intercostal = canvas.weight(np.abs(depth + 1) - 4.5) * (p.z > -75 - 70 * (0.6 - theta))
+    intercostal = intercostal * (level > -0.1)
     flat[wall] += intercostal * (patient.hu["muscle"] - 8 - flat[wall])
     calcium = np.where(np.abs(cartilage) < 2, 130 * patient.age, 0)
     flat[wall] += canvas.weight(cartilage) * (85 + calcium - flat[wall])
@@ -170,7 +172,7 @@ def paint_sternum(canvas: Canvas, patient: Patient, surfaces: Surfaces) -> None:
     p = canvas.full[box]
     cage = canvas.lift(surfaces.cage, box)
     width = np.interp(p.z, [10, 40, 120, 150, 172], [8, 17, 14, 24, 27])
-    plate = np.maximum(np.abs(p.x) - width, np.abs(cage + 5) - 5.5)
+    plate = smooth_max(np.abs(p.x) - width, np.abs(cage + 5) - 5.5, 6)
     plate = np.maximum(np.maximum(plate, np.abs(p.z - 90) - 80), p.y + 20)
     canvas.paint(box, plate, _bone_hu(patient, np.zeros_like(plate), -plate), BONE)
 
@@ -179,9 +181,9 @@ def paint_shoulders(canvas: Canvas, patient: Patient, surfaces: Surfaces) -> Non
     """Paint clavicles, shoulder blades and the heads of the humeri."""
     for sign in (-1, 1):
         bones = (
-            [(22, -62, 170, 8), (60, -58, 180, 6), (100, -30, 195, 5.5), (140, -10, 200, 7)],
-            [(150, 25, 178, 22), (152, 20, 182, 22)],
-            [(60, 98, 165, 4), (100, 80, 180, 5), (140, 40, 198, 6)],
+            [(20, -56, 166, 8), (52, -52, 172, 6), (90, -34, 182, 5.5), (122, -14, 186, 7)],
+            [(140, 22, 176, 21), (142, 18, 180, 21)],
+            [(60, 84, 160, 4), (95, 68, 175, 5), (128, 30, 188, 6)],
         )
         for bone in bones:
             points = spline(np.array(bone) * [sign, 1, 1, 1])

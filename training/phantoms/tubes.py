@@ -81,7 +81,9 @@ def tube_distance(
         box = canvas.clip(start, stop)
         if box is None:
             continue
-        at = tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True))
+        at = tuple(
+            slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True)
+        )
         np.minimum(distance[at], _segment(canvas, row, box), out=distance[at])
     return outer, distance
 
@@ -107,7 +109,9 @@ def vessel_weight(canvas: Canvas, rows: np.ndarray) -> tuple[Box, np.ndarray] | 
         box = canvas.clip(start, stop)
         if box is None:
             continue
-        at = tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True))
+        at = tuple(
+            slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True)
+        )
         strength = min(1.0, (2 * max(row[3], row[7]) / canvas.soft) ** 1.3)
         weight = canvas.weight(_segment(canvas, row, box)) * np.float32(strength)
         np.maximum(share[at], weight, out=share[at])

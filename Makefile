@@ -1,0 +1,64 @@
+# Two commands on a fresh machine with Python 3.11 or newer:
+#   make screen     screens the sample scan; make screen CT=PATH any other
+#   make test       style, types and tests
+# Another Python: make test PYTHON=python3.12
+
+PYTHON ?= python3
+CT ?= Resources/sample_phantom.nrrd
+OUT ?= out
+export PYTHON CT OUT
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help screen test check format clean
+
+help:
+	@echo "make screen [CT=PATH]   set up what screening needs, screen a scan (the sample) into out/"
+	@echo "make test               set up everything, then check and test it"
+	@echo "make check              style and types only"
+	@echo "make format             put the code into the one style"
+	@echo "make clean              remove .venv and caches; results in out/ stay"
+
+# The result folder is named after the scan, as ctscreener itself does for several.
+screen: .venv/engine
+	@name=$$($(BIN)/python -c 'import os, pathlib; from ctscreener.outputs import scan_name; \
+	print(scan_name(pathlib.Path(os.environ["CT"])))') && \
+	$(BIN)/ctscreener screen "$$CT" --out "$$OUT/$$name"
+
+test: check
+	$(BIN)/pytest
+
+check: .venv/everything
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+format: .venv/everything
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis ctscreener.egg-info
+
+# An empty file says which set-up is complete, and is older than what it depends on when it is not.
+# torch comes first and alone, so that nothing else has a say in which torch it is.
+.venv/engine: pyproject.toml constraints.txt
+	@for python in "$$PYTHON" python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c '$(SUITABLE)' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Expected Python 3.11 or newer with venv, found $$("$$PYTHON" --version 2>&1);" \
+	    "install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "Setting up .venv with $$("$$found" --version): a few minutes, once"; \
+	"$$found" -m venv .venv
+	$(PIP) torch
+	$(PIP) --quiet -e .
+	@touch $@
+
+.venv/everything: .venv/engine
+	$(PIP) --quiet -e ".[training,test]"
+	@touch $@

@@ -1,0 +1,259 @@
+"""Benchmark: the engine beside MONAI's sliding window, on the same scans and networks.
+
+    python Testing/benchmarks/engine.py --scans FOLDER [--model NAME] [--limit N] [--threads 2]
+
+Three ways to screen each scan, each in a process of its own so that its peak memory is its own:
+
+- `engine`: as it ships, networks in bfloat16;
+- `engine float32`: the same without bfloat16;
+- `MONAI float32`: `monai.inferers.sliding_window_inference` drives the same networks as the paper
+  describes it: descriptors and conditions at full resolution, average pooling, density, scores
+  brought back to full resolution and averaged where tiles overlap.
+
+All of them have the same preprocessing, tiles, overlap and weights. Scores are brought up block by
+block, which makes the maps comparable voxel by voxel: what MONAI computes is then what the engine
+computes, without its shortcuts. Seconds count from the scan in memory to scores on its own grid.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
+WAYS = ("engine", "engine float32", "MONAI float32")
+OVERLAP = 0.5
+
+
+def main() -> None:
+    """Run every way on every scan, and print two tables."""
+    options = parser().parse_args()
+    if options.work:
+        print(json.dumps(work(options)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if options.model == "random":
+            options.model = str(Path(folder) / "random")
+            child(options, ["--work", "model"])
+        runs = [compare(options, scan, Path(folder)) for scan in find_scans(options)]
+    show(runs, options.threads)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    flags.add_argument(
+        "--model", default="random", help="name or folder; `random` has no training"
+    )
+    flags.add_argument("--scans", nargs="+", type=Path, help="files, or folders of them")
+    flags.add_argument("--limit", type=int, help="scans at most")
+    flags.add_argument("--threads", type=int, default=2)
+    flags.add_argument("--work", help=argparse.SUPPRESS)
+    flags.add_argument("--to", type=Path, help=argparse.SUPPRESS)
+    return flags
+
+
+def find_scans(options: argparse.Namespace) -> list[Path]:
+    """Files and DICOM folders to screen; `SCREENER_SCANS` where none are named."""
+    from training.prepare import find_sources
+
+    named = options.scans or [Path(os.environ["SCREENER_SCANS"])]
+    found = [source.path for source in find_sources(named) if "bad_input" not in source.path.parts]
+    return found[: options.limit]
+
+
+def compare(options: argparse.Namespace, scan: Path, folder: Path) -> dict[str, Any]:
+    """Screen one scan in every way, each in its own process."""
+    run: dict[str, Any] = {"scan": scan.name}
+    for way in WAYS:
+        print(f"{scan.name}: {way}", file=sys.stderr, flush=True)
+        to = str(folder / f"{way}.npy")
+        run[way] = child(options, ["--work", way, "--scans", str(scan), "--to", to])
+    run |= child(options, ["--work", "agreement", "--to", str(folder)])
+    return run
+
+
+def child(options: argparse.Namespace, task: list[str]) -> dict[str, Any]:
+    """Run one task in a process of its own."""
+    threads = str(options.threads)
+    command = [sys.executable, __file__, "--model", options.model, "--threads", threads, *task]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": threads,
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads,
+    }
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def work(options: argparse.Namespace) -> dict[str, Any]:
+    """What a child process does."""
+    if options.work == "model":
+        return write_random_model(Path(options.model))
+    if options.work == "agreement":
+        return agreement(*(np.load(options.to / f"{way}.npy") for way in WAYS))
+    return screen_once(options.work, options.model, options.scans[0], options.to, options.threads)
+
+
+def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dict[str, Any]:
+    """Screen a scan in one way; keep its scores on the pooled grid.
+
+    Returns:
+        Seconds of each stage and in all, number of tiles, and peak memory in GB.
+    """
+    import torch
+    from ctscreener.files import read_scan
+    from ctscreener.model import load_model
+    from ctscreener.preprocess import prepare, restore
+    from ctscreener.screen import Clock, ScreenSettings, score
+
+    torch.set_num_threads(threads)
+    loaded = load_model(model)
+    scan = read_scan(path)
+    settings, pool = loaded.settings, loaded.settings.pool
+    clock, start = Clock(), time.perf_counter()
+    with clock.measure("preparing"):
+        prepared = prepare(scan, settings.preprocess)
+    with clock.measure("scoring"):
+        if way == "MONAI float32":
+            nll, tiles = monai_scores(prepared, loaded.networks)
+            stride = (1, 1, 1)
+        else:
+            how = ScreenSettings(overlap=OVERLAP, device="cpu", reduced=way == "engine")
+            nll, tiles = score(prepared, loaded.networks, how, torch.device("cpu"))
+            stride = pool
+    with clock.measure("restoring"):
+        restore(nll, prepared, stride, scan)
+    seconds = time.perf_counter() - start
+    np.save(to, pooled(nll) if stride == pool else pooled(nll, pool))
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1e9 if sys.platform == "darwin" else 1e6
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return {"seconds": seconds, "stages": clock.seconds, "tiles": tiles, "memory": memory}
+
+
+def pooled(nll: np.ndarray, pool: tuple[int, int, int] = (1, 1, 1)) -> np.ndarray:
+    """The score of each block, of which all voxels have the same: that of its first."""
+    return nll[:: pool[0], :: pool[1], :: pool[2]]
+
+
+def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noqa: ANN401
+    """Scores at full resolution by MONAI's sliding window, NaN outside of the body.
+
+    Returns:
+        nll in nats, `(D, H, W)`, in the shape of the prepared image; and the number of tiles.
+    """
+    import torch
+    from ctscreener.conditions import sincos, tile_positions
+    from ctscreener.screen import padded, pooled_mask
+    from monai.inferers import sliding_window_inference
+    from torch.nn import functional
+
+    model, tiles, shape = networks.settings, 0, prepared.image.shape
+    condition = networks.condition
+
+    def predict(x: torch.Tensor, where: list[list[slice]]) -> torch.Tensor:
+        nonlocal tiles
+        tiles += len(where)
+        y = functional.avg_pool3d(networks.descriptor.dense(x), model.pool)
+        start = tuple(side.start for side in where[0][2:])
+        parts = [x.new_zeros(1, 0, *y.shape[2:])]
+        if model.condition.sincos:
+            positions = tile_positions(start, model.tile, shape, model.pool)[None]
+            parts.append(sincos(positions, model.condition.sincos))
+        if condition.learned:
+            visible = torch.cat([x, torch.ones_like(x)], dim=1)
+            parts.append(functional.avg_pool3d(condition.learned.dense(visible), model.pool))
+        everywhere = torch.ones(1, *y.shape[2:], dtype=torch.bool)
+        nll = networks.density(y, torch.cat(parts, dim=1), everywhere)
+        return functional.interpolate(nll[:, None], scale_factor=model.pool, mode="nearest")
+
+    # The engine's own padding: MONAI would centre a scan that is shorter than a tile.
+    image, body = padded(prepared, model)
+    x = torch.from_numpy(image)[None, None].float() / 255
+    with torch.inference_mode():
+        nll = sliding_window_inference(
+            x, model.tile, 1, predict, OVERLAP, mode="constant", with_coord=True
+        )
+    where = pooled_mask(body, model.pool)
+    for axis, unit in enumerate(model.pool):
+        where = where.repeat(unit, axis)
+    scores = np.where(where, np.asarray(nll)[0, 0], np.float32("nan"))
+    return scores[: shape[0], : shape[1], : shape[2]], tiles
+
+
+def agreement(engine: np.ndarray, exact: np.ndarray, monai: np.ndarray) -> dict[str, Any]:
+    """How well the three maps agree inside the body."""
+    from scipy.stats import pearsonr, spearmanr
+
+    body = np.isfinite(monai)
+    assert np.array_equal(body, np.isfinite(engine)), "all score the same voxels"
+    engine, exact, monai = engine[body], exact[body], monai[body]
+    return {
+        "spread": float(monai.std()),
+        "pearson": float(pearsonr(engine, monai).statistic),
+        "spearman": float(spearmanr(engine, monai).statistic),
+        "difference": float(np.abs(engine - monai).max()),
+        "exact": float(np.abs(exact - monai).max()),
+    }
+
+
+def write_random_model(folder: Path) -> dict[str, Any]:
+    """Write a model of ordinary size whose weights are random."""
+    import torch
+    from ctscreener.calibration import Calibration
+    from ctscreener.conditions import ConditionSettings
+    from ctscreener.model import ModelSettings, Networks, save_model
+    from ctscreener.networks import NetworkSettings
+
+    torch.manual_seed(0)
+    learned = NetworkSettings(channels=(16, 32, 64), stem=(2, 2, 2), inputs=2)
+    networks = Networks(ModelSettings(condition=ConditionSettings(sincos=4, learned=learned)))
+    # Random couplings too, which start out as the identity.
+    for name, weights in networks.density.named_parameters():
+        if name.endswith("network.4.weight"):
+            torch.nn.init.normal_(weights, std=0.02)
+    reference = np.random.default_rng(0).gamma(2.0, 20.0, 10_000)
+    save_model(folder, networks, Calibration.fit(reference), {}, "Random weights.")
+    return {}
+
+
+def show(runs: list[dict[str, Any]], threads: int) -> None:
+    """Print how long, how much memory, and how alike."""
+    from training.tables import markdown
+
+    rows = [
+        [
+            run["scan"],
+            way,
+            f"{run[way]['seconds']:.1f}",
+            *(f"{run[way]['stages'][stage]:.1f}" for stage in ("preparing", "scoring")),
+            f"{run[way]['stages']['restoring']:.1f}",
+            f"{run[way]['tiles']}",
+            f"{run[way]['stages']['scoring'] / run[way]['tiles']:.2f}",
+            f"{run[way]['memory']:.2f}",
+            f"{run['MONAI float32']['seconds'] / run[way]['seconds']:.1f}",
+        ]
+        for run in runs
+        for way in WAYS
+    ]
+    header = ["scan", "way", "s", "prepare", "score", "restore", "tiles", "s a tile", "GB"]
+    print(f"{threads} threads; `times` is MONAI's seconds divided by these.\n")
+    print(markdown([*header, "times"], rows))
+    print("nll against MONAI's inside the body, in nats; `spread` is its standard deviation.\n")
+    names = ("spread", "pearson", "spearman", "difference", "exact")
+    alike = [[run["scan"], *(f"{run[name]:.3g}" for name in names)] for run in runs]
+    heads = ["scan", "spread", "Pearson", "Spearman", "max |diff|", "max |diff| float32"]
+    print(markdown(heads, alike), end="")
+
+
+if __name__ == "__main__":
+    main()

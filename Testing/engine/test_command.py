@@ -1,0 +1,346 @@
+"""The command line from end to end, with a real but tiny model and scan."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import ctscreener
+import ctscreener.screen
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from ctscreener import model as models
+from ctscreener.calibration import Calibration
+from ctscreener.command import main
+from ctscreener.density import DensitySettings
+from ctscreener.errors import InputError
+from ctscreener.files import write_map
+from ctscreener.model import ModelSettings, Networks, save_model
+from ctscreener.networks import NetworkSettings
+from ctscreener.screen import ScreenSettings
+
+ENGINE = str(Path(ctscreener.__file__).parent.parent)
+FILES = ["anomaly.nrrd", "findings.csv", "findings.json", "overview.png"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `scan.nrrd`, a cylinder of soft tissue in air, and `model/`."""
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    height, width = np.mgrid[:56, :56] - 28.0
+    slice_hu = np.where(height**2 + width**2 < 20**2, 40.0, -1000.0)
+    hu = slice_hu + random.normal(0, 10, (24, 56, 56))
+    hu[10:14, 26:32, 26:32] = 900.0
+    affine = np.array([[0, 0, -3, 84], [0, -3, 0, 84], [4, 0, 0, -48], [0, 0, 0, 1]], float)
+    write_map(folder / "scan.nrrd", hu.astype(np.float32), affine)
+    settings = ModelSettings(
+        descriptor=NetworkSettings(channels=(8,), out=4),
+        density=DensitySettings(head="gaussian"),
+        tile=(16, 48, 48),
+    )
+    # A Gaussian's -log p in four dimensions is above 3.6: rare by this scale, whatever the weights.
+    calibration = Calibration.fit(random.normal(0, 1, 1000))
+    provenance = {"results": {"auroc": 0.75}, "data": [{"name": "a"}, {"name": "b"}]}
+    save_model(folder / "model", Networks(settings), calibration, provenance, "# Tiny\n\nLimits.")
+    return folder
+
+
+def screen(data: Path, out: Path, *more: str, scans: list[Path] | None = None) -> int:
+    names = [str(scan) for scan in scans or [data / "scan.nrrd"]]
+    fixed = ["--out", str(out), "--model", str(data / "model"), "--device", "cpu"]
+    return main(["screen", *names, *fixed, *more])
+
+
+def run(*arguments: str, script: str = "") -> "subprocess.CompletedProcess[str]":
+    start = ["-c", script] if script else ["-m", "ctscreener"]
+    command = [sys.executable, *start, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment(), check=False, timeout=120
+    )
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": ENGINE, "OMP_NUM_THREADS": "1"}
+
+
+def test_a_screening_leaves_four_files_that_agree(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert screen(data, tmp_path / "out", "--threshold", "0.5") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    record = json.loads((tmp_path / "out" / "findings.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "out" / "findings.csv").open()))
+    assert len(rows) == len(record["findings"]) > 0
+    origin = record["provenance"]
+    assert origin["input"]["name"] == "scan.nrrd"
+    assert origin["device"] == "cpu"
+    assert origin["torch"] == torch.__version__
+    assert origin["parameters"]["findings"]["threshold"] == 0.5
+    assert {"reading", "scoring"} <= set(origin["seconds"])
+    assert str(tmp_path) not in json.dumps(record), "no folder of the user's is recorded"
+    printed = capfd.readouterr()
+    assert str(tmp_path / "out" / "overview.png") in printed.out
+    assert "Absence of colour is not absence of disease." in printed.out
+    assert "100%" in printed.err
+    scan = sitk.ReadImage(str(data / "scan.nrrd"))
+    anomaly = sitk.ReadImage(str(tmp_path / "out" / "anomaly.nrrd"))
+    assert anomaly.GetPixelID() == sitk.sitkFloat32
+    assert scan.IsSameImageGeometryAs(anomaly)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
+def test_events_are_all_that_a_program_reads_on_stdout(data: Path, tmp_path: Path) -> None:
+    fixed = ["--out", str(tmp_path / "out"), "--model", str(data / "model"), "--events"]
+    ended = run("screen", str(data / "scan.nrrd"), "--device", "cpu", *fixed)
+    assert ended.returncode == 0, ended.stderr
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert {event["event"] for event in events[:-1]} == {"progress"}
+    assert all({"stage", "done", "total"} < set(event) for event in events[:-1])
+    assert events[-1]["event"] == "result"
+    assert events[-1]["folder"] == str(tmp_path / "out")
+    assert events[-1]["provenance"]["model"]["name"] == "model"
+
+
+def test_stray_prints_do_not_reach_the_events(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noisy(*arguments: object) -> object:
+        print("from Python")
+        os.write(1, b"from a library\n")
+        return screen_as_before(*arguments)
+
+    screen_as_before = ctscreener.screen.screen
+    monkeypatch.setattr(ctscreener.screen, "screen", noisy)
+    assert screen(data, tmp_path / "out", "--events") == 0
+    printed = capfd.readouterr()
+    assert all(json.loads(line) for line in printed.out.splitlines())
+    assert "from Python" in printed.err
+    assert "from a library" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (["--model", "no_such_model"], "model.missing"),
+        (["--device", "cuda:99"], "device.unavailable"),
+        (["--device", "abacus"], "device.unavailable"),
+        (["--threshold", "nan"], "option.invalid"),
+        (["--overlap", "1"], "option.invalid"),
+        (["--batch", "0"], "option.invalid"),
+        (["--min-volume", "-1"], "option.invalid"),
+        (["--threshold", "high"], "option.invalid"),
+        (["--no-such-option"], "option.invalid"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_status_2(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], more: list[str], code: str
+) -> None:
+    assert screen(data, tmp_path / "out", *more) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert code in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_scan_is_status_2_and_an_event(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert screen(data, tmp_path / "out", "--events", scans=[tmp_path / "no.nii.gz"]) == 2
+    last = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["code"]) == ("error", "scan.missing")
+    assert last["message"]
+    assert last["action"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_output_is_noticed_before_the_work(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = tmp_path / "file" / "out"
+    ended = run("screen", "no_such_scan.nrrd", "--out", str(out), "--model", "no_such_model")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "output.unwritable" in ended.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_fault_of_ours_is_status_1_with_one_line_first(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(ctscreener.screen, "screen", broken)
+    assert screen(data, tmp_path / "out", "--events") == 1
+    printed = capfd.readouterr()
+    assert json.loads(printed.out.splitlines()[-1])["code"] == "internal"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_is_status_130_and_leaves_nothing(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, *_arguments: object) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ctscreener.files.write_map", interrupted)
+    assert screen(data, tmp_path / "new" / "out") == 130
+    assert "Stopped" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_reader_that_has_gone_is_not_called_a_fault(
+    data: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    def unheard(*_arguments: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(ctscreener.screen, "screen", unheard)
+    scans = [data / "scan.nrrd"] * count
+    assert screen(data, tmp_path / "out", "--events", scans=scans) == 130
+    assert "internal" not in capfd.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems end a process without telling it")
+def test_a_program_that_ends_us_finds_nothing_half_written(data: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys, time, ctscreener.files, ctscreener.command\n"
+        "def slow(path, *_):\n"
+        "    path.write_bytes(b'half'); print('writing', file=sys.stderr, flush=True)\n"
+        "    time.sleep(60)\n"
+        "ctscreener.files.write_map = slow\n"
+        "sys.exit(ctscreener.command.main())\n"
+    )
+    scan, out, model = data / "scan.nrrd", tmp_path / "out", data / "model"
+    command = [sys.executable, "-c", script, "screen", scan, "--out", out, "--model", model]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as child:
+        assert child.stderr is not None
+        until = time.monotonic() + 60
+        while child.stderr.readline() != "writing\n":
+            assert time.monotonic() < until
+            assert child.poll() is None
+        child.send_signal(signal.SIGTERM)
+        child.communicate()
+    assert child.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_bad_scan_does_not_stop_the_rest_and_a_second_run_continues(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.nrrd"
+    bad.write_bytes(b"no scan")
+    scans = [data / "scan.nrrd", bad, data / "scan.nrrd"]
+    out = tmp_path / "out"
+    assert screen(data, out, scans=scans) == 2
+    first = capfd.readouterr().err
+    assert sum("ctscreener: bad:" in line for line in first.splitlines()) == 1
+    assert sorted(path.name for path in out.iterdir()) == ["scan", "scan_2", "summary.csv"]
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert rows[1]["error"]
+
+    before = (out / "scan" / "findings.json").stat().st_mtime_ns
+    assert screen(data, out, scans=scans) == 2
+    assert (out / "scan" / "findings.json").stat().st_mtime_ns == before
+    assert list(csv.DictReader((out / "summary.csv").open())) == rows
+    assert screen(data, out, "--threshold", "2", scans=scans) == 2
+    assert (out / "scan" / "findings.json").stat().st_mtime_ns != before
+
+
+def test_a_fault_in_one_of_several_scans_is_reported_and_the_next_is_done(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = []
+
+    def broken_once(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        return screen_as_before(*arguments)
+
+    screen_as_before = ctscreener.screen.screen
+    monkeypatch.setattr(ctscreener.screen, "screen", broken_once)
+    assert screen(data, tmp_path, scans=[data / "scan.nrrd"] * 2) == 1
+    rows = list(csv.DictReader((tmp_path / "summary.csv").open()))
+    assert [row["status"] for row in rows] == ["failed", "done"]
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_too_little_memory_is_not_called_a_fault(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def too_large(*_arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ctscreener.screen, "screen", too_large)
+    assert screen(data, tmp_path / "out") == 2
+    assert "device.memory" in capfd.readouterr().err
+
+
+def test_options_default_to_the_settings_of_the_engine(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(_scan: object, _model: object, settings: ScreenSettings, _progress: object) -> None:
+        seen.append(settings)
+        raise InputError("test", "Seen.", "Go on.")
+
+    monkeypatch.setattr(ctscreener.screen, "screen", look)
+    screen(data, tmp_path / "out")
+    assert seen == [ScreenSettings(device="cpu")]
+
+
+def test_a_model_is_printed_with_its_card_numbers_and_hash(
+    data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["model", str(data / "model")]) == 0
+    printed = capfd.readouterr().out
+    assert "Limits." in printed
+    assert "results.auroc: 0.75" in printed
+    assert "data: 2 entries" in printed
+    assert models.load_model(str(data / "model")).sha256 in printed
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, ctscreener.command\n"
+        "try: ctscreener.command.main(['screen', '--help'])\n"
+        "finally: assert not {'torch', 'numpy', 'SimpleITK'} & set(sys.modules)\n"
+    )
+    ended = run(script=script)
+    assert ended.returncode == 0, ended.stderr
+    assert "--threshold" in ended.stdout

@@ -1,0 +1,88 @@
+"""A condition says where a voxel lies in the whole scan, whichever tile it is read from."""
+
+import math
+
+import pytest
+import torch
+from ctscreener.conditions import Condition, ConditionSettings, sincos, tile_positions
+from ctscreener.networks import NetworkSettings
+
+from Testing.engine.small_model import perturb
+
+POOL = (2, 3, 3)
+SIZE = (8, 12, 12)
+SHAPE = (20, 30, 36)
+LEARNED = NetworkSettings(channels=(8,), out=3, inputs=2)
+
+
+def tile(start: tuple[int, int, int]) -> torch.Tensor:
+    """Positions of a tile of the scan."""
+    return tile_positions(start, SIZE, SHAPE, POOL)
+
+
+def test_overlapping_tiles_agree_on_the_voxels_they_share() -> None:
+    one, other = tile((4, 6, 9)), tile((8, 9, 15))
+    assert one.shape == (3, 4, 4, 4)
+    torch.testing.assert_close(one[:, 2:, 1:, 2:], other[:, :2, :3, :2], rtol=0, atol=1e-7)
+
+
+def test_positions_are_the_centres_of_the_pooled_voxels() -> None:
+    d, h, w = tile((4, 6, 9))[:, 1, 2, 3]
+    voxels = [torch.arange(6, 8), torch.arange(12, 15), torch.arange(18, 21)]
+    for share, inside, extent in zip((d, h, w), voxels, SHAPE, strict=True):
+        assert share == pytest.approx((inside + 0.5).mean().item() / extent)
+
+
+def test_a_scan_of_one_tile_is_symmetric_and_stays_within_0_and_1() -> None:
+    whole = tile_positions((0, 0, 0), SIZE, SIZE, POOL)
+    assert 0 < whole.min() < whole.max() < 1
+    torch.testing.assert_close(whole, 1 - whole.flip(1, 2, 3))
+
+
+def test_sines_and_cosines_have_wavelengths_of_2_1_and_a_half() -> None:
+    shares = torch.linspace(0, 1, 101)
+    encoded = sincos(shares.expand(1, 3, -1), 3)[0]
+    assert encoded.shape == (18, 101)
+    for wave, length in enumerate((2, 1, 0.5)):
+        turns = 2 * math.pi * shares / length
+        for axis in range(3):
+            torch.testing.assert_close(
+                encoded[6 * wave + axis], turns.sin(), atol=1e-5, rtol=0
+            )
+            torch.testing.assert_close(
+                encoded[6 * wave + 3 + axis], turns.cos(), atol=1e-5, rtol=0
+            )
+
+
+@pytest.mark.parametrize(
+    ("settings", "channels"),
+    [
+        (ConditionSettings(), 0),
+        (ConditionSettings(sincos=2), 12),
+        (ConditionSettings(learned=LEARNED), 3),
+        (ConditionSettings(sincos=1, learned=LEARNED), 9),
+    ],
+)
+def test_channels_are_as_many_as_the_settings_say(
+    settings: ConditionSettings, channels: int
+) -> None:
+    positions = tile((0, 0, 0)).expand(2, -1, -1, -1, -1)
+    c = Condition(settings).pooled(torch.rand(2, 1, *SIZE), positions, POOL)
+    assert settings.channels == channels
+    assert c.shape == (2, channels, 4, 4, 4)
+
+
+def test_position_comes_first_and_the_learned_part_sees_the_whole_image() -> None:
+    condition = Condition(ConditionSettings(sincos=1, learned=LEARNED))
+    perturb(condition, 0.1)
+    assert condition.learned is not None
+    x, positions = torch.rand(1, 1, *SIZE), tile((4, 6, 9))[None]
+    c = condition.pooled(x, positions, POOL)
+    torch.testing.assert_close(c[:, :6], sincos(positions, 1))
+    visible = torch.cat([x, torch.ones_like(x)], dim=1)
+    torch.testing.assert_close(c[:, 6:], condition.learned.pooled(visible, POOL))
+
+
+def test_a_learned_condition_without_a_mask_channel_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected inputs=2, found 1"):
+        Condition(ConditionSettings(learned=NetworkSettings(inputs=1)))

@@ -1,0 +1,124 @@
+"""Reporters: lines for programs, a bar or plain lines for people."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from ctscreener.errors import InputError
+from ctscreener.events import Events, Terminal, progress_line, table
+
+FINDING = {
+    "rank": 1,
+    "peak_rarity": 4.25,
+    "volume_ml": 12.5,
+    "diameter_mm": 31.0,
+    "mean_hu": -40.0,
+    "peak_ras": [1.0, -2.0, 3.0],
+}
+RECORD = {"findings": [FINDING], "notice": "For research."}
+
+
+class Screen(io.StringIO):
+    """A stream that calls itself a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+def test_every_event_is_one_line_of_json_whatever_is_in_it() -> None:
+    stream = io.StringIO()
+    events = Events(stream)
+    events.progress("scoring", 1, 2)
+    events.result("ä\nb\udc80", Path("out"), RECORD, reused=False)
+    events.refused(InputError("code", "Two\nlines.", "Do."), "scan")
+    events.fault(ValueError("a\nb"))
+    lines = stream.getvalue().splitlines()
+    assert stream.getvalue().isascii()
+    kinds = [json.loads(line)["event"] for line in lines]
+    assert kinds == ["progress", "result", "error", "error"]
+    assert json.loads(lines[1])["findings"] == [FINDING]
+    refused = {"event": "error", "code": "code", "message": "Two lines.", "action": "Do."}
+    assert json.loads(lines[2]) == {**refused, "scan": "scan"}
+    assert json.loads(lines[3])["code"] == "internal"
+
+
+def test_a_single_scan_sends_no_count_and_several_do() -> None:
+    stream = io.StringIO()
+    Events(stream).begin("a", 1, 1)
+    assert stream.getvalue() == ""
+    Events(stream).begin("b", 2, 3)
+    wanted = {"event": "progress", "stage": "scans", "done": 1, "total": 3}
+    assert json.loads(stream.getvalue()) == wanted
+
+
+def test_each_event_is_sent_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "lines").open("w") as stream:
+        Events(stream).progress("scoring", 1, 2)
+        assert (tmp_path / "lines").read_text().endswith("\n")
+
+
+def test_a_terminal_shows_one_moving_line_with_the_time_left() -> None:
+    clock, screen = Clock(), Screen()
+    terminal = Terminal(io.StringIO(), screen, clock)
+    for done in range(5):
+        clock.now = 10.0 * done
+        terminal.progress("scoring", done, 4)
+    text = screen.getvalue()
+    assert text.count("\n") == 1
+    frames = [frame.strip() for frame in text.split("\r")[1:]]
+    assert len(frames) == 5
+    assert "10 s left" in frames[3]
+    assert frames[4].endswith("100%  40 s")
+
+
+def test_a_log_gets_few_whole_lines() -> None:
+    clock, log = Clock(), io.StringIO()
+    terminal = Terminal(io.StringIO(), log, clock)
+    for done in range(1001):
+        clock.now = done / 50
+        terminal.progress("scoring", done, 1000)
+    lines = log.getvalue().splitlines()
+    assert "\r" not in log.getvalue()
+    assert 2 <= len(lines) <= 4
+    assert "100%" in lines[-1]
+
+
+def test_an_error_does_not_continue_the_line_of_the_bar() -> None:
+    screen = Screen()
+    terminal = Terminal(io.StringIO(), screen)
+    terminal.progress("scoring", 1, 4)
+    terminal.refused(InputError("code", "It is so.", "Do this."))
+    assert screen.getvalue().splitlines()[-1] == "ctscreener: It is so. Do this. [code]"
+
+
+def test_a_result_names_the_findings_the_picture_and_the_limits() -> None:
+    out = io.StringIO()
+    Terminal(out, io.StringIO()).result("chest", Path("out"), RECORD, reused=True)
+    text = out.getvalue()
+    assert "chest: 1 finding (done before" in text
+    assert all(number in text for number in ("4.25", "12.50", "31.00", "-2.00"))
+    assert str(Path("out") / "overview.png") in text
+    assert "For research." in text
+
+
+@pytest.mark.parametrize(("done", "total"), [(0, 0), (0, 5), (5, 5)])
+def test_the_ends_of_a_stage_can_be_drawn(done: int, total: int) -> None:
+    assert "left" not in progress_line("scoring", done, total, 0.0)
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    lines = table([{"n": 1.0, "word": "a"}, {"n": 1000.0, "word": "long"}])
+    assert lines == ["      n  word", "   1.00  a", "1000.00  long"]
+    assert table([]) == []

@@ -1,0 +1,167 @@
+"""Training of descriptor and condition on a made-up store, the presets and the command."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from ctscreener.errors import InputError
+from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.settings import from_json, read_json, to_json
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from Testing.training.small_store import make_store
+from training import condition, descriptor, presets, run
+from training.condition import ConditionSettings, measure_leak
+from training.crops import CropSettings
+from training.descriptor import ContrastSettings, DescriptorSettings
+from training.loop import LoopSettings
+from training.masking import MaskSettings
+from training.store import Store
+
+NETWORK = NetworkSettings(channels=(8, 16), out=8)
+CROPS = CropSettings(size=(8, 12, 12), pairs=2, positions=128)
+CONTRAST = ContrastSettings(width=32)
+LOOP = LoopSettings(steps=30, lr=3e-3, warmup=2, precision="32-true", device="cpu", log_every=1)
+MASKS = MaskSettings(chance=1.0, least=(4, 4, 4), largest=(4, 4, 4))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("training") / "store"
+    make_store(path, {"a": (24, 30, 30), "b": (20, 30, 36)})
+    return path
+
+
+def descriptor_settings(folder: Path, out: Path) -> DescriptorSettings:
+    return DescriptorSettings(
+        folder, out, network=NETWORK, crops=CROPS, contrast=CONTRAST, loop=LOOP
+    )
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("objective", ["vicreg", "simclr"])
+def test_the_loss_of_a_descriptor_falls(folder: Path, tmp_path: Path, objective: str) -> None:
+    settings = descriptor_settings(folder, tmp_path)
+    chosen = replace(CONTRAST, objective=objective)  # pyright: ignore[reportArgumentType]
+    trained = descriptor.main(replace(settings, contrast=chosen))
+    assert trained.finished
+    found = losses(tmp_path)
+    assert len(found) == 30
+    assert sum(found[-5:]) < 0.97 * sum(found[:5])
+
+
+def test_a_run_folder_is_enough_to_build_the_network_again(folder: Path, tmp_path: Path) -> None:
+    settings = replace(descriptor_settings(folder, tmp_path), loop=replace(LOOP, steps=2))
+    trained = descriptor.main(settings)
+    stored = read_json(tmp_path / "settings.json")
+    assert from_json(DescriptorSettings, stored) == settings
+    network = UNet(from_json(NetworkSettings, stored["network"]))
+    network.load_state_dict(load_file(tmp_path / "network.safetensors"))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, trained.weights[f"network.{name}"])
+    data = read_json(tmp_path / "data.json")
+    assert [scan["name"] for scan in data["scans"]] == ["a", "b"]
+
+
+def test_every_weight_of_network_and_head_gets_a_gradient() -> None:
+    objective = descriptor.Contrast(NETWORK, CONTRAST)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((4, 1, 8, 12, 12), generator=generator)
+    places = torch.rand((4, 32, 3), generator=generator) * 7
+    objective(images, places)["loss"].backward()
+    for name, weight in objective.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().max() > 0, name
+
+
+def test_a_condition_trains_and_reports_its_leak(folder: Path, tmp_path: Path) -> None:
+    settings = ConditionSettings(
+        folder,
+        tmp_path,
+        network=replace(NETWORK, inputs=2),
+        crops=CROPS,
+        masks=MASKS,
+        contrast=CONTRAST,
+        loop=replace(LOOP, steps=3),
+    )
+    assert condition.main(settings).finished
+    leak = read_json(tmp_path / "leak.json")
+    assert leak.keys() == {"hidden", "visible"}
+    assert all(0 < value < 2 for value in leak.values())
+
+
+class Stub(nn.Module):
+    """A network whose condition is the image, or the place, or the mask at a voxel."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def at(self, x: Tensor, places: Tensor) -> Tensor:
+        if self.kind == "place":
+            return places
+        d, h, w = places.round().long().unbind(-1)
+        batch = torch.arange(len(x))[:, None].expand_as(d)
+        return x[batch, 0, d, h, w][..., None]
+
+
+def test_the_leak_is_what_hiding_changes(folder: Path) -> None:
+    settings = ConditionSettings(folder, crops=CROPS, masks=MASKS, loop=LOOP)
+    store = Store(folder)
+    blind = measure_leak(Stub("place"), store, settings)  # pyright: ignore[reportArgumentType]
+    assert blind == {"hidden": 0, "visible": 0}
+    leaky = measure_leak(Stub("image"), store, settings)  # pyright: ignore[reportArgumentType]
+    assert leaky["visible"] == 0
+    # A grey value replaced by 0: (mean^2 + variance) / (2 variance), above 1/2.
+    assert leaky["hidden"] > 0.5
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "paper"])
+def test_presets_fit_their_networks_and_survive_json(name: str) -> None:
+    for settings in (presets.DESCRIPTOR[name], presets.CONDITION[name]):
+        assert from_json(type(settings), json.loads(json.dumps(to_json(settings)))) == settings
+        strides = zip(settings.crops.size, settings.network.stride, strict=True)
+        assert all(side % stride == 0 for side, stride in strides)
+        assert settings.crops.positions % settings.crops.pairs == 0
+    assert presets.CONDITION[name].network.inputs == 2
+    density = presets.DENSITY[name]
+    for network in (presets.DESCRIPTOR[name].network, presets.CONDITION[name].network):
+        pairs = zip(density.tile, network.stride, strict=True)
+        assert all(side % stride == 0 for side, stride in pairs)
+
+
+def test_the_command_says_in_one_line_what_it_cannot_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (
+        ["descripter"],
+        ["descriptor", "--preset", "huge"],
+        ["descriptor", "--preset=tiny", "--store", str(tmp_path), "--run", str(tmp_path / "r")],
+    ):
+        assert run.main(arguments) == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        assert message.startswith("Expected")
+
+
+def test_the_command_trains_with_flags_over_a_preset(folder: Path, tmp_path: Path) -> None:
+    flags = ["--store", str(folder), "--run", str(tmp_path), "--steps", "1", "--device", "cpu"]
+    flags += ["--crops.size", "8", "12", "12", "--crops.positions", "64", "--crops.pairs", "2"]
+    flags += ["--network.channels", "8", "16", "--contrast.width", "16"]
+    assert run.main(["descriptor", "--preset", "tiny", *flags]) == 0
+    stored = from_json(DescriptorSettings, read_json(tmp_path / "settings.json"))
+    assert stored.network.stem == presets.DESCRIPTOR["tiny"].network.stem
+    assert stored.network.channels == (8, 16)
+    assert (tmp_path / "network.safetensors").exists()
+
+
+def test_a_store_without_scans_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found none of 2"):
+        descriptor.main(replace(descriptor_settings(folder, tmp_path), exclude=("?",)))

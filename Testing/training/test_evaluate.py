@@ -1,0 +1,219 @@
+"""The evaluation: its numbers are those of scikit-learn on the same voxels, and it goes on."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ctscreener.calibration import Calibration
+from ctscreener.density import DensitySettings
+from ctscreener.errors import InputError
+from ctscreener.files import read_mask, read_scan, write_map
+from ctscreener.model import ModelSettings, Networks, load_model, save_model
+from ctscreener.networks import NetworkSettings
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import CANONICAL
+from ctscreener.screen import screen
+from sklearn.metrics import roc_auc_score
+
+from training import evaluate
+from training.baselines.trivial import gradient_scores
+from training.cases import find_cases
+from training.evaluate import EvaluateSettings, main
+from training.tables import TablesSettings
+from training.tables import main as print_tables
+
+SHAPE = (16, 40, 44)
+AFFINE = np.eye(4)
+AFFINE[:3, :3] = CANONICAL.T * (8.0, 3.5, 3.5)
+
+
+def write_case(folder: Path, name: str, rng: np.random.Generator, labels: tuple[int, ...]) -> None:
+    """A body of noisy tissue with one dense block for each label."""
+    hu = np.full(SHAPE, -1000.0)
+    hu[:, 8:-8, 8:-8] = rng.normal(20, 15, (16, 24, 28))
+    mask = np.zeros(SHAPE)
+    for label in labels:
+        d, h, w = rng.integers((2, 12, 12), (12, 26, 30))
+        hu[d : d + 3, h : h + 3, w : w + 3] += 150
+        mask[d : d + 3, h : h + 3, w : w + 3] = label
+    folder.mkdir(exist_ok=True)
+    write_map(folder / f"{name}.nii.gz", hu, AFFINE)
+    if labels:
+        write_map(folder / f"{name}_lesion.nii.gz", mask, AFFINE)
+
+
+@pytest.fixture
+def model(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A small model that has learnt nothing."""
+    settings = ModelSettings(
+        preprocess=PreprocessSettings(spacing=(8.0, 3.5, 3.5)),
+        descriptor=NetworkSettings(channels=(8, 16), out=4),
+        density=DensitySettings(head="gaussian"),
+        tile=(8, 24, 24),
+    )
+    folder = tmp_path / "untrained"
+    torch.manual_seed(0)
+    save_model(folder, Networks(settings), Calibration.fit(rng.gamma(2, 2, 500)), {}, "")
+    return folder
+
+
+@pytest.fixture
+def scans(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Three scans with masks, one without."""
+    folder = tmp_path / "scans"
+    for name, labels in {"a": (1,), "b": (2, 1), "c": (2,), "healthy": ()}.items():
+        write_case(folder, name, rng, labels)
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, model: Path, scans: Path) -> EvaluateSettings:
+    out = tmp_path / "out"
+    return EvaluateSettings(sets=(scans,), model=str(model), out=out, device="cpu", resamples=20)
+
+
+def results_of(settings: EvaluateSettings) -> dict:
+    main(settings)
+    return json.loads((settings.out / "results.json").read_text())
+
+
+def test_results_are_those_of_scikit_learn_on_the_voxels_that_the_model_scores(
+    settings: EvaluateSettings, scans: Path
+) -> None:
+    results = results_of(settings)
+    (part,) = results["sets"]
+    assert [entry["name"] for entry in part["scans"]] == ["a", "b", "c"]
+    screened, gradient, lesion = [], [], []
+    for entry in part["scans"]:
+        scan = read_scan(scans / f"{entry['name']}.nii.gz")
+        mask = read_mask(scans / f"{entry['name']}_lesion.nii.gz", scan) > 0
+        rarity = screen(scan, load_model(settings.model)).rarity
+        body = np.isfinite(rarity)
+        assert body[mask].all()
+        screened.append(rarity[body])
+        gradient.append(gradient_scores(scan, body)[body])
+        lesion.append(mask[body])
+        expected = roc_auc_score(lesion[-1], screened[-1])
+        assert entry["auroc"]["Screener"] == pytest.approx(expected, abs=2e-3)
+    for name, maps in {"Screener": screened, "gradient": gradient}.items():
+        found = part["scores"][name]["auroc"]
+        expected = roc_auc_score(np.concatenate(lesion), np.concatenate(maps))
+        assert found["pooled"]["value"] == pytest.approx(expected, abs=2e-3)
+        assert found["pooled"]["low"] <= found["pooled"]["value"] <= found["pooled"]["high"]
+    assert results["model"]["weights_sha256"] == load_model(settings.model).sha256
+
+
+def test_another_family_counts_as_neither_lesion_nor_healthy(settings: EvaluateSettings) -> None:
+    whole = results_of(settings)["sets"][0]
+    first = results_of(dataclasses.replace(settings, labels=(1,)))["sets"][0]
+    voxels = {s["name"]: s["lesion_voxels"] for s in first["scans"]}
+    assert voxels == {"a": 27, "b": 27, "c": 0}
+    assert first["scans"][2]["auroc"]["Screener"] is None
+    assert whole["scans"][1]["lesion_voxels"] > 27
+    (case, *_) = find_cases(settings.sets, (2,))
+    # Scan a holds the other family alone: its lesion voxels are gone, not negatives.
+    counts = evaluate.Evaluator(settings, load_model(settings.model), None).measure(case)
+    everything = evaluate.Evaluator(settings, load_model(settings.model), None).measure(
+        find_cases(settings.sets)[0]
+    )
+    assert counts["random"].positives.sum() == 0
+    assert counts["random"].negatives.sum() == everything["random"].negatives.sum()
+
+
+def test_a_set_of_phantoms_is_measured_on_its_family(
+    settings: EvaluateSettings, scans: Path
+) -> None:
+    (scans / "manifest.json").write_text('{"settings": {"family": "lung_opacity"}}')
+    assert {case.label for case in find_cases(settings.sets)} == {2}
+
+
+def test_a_second_run_measures_only_what_changed(
+    settings: EvaluateSettings,
+    scans: Path,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = results_of(settings)
+    screened = []
+    original = evaluate.Evaluator.measure
+
+    def spy(self: evaluate.Evaluator, case: evaluate.Case) -> dict:
+        screened.append(case.name)
+        return original(self, case)
+
+    monkeypatch.setattr(evaluate.Evaluator, "measure", spy)
+    assert results_of(settings) == first
+    assert screened == []
+    write_case(scans, "b", rng, (1,))
+    assert results_of(settings) != first
+    assert screened == ["b"]
+
+
+def test_the_mean_comes_from_other_scans_and_finds_dense_lesions(
+    settings: EvaluateSettings, scans: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    train = tmp_path / "train"
+    for name in "de":
+        write_case(train, name, rng, ())
+    (train / "copy.nii.gz").write_bytes((scans / "a.nii.gz").read_bytes())
+    (train / "broken.nii.gz").write_bytes(b"no scan")
+    results = results_of(dataclasses.replace(settings, train=train))
+    assert results["mean_at_place_scans"] == 2
+    scores = results["sets"][0]["scores"]
+    assert scores["HU - mean at place"]["auroc"]["pooled"]["value"] > 0.9
+    assert 0.3 < scores["random"]["auroc"]["pooled"]["value"] < 0.7
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_is_measured(
+    settings: EvaluateSettings, scans: Path
+) -> None:
+    write_map(scans / "b_lesion.nii.gz", np.zeros((3, 4, 5)), AFFINE)
+    results = results_of(settings)
+    assert [entry["scan"] for entry in results["skipped"]] == ["b"]
+    assert [entry["name"] for entry in results["sets"][0]["scans"]] == ["a", "c"]
+
+
+def test_tables_show_every_score_of_every_result(
+    settings: EvaluateSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(dataclasses.replace(settings, limit=1))
+    table = (settings.out / "table.md").read_text()
+    assert capsys.readouterr().out == table
+    print_tables(TablesSettings((settings.out / "results.json",) * 2))
+    lines = capsys.readouterr().out.splitlines()
+    # A row each for Screener, gradient and random.
+    assert len(lines) == 2 + 2 * 3
+    assert {len(line) for line in lines} == {len(lines[0])}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"labels": (1, 2)}, "evaluate.labels"),
+        ({"model": "nobody"}, "model.missing"),
+    ],
+)
+def test_unusable_settings_are_refused(
+    settings: EvaluateSettings, change: dict, code: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        main(dataclasses.replace(settings, **change))
+    assert error.value.code == code
+
+
+def test_folders_without_masks_and_masks_without_scans_are_refused(
+    tmp_path: Path, scans: Path
+) -> None:
+    for sets, code in (
+        ((tmp_path,), "evaluate.no_masks"),
+        ((scans, scans), "evaluate.sets"),
+    ):
+        with pytest.raises(InputError) as error:
+            find_cases(sets)
+        assert error.value.code == code
+    (scans / "a.nii.gz").unlink()
+    with pytest.raises(InputError, match="a_lesion"):
+        find_cases((scans,))

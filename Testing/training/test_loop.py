@@ -1,0 +1,202 @@
+"""The training loop: what was killed and started again equals what never stopped."""
+
+import json
+import os
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ctscreener.errors import InputError
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from training.loop import FREE, LoopSettings, Trained, seeded, train
+from training.schedule import Clock
+from training.settings import claim_run
+
+SETTINGS = LoopSettings(
+    steps=12,
+    lr=0.05,
+    warmup=3,
+    precision="32-true",
+    device="cpu",
+    checkpoint_seconds=0,
+    log_every=1,
+)
+
+
+class Regression(nn.Module):
+    """A layer with chance of its own; at the step `trouble` it does what it is told."""
+
+    def __init__(self, trouble: int = -1, what: str = "die") -> None:
+        super().__init__()
+        with seeded(7):
+            self.layer = nn.Linear(4, 1)
+        self.drop = nn.Dropout(0.5)
+        self.trouble, self.what, self.seen = trouble, what, 0
+
+    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        if self.seen == self.trouble:
+            self.act()
+        self.seen += 1
+        loss = (self.layer(self.drop(x))[:, 0] - y).square().mean()
+        if self.what == "nan" and self.seen > self.trouble >= 0:
+            loss = loss * float("nan")
+        return {"loss": loss, "half": loss.detach() / 2}
+
+    def act(self) -> None:
+        if self.what == "die":
+            raise RuntimeError("killed")
+        if self.what == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def load(index: int) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng([0, index]).normal(size=(16, 4)).astype(np.float32)
+    return x, x @ np.array([1, -2, 3, 0.5], dtype=np.float32)
+
+
+def render(batch: tuple[np.ndarray, np.ndarray], device: torch.device) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(part).to(device) for part in batch)
+
+
+def fit(run: Path, objective: Regression | None = None, **changes: float | str) -> Trained:
+    settings = replace(SETTINGS, **changes)  # pyright: ignore[reportArgumentType]
+    return train(objective or Regression(), load, render, run, settings, "toy")
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
+    run = tmp_path_factory.mktemp("whole")
+    torch.manual_seed(3)
+    return fit(run), run
+
+
+@pytest.mark.parametrize("what", ["die", "signal"])
+def test_a_run_that_was_stopped_goes_on_to_the_very_same_numbers(
+    tmp_path: Path, whole: tuple[Trained, Path], what: str
+) -> None:
+    torch.manual_seed(3)
+    with pytest.raises(RuntimeError if what == "die" else SystemExit):
+        fit(tmp_path, Regression(7, what))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "lo')
+    torch.manual_seed(99)
+    trained = fit(tmp_path)
+    assert trained.finished
+    for name, value in whole[0].weights.items():
+        assert torch.equal(trained.weights[name], value)
+    assert rows(tmp_path) == rows(whole[1])
+    mine, other = (tensors(run / "checkpoint.safetensors") for run in (tmp_path, whole[1]))
+    assert mine.keys() == other.keys()
+    assert all(torch.equal(mine[name], other[name]) for name in mine)
+
+
+def test_a_batch_and_its_number_belong_together(whole: tuple[Trained, Path]) -> None:
+    lines = rows(whole[1])
+    assert [line["step"] for line in lines] == list(range(12))
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[0]["half"] == pytest.approx(lines[0]["loss"] / 2)
+    assert list(whole[1].glob("events.out.tfevents.*"))
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first = fit(tmp_path, steps=3)
+    again = fit(tmp_path, Regression(0), steps=3)
+    assert again.step == first.step == 3
+    assert all(torch.equal(again.weights[k], v) for k, v in first.weights.items())
+
+
+def test_the_result_is_the_running_average_of_the_weights(tmp_path: Path) -> None:
+    first = {k: v.clone() for k, v in Regression().state_dict().items()}
+    trained = fit(tmp_path, steps=1, average=0.999)
+    now = {
+        name.removeprefix("model."): value
+        for name, value in tensors(tmp_path / "checkpoint.safetensors").items()
+        if name.startswith("model.")
+    }
+    for name, value in trained.weights.items():
+        # In the first step the decay is 1/10.
+        torch.testing.assert_close(value, 0.1 * first[name] + 0.9 * now[name])
+    trained.save(tmp_path, "layer")
+    assert set(tensors(tmp_path / "layer.safetensors")) == {"weight", "bias"}
+    assert json.loads((tmp_path / "result.json").read_text())["finished"] is True
+
+
+@pytest.mark.parametrize("log_every", [1, 5])
+def test_a_loss_that_is_not_finite_stops_before_it_spoils_the_checkpoint(
+    tmp_path: Path, log_every: int
+) -> None:
+    with pytest.raises(InputError, match="loss = nan at step 4"):
+        fit(tmp_path, Regression(4, "nan"), log_every=log_every)
+    assert all(
+        value.isfinite().all() for value in tensors(tmp_path / "checkpoint.safetensors").values()
+    )
+
+
+def test_time_that_is_up_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    paused = fit(tmp_path, max_minutes=1e-9)
+    assert (paused.step, paused.finished) == (0, False)
+    assert fit(tmp_path).finished
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    fit(tmp_path, steps=1)
+    other = Regression()
+    other.layer = nn.Linear(5, 1)
+    with pytest.raises(InputError, match="Expected a checkpoint of this training"):
+        fit(tmp_path, other)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"torn")
+    with pytest.raises(InputError, match="Expected a checkpoint of this training"):
+        fit(tmp_path)
+
+
+@pytest.mark.parametrize(("decay", "middle"), [("linear", 0.75), ("cosine", 0.853553)])
+def test_the_rate_rises_over_the_warm_up_and_falls_to_zero(decay: str, middle: float) -> None:
+    clock = Clock(LoopSettings(steps=110, warmup=10, decay=decay))  # pyright: ignore[reportArgumentType]
+    found = []
+    for clock.step in (0, 4, 9, 35, 110):
+        found.append(clock.factor())
+    assert found == pytest.approx([0.1, 0.5, 1.0, middle, 0.0], abs=1e-6)
+
+
+def test_by_the_clock_the_rate_falls_with_the_time_of_all_sessions() -> None:
+    clock = Clock(LoopSettings(schedule="minutes", max_minutes=10, decay="linear", warmup=1))
+    clock.resume({"step": 50, "seconds": 450})
+    assert clock.factor() == pytest.approx(0.25, abs=1e-3)
+    assert clock.share() == pytest.approx(0.75, abs=1e-3)
+    assert not clock.ended()
+    clock.resume({"step": 50, "seconds": 600})
+    assert clock.ended()
+    with pytest.raises(InputError, match="max-minutes"):
+        Clock(LoopSettings(schedule="minutes"))
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Settings with a loop inside, as every stage has."""
+
+    width: int = 3
+    loop: LoopSettings = SETTINGS
+
+
+def test_a_run_folder_belongs_to_its_settings(tmp_path: Path) -> None:
+    claim_run(tmp_path, StageSettings(), FREE)
+    claim_run(tmp_path, StageSettings(loop=replace(SETTINGS, max_minutes=3, device="auto")), FREE)
+    with pytest.raises(InputError, match="loop.lr = 0.05, not 0.1"):
+        claim_run(tmp_path, StageSettings(loop=replace(SETTINGS, lr=0.1)), FREE)
+    with pytest.raises(InputError, match="width = 3, not 4"):
+        claim_run(tmp_path, StageSettings(width=4), FREE)

@@ -1,0 +1,81 @@
+"""The model card: what a model was made of, what it finds, what it misses."""
+
+from pathlib import Path
+from typing import Any
+
+from ctscreener.model import ModelSettings
+
+NOTICE = (
+    "Research use only, not for diagnosis. Absence of colour is not absence of disease: the map "
+    "shows what is rare among the reference scans, not what is ill."
+)
+
+
+def write_card(
+    name: str, model: ModelSettings, provenance: dict[str, Any], notes: Path | None
+) -> str:
+    """Write the card of a model.
+
+    Arguments:
+        name: The model's name.
+        model: Its settings.
+        provenance: How it was made, see `training.export.trace`.
+        notes: Markdown with what no number says; none where there is nothing to say.
+
+    Returns:
+        Markdown.
+    """
+    sections = [
+        f"# Model `{name}`\n\n**{NOTICE}**",
+        "## Networks\n\n" + "\n".join(f"- {line}" for line in network_lines(model)),
+        "## Training\n\n" + training_table(provenance["stages"]),
+        "## Data\n\n" + data_text(provenance),
+    ]
+    if provenance["results"]:
+        sections.append("## Measured\n\n" + provenance["results"]["table"].strip())
+    if notes:
+        sections.append(notes.read_text(encoding="utf-8").strip())
+    return "\n\n".join(sections) + "\n"
+
+
+def network_lines(model: ModelSettings) -> list[str]:
+    """One line for each network."""
+    descriptor, condition, density = model.descriptor, model.condition, model.density
+    parts = []
+    if condition.sincos:
+        parts.append(f"sin-cos of the position, {condition.sincos} frequencies an axis")
+    if condition.learned:
+        parts.append(f"masking-invariant UNet {condition.learned.channels}")
+    size = f", {density.flow.blocks} x {density.flow.hidden}" if density.head == "flow" else ""
+    return [
+        f"voxels of {' x '.join(f'{step:g}' for step in model.preprocess.spacing)} mm (D, H, W), "
+        f"scored in blocks of {' x '.join(map(str, model.pool))} voxels",
+        f"descriptor: UNet {descriptor.channels}, {descriptor.out} channels",
+        f"condition: {'; '.join(parts) or 'none'}",
+        f"density: {density.head}{size}",
+    ]
+
+
+def training_table(stages: dict[str, Any]) -> str:
+    """Steps and hours of each stage."""
+    rows = ["| stage | steps | hours | scans |", "|---|---|---|---|"]
+    for stage, facts in stages.items():
+        result = facts["result"]
+        hours = result["seconds"] / 3600
+        rows.append(f"| {stage} | {result['step']} | {hours:.2f} | {len(facts['data'])} |")
+    return "\n".join(rows)
+
+
+def data_text(provenance: dict[str, Any]) -> str:
+    """Which scans, by name and hash."""
+    trained = {
+        scan["name"]: scan["sha256"]
+        for facts in provenance["stages"].values()
+        for scan in facts["data"]
+    }
+    reference = ", ".join(scan["name"] for scan in provenance["reference"])
+    listed = "\n".join(f"- {name} {digest[:16]}" for name, digest in sorted(trained.items()))
+    return (
+        f"Rarity refers to {len(provenance['reference'])} scans: {reference}.\n\n"
+        f"Trained on {len(trained)} scans (name, start of the SHA-256):\n\n{listed}"
+    )

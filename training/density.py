@@ -1,0 +1,294 @@
+"""The density: how likely a descriptor is, given its condition.
+
+The networks are frozen, so descriptors and conditions of many tiles are computed once, pooled, and
+held in memory in half precision; a step then costs the density alone.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ctscreener import tiles
+from ctscreener.conditions import ConditionSettings
+from ctscreener.density import DensitySettings as HeadSettings
+from ctscreener.model import ModelSettings, Networks
+from ctscreener.networks import NetworkSettings, Shape
+from ctscreener.preprocess import Prepared, PreprocessSettings
+from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
+from ctscreener.settings import from_json, read_json, write_json
+from training.loop import FREE, LoopSettings, Trained, seeded, train
+from training.settings import claim_run
+from training.store import Store
+
+BLOCK = 8
+"""Tiles that go through the frozen networks together."""
+
+
+@dataclass(frozen=True)
+class DensitySettings:
+    """Train the density of frozen descriptors, given frozen conditions."""
+
+    store: Path = Path("store")
+    """Folder that the stage `prepare` wrote."""
+    run: Path = Path("runs/density")
+    """Run folder; a training that stopped goes on from here."""
+    descriptor: Path = Path("runs/descriptor")
+    """Run folder of the descriptor."""
+    condition: Path | None = None
+    """Run folder of the learned condition; none leaves it out."""
+    sincos: int = 0
+    """Frequencies of the sin-cos condition along each axis; 0 leaves it out."""
+    head: HeadSettings = field(default_factory=HeadSettings)
+    """Which density, and its sizes."""
+    exclude: tuple[str, ...] = ()
+    """Names of scans to leave out; `*` stands for any text."""
+    held_out: tuple[str, ...] = ()
+    """Names of scans that are not trained on but watched; `*` stands for any text."""
+    tile: Shape = (64, 96, 96)
+    """Voxels that the networks see at a time, along D, H, W."""
+    tiles: int = 512
+    """Tiles whose descriptors are held in memory."""
+    per_step: int = 4
+    """Tiles of one step (the paper's m)."""
+    voxels: int = 8192
+    """Voxels of one step, over all of its tiles."""
+    noise: float = 0.1
+    """Standard deviation of the noise added to standardized descriptors and conditions."""
+    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: LoopSettings(steps=500_000)
+    )
+    """How long, how fast and on what to train."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Pooled descriptors and conditions of many tiles.
+
+    Arguments:
+        y: Descriptors, float16, `(T, d, D, H, W)`.
+        c: Conditions, float16, `(T, k, D, H, W)`.
+        where: Voxels in the body, bool, `(T, D, H, W)`.
+    """
+
+    y: Tensor
+    c: Tensor
+    where: Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one step looks at.
+
+    Arguments:
+        tiles: Indices into the cache, `(m,)`.
+        where: Voxels to score, bool, `(m, D, H, W)`.
+        seed: Decides the noise.
+    """
+
+    tiles: Tensor
+    where: Tensor
+    seed: int
+
+
+class Likelihood(nn.Module):
+    """The density as an objective: the mean nll of noisy, standardized descriptors.
+
+    Arguments:
+        networks: The model, of which the density is trained.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__()
+        self.density = networks.density
+
+    def forward(self, y: Tensor, c: Tensor, where: Tensor) -> dict[str, Tensor]:
+        """Score standardized maps `(m, C, D, H, W)` at the voxels of `where`."""
+        nll = self.density.rows(y, c, where)
+        return {"loss": nll.mean(), "deviation": nll.detach().std()}
+
+
+def main(settings: DensitySettings) -> Trained:
+    """Train the density; `density.safetensors` and `model.json` in the run folder are the result.
+
+    Arguments:
+        settings: All settings.
+
+    Returns:
+        The averaged weights, and whether training is finished.
+
+    Raises:
+        InputError: A run folder or the store does not fit.
+    """
+    store = Store(settings.store, (*settings.exclude, *settings.held_out))
+    claim_run(settings.run, settings, FREE)
+    write_json(settings.run / "data.json", store.provenance())
+    with seeded(settings.loop.seed):
+        networks = assemble(settings, from_json(PreprocessSettings, store.preprocess))
+    write_json(settings.run / "model.json", networks.settings)
+    rng = np.random.default_rng([settings.loop.seed, 0])
+    cache = describe(networks, store, settings.tiles, rng)
+    standardize(networks, cache)
+    start(networks, cache, settings, rng)
+
+    def load(index: int) -> Draw:
+        return draw(np.random.default_rng([settings.loop.seed, index, 1]), cache, settings)
+
+    def render(drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
+        return noisy(networks, cache, drawn, settings.noise, device)
+
+    title = "density"
+    trained = train(Likelihood(networks), load, render, settings.run, settings.loop, title)
+    trained.save(settings.run, "density")
+    if settings.held_out:
+        networks.density.load_state_dict(trained.part("density"))
+        watched = watch(networks, settings)
+        write_json(settings.run / "held_out.json", watched)
+        print(f"density: nll of held-out scans {watched['nll']:.3f}")
+    return trained
+
+
+def assemble(settings: DensitySettings, preprocess: PreprocessSettings) -> Networks:
+    """Build a model around the networks of finished runs; its density is untrained."""
+    learned = None
+    if settings.condition:
+        learned = from_json(
+            NetworkSettings, read_json(settings.condition / "settings.json")["network"]
+        )
+    described = read_json(settings.descriptor / "settings.json")["network"]
+    networks = Networks(
+        ModelSettings(
+            preprocess=preprocess,
+            descriptor=from_json(NetworkSettings, described),
+            condition=ConditionSettings(settings.sincos, learned),
+            density=settings.head,
+            tile=settings.tile,
+        )
+    )
+    networks.descriptor.load_state_dict(load_file(settings.descriptor / "network.safetensors"))
+    if settings.condition and networks.condition.learned:
+        weights = load_file(settings.condition / "network.safetensors")
+        networks.condition.learned.load_state_dict(weights)
+    return networks.eval()
+
+
+@torch.inference_mode()
+def describe(networks: Networks, store: Store, count: int, rng: np.random.Generator) -> Cache:
+    """Descriptors and conditions of random tiles, the same number of each scan.
+
+    Arguments:
+        networks: The frozen networks.
+        store: Where the scans are.
+        count: Tiles, at least one a scan.
+        rng: Draws them.
+    """
+    model = networks.settings
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    networks.to(device)
+    each = max(1, round(count / len(store.names)))
+    for number, name in enumerate(store.names):
+        whole = tuple(slice(0, extent) for extent in store.scans[name].shape)
+        prepared = Prepared(*store.read(name, whole), store.scans[name].affine)
+        image, body = padded(prepared, model)
+        boxes = random_tiles(body, model, each, rng)
+        where = pooled_mask(body, model.pool)
+        for start in range(0, len(boxes), BLOCK):
+            batch = boxes[start : start + BLOCK]
+            x, positions, mask = batch_of(batch, image, where, prepared.image.shape, model)
+            x = x.to(device)
+            with autocast(device, reduced=True):
+                y = networks.descriptor.pooled(x, model.pool)
+                c = networks.condition.pooled(x, positions.to(device), model.pool)
+            parts.append((y.half().cpu(), c.half().cpu(), mask))
+        if number % 10 == 0:
+            print(f"density: described {number + 1} of {len(store.names)} scans", flush=True)
+    networks.cpu()
+    y, c, mask = (torch.cat(part) for part in zip(*parts, strict=True))
+    return Cache(y.clone(), c.clone(), mask.clone())
+
+
+def random_tiles(
+    body: np.ndarray, model: ModelSettings, count: int, rng: np.random.Generator
+) -> list[tiles.Box]:
+    """Tiles that a screening of the scan could meet, each with some body, drawn at random."""
+    boxes = body_tiles(body, model, 0.5)
+    chosen = rng.permutation(len(boxes))[:count]
+    return [boxes[index] for index in chosen]
+
+
+def standardize(networks: Networks, cache: Cache) -> None:
+    """Store mean and deviation of descriptors and conditions over the body."""
+    density = networks.density
+    for maps, mean, std in (
+        (cache.y, density.y_mean, density.y_std),
+        (cache.c, density.c_mean, density.c_std),
+    ):
+        if maps.shape[1]:
+            # One tile at a time: all of them in float32 would not fit.
+            sums = torch.zeros(3, maps.shape[1], dtype=torch.float64)
+            for values, where in zip(maps, cache.where, strict=True):
+                rows = values.movedim(0, -1)[where].double()
+                sums += torch.stack(
+                    [torch.full_like(mean, len(rows)).double(), rows.sum(0), rows.square().sum(0)]
+                )
+            mean.copy_(sums[1] / sums[0])
+            std.copy_((sums[2] / sums[0] - (sums[1] / sums[0]) ** 2).clamp_min(1e-12).sqrt())
+
+
+def start(
+    networks: Networks, cache: Cache, settings: DensitySettings, rng: np.random.Generator
+) -> None:
+    """Initialize the act-norms of a flow on real descriptors, so that it starts as a Gaussian."""
+    head = networks.density.head
+    if settings.head.head == "flow":
+        drawn = draw(rng, cache, settings)
+        y, c, where = noisy(networks, cache, drawn, settings.noise, torch.device("cpu"))
+        head.flow.initialize(y.movedim(1, -1)[where], c.movedim(1, -1)[where])
+
+
+def draw(rng: np.random.Generator, cache: Cache, settings: DensitySettings) -> Draw:
+    """Draw the tiles and voxels of one step."""
+    chosen = torch.from_numpy(rng.integers(len(cache.y), size=settings.per_step))
+    where = cache.where[chosen]
+    each = max(1, settings.voxels // settings.per_step)
+    picked = torch.zeros_like(where)
+    for inside, into in zip(where.flatten(1), picked.flatten(1), strict=True):
+        voxels = np.flatnonzero(inside.numpy())
+        into[torch.from_numpy(rng.permutation(voxels)[:each])] = True
+    return Draw(chosen, picked, int(rng.integers(2**31)))
+
+
+def noisy(
+    networks: Networks, cache: Cache, drawn: Draw, noise: float, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Standardized descriptors and conditions of a step, with noise (paper, appendix D)."""
+    generator = torch.Generator(device).manual_seed(drawn.seed)
+    density = networks.density
+    y = density.standardize_y(cache.y[drawn.tiles].to(device).float())
+    c = density.standardize_c(cache.c[drawn.tiles].to(device).float())
+    y = y + noise * torch.randn(y.shape, generator=generator, device=device)
+    c = c + noise * torch.randn(c.shape, generator=generator, device=device)
+    return y, c, drawn.where.to(device)
+
+
+@torch.inference_mode()
+def watch(networks: Networks, settings: DensitySettings) -> dict[str, float]:
+    """Mean nll of the held-out scans, without noise."""
+    everything = Store(settings.store)
+    trained_on = set(Store(settings.store, settings.held_out).names)
+    others = [name for name in everything.names if name in trained_on]
+    store = Store(settings.store, (*others, *settings.exclude))
+    cache = describe(networks, store, len(store.names) * 2, np.random.default_rng(0))
+    nll = torch.cat(
+        [
+            networks.density(y[None].float(), c[None].float(), where[None])[where[None]]
+            for y, c, where in zip(cache.y, cache.c, cache.where, strict=True)
+        ]
+    )
+    return {"nll": nll.mean().item(), "voxels": len(nll), "scans": len(store.names)}

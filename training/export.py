@@ -1,0 +1,129 @@
+"""The stage that calibrates a trained model and writes the folder that `ctscreener` uses."""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from ctscreener.calibration import Calibration
+from ctscreener.errors import InputError
+from ctscreener.model import ModelSettings, Networks, half, save_model
+from ctscreener.preprocess import Prepared
+from ctscreener.screen import ScreenSettings, pooled_mask, score
+from ctscreener.settings import from_json, read_json
+from ctscreener.version import VERSION
+from training.card import write_card
+from training.density import DensitySettings, assemble
+from training.store import Store
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Calibrate a model on reference scans and write its folder."""
+
+    store: Path = Path("store")
+    """Folder that the stage `prepare` wrote."""
+    density: Path = Path("runs/density")
+    """Run folder of the density; it names those of the descriptor and the condition."""
+    out: Path = Path("model")
+    """The model folder to write; its name is the model's name."""
+    reference: tuple[str, ...] = ("*",)
+    """Names of the scans that rarity refers to; `*` stands for any text."""
+    results: Path | None = None
+    """`results.json` of the stage `evaluate`, for the card."""
+    notes: Path | None = None
+    """Markdown for the card: what is known of this model that no number says."""
+    screen: ScreenSettings = field(default_factory=ScreenSettings)
+    """How the reference scans are screened."""
+
+
+def main(settings: ExportSettings) -> None:
+    """Write the model folder.
+
+    Arguments:
+        settings: All settings.
+
+    Raises:
+        InputError: A run folder or the store does not fit, or no scan is left to calibrate on.
+    """
+    networks = load_networks(settings.density)
+    store = Store(settings.store, without(settings.store, settings.reference))
+    nll = reference_nll(networks, store, settings.screen)
+    calibration = Calibration.fit(nll)
+    provenance = trace(settings, networks.settings, store)
+    card = write_card(settings.out.name, networks.settings, provenance, settings.notes)
+    save_model(settings.out, networks, calibration, provenance, card)
+    print(f"export: wrote {settings.out}, calibrated on {len(nll)} voxels")
+
+
+def load_networks(run: Path) -> Networks:
+    """Build the model of a finished density run, with its weights as they will be stored.
+
+    Raises:
+        InputError: `export.unfinished`.
+    """
+    if not (run / "density.safetensors").is_file():
+        raise InputError(
+            "export.unfinished",
+            f"Expected a finished run of the stage `density` in {run}, found none.",
+            "Run `training/run.py density` first, or check --density.",
+        )
+    density = from_json(DensitySettings, read_json(run / "settings.json"))
+    model = from_json(ModelSettings, read_json(run / "model.json"))
+    networks = assemble(density, model.preprocess)
+    networks.density.load_state_dict(load_file(run / "density.safetensors"))
+    # Calibrated and used must be the same numbers: those that half precision leaves.
+    networks.load_state_dict({name: value.float() for name, value in half(networks).items()})
+    return networks.eval().requires_grad_(False)
+
+
+def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the store's scans that match no pattern."""
+    return tuple(
+        name for name in Store(store).names if not any(fnmatch(name, p) for p in patterns)
+    )
+
+
+def reference_nll(networks: Networks, store: Store, settings: ScreenSettings) -> np.ndarray:
+    """nll of all body voxels of the reference scans, on the pooled grid, float32, `(P,)`."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = []
+    for number, name in enumerate(store.names):
+        whole = tuple(slice(0, extent) for extent in store.scans[name].shape)
+        image, body = store.read(name, whole)
+        nll, _ = score(Prepared(image, body, store.scans[name].affine), networks, settings, device)
+        found.append(nll[np.isfinite(nll) & pooled_mask(body, networks.settings.pool)])
+        print(f"export: calibrated on {number + 1} of {len(store.names)} scans", flush=True)
+    networks.cpu()
+    return np.concatenate(found)
+
+
+def trace(settings: ExportSettings, model: ModelSettings, reference: Store) -> dict[str, Any]:
+    """Say how the model was made: settings, data with hashes, steps, hours, measured results."""
+    density = from_json(DensitySettings, read_json(settings.density / "settings.json"))
+    runs = {"descriptor": density.descriptor, "condition": density.condition}
+    stages = {
+        stage: {
+            "settings": without_paths(read_json(run / "settings.json")),
+            "result": read_json(run / "result.json"),
+            "data": read_json(run / "data.json")["scans"],
+        }
+        for stage, run in (*runs.items(), ("density", settings.density))
+        if run is not None
+    }
+    return {
+        "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
+        "stages": stages,
+        "reference": reference.provenance()["scans"],
+        "results": read_json(settings.results) if settings.results else None,
+    }
+
+
+def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings less the folders of the machine that they were used on."""
+    folders = {"store", "run", "descriptor", "condition"}
+    return {name: value for name, value in settings.items() if name not in folders}
