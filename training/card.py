@@ -47,9 +47,10 @@ def network_lines(model: ModelSettings) -> list[str]:
     if condition.learned:
         parts.append(f"masking-invariant UNet {condition.learned.channels}")
     size = f", {density.flow.blocks} x {density.flow.hidden}" if density.head == "flow" else ""
+    spacing = " x ".join(f"{step:g}" for step in model.preprocess.spacing)
+    block = " x ".join(map(str, model.pool))
     return [
-        f"voxels of {' x '.join(f'{step:g}' for step in model.preprocess.spacing)} mm (D, H, W), "
-        f"scored in blocks of {' x '.join(map(str, model.pool))} voxels",
+        f"voxels of {spacing} mm (D, H, W), scored in blocks of {block} voxels",
         f"descriptor: UNet {descriptor.channels}, {descriptor.out} channels",
         f"condition: {'; '.join(parts) or 'none'}",
         f"density: {density.head}{size}",

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from ctscreener.errors import InputError
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -74,7 +74,7 @@ def load_checkpoint(
         if head.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"version {head.get('format_version')}, not {FORMAT_VERSION}")
         model.load_state_dict(_part(tensors, "model."))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
             "checkpoint.unusable",
             f"Expected a checkpoint of this training in {path}: {error}.",

@@ -12,7 +12,13 @@ from ctscreener.settings import write_json
 
 from training.augment import JitterSettings, apply_jitter
 from training.crops import CropSettings, cut_pairs
-from training.descriptor import Contrast, ContrastSettings, Views, draw_views
+from training.descriptor import (
+    Contrast,
+    ContrastSettings,
+    Views,
+    check_precision,
+    draw_views,
+)
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.masking import MaskSettings, draw_masks, hide
 from training.settings import claim_run
@@ -63,6 +69,7 @@ def main(settings: ConditionSettings) -> Trained:
     Returns:
         The averaged weights, and whether training is finished.
     """
+    check_precision(settings.network, settings.crops.size, settings.loop)
     store = Store(settings.store, settings.exclude, settings.in_memory)
     claim_run(settings.run, settings, FREE)
     write_json(settings.run / "data.json", store.provenance())

@@ -87,6 +87,8 @@ def draw_pair(rng: np.random.Generator, store: Store, settings: CropSettings) ->
     """
     wanted = max(1, settings.positions // settings.pairs)
     name = store.names[rng.integers(len(store.names))]
+    first = second = Crop((0, 0, 0), 1.0)
+    inside = np.empty((0, 3), dtype=np.int64)
     for _ in range(TRIES):
         centre = draw_body_voxel(rng, store, name)
         first, second = (draw_crop(rng, centre, store.scans[name].shape, settings) for _ in "ab")

@@ -11,9 +11,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
 from ctscreener import tiles
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings as HeadSettings
@@ -22,6 +19,9 @@ from ctscreener.networks import NetworkSettings, Shape
 from ctscreener.preprocess import Prepared, PreprocessSettings
 from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
 from ctscreener.settings import from_json, read_json, write_json
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.settings import claim_run
 from training.store import Store
@@ -55,9 +55,11 @@ class DensitySettings:
     tiles: int = 512
     """Tiles whose descriptors are held in memory."""
     per_step: int = 4
-    """Tiles of one step (the paper's m)."""
+    """Blocks of one step (the paper's m patches)."""
+    block: Shape = (32, 32, 32)
+    """Pooled voxels of one block; smaller than a tile, more blocks give more variety a step."""
     voxels: int = 8192
-    """Voxels of one step, over all of its tiles."""
+    """Body voxels of one step, over all of its blocks."""
     noise: float = 0.1
     """Standard deviation of the noise added to standardized descriptors and conditions."""
     loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
@@ -86,12 +88,14 @@ class Draw:
     """What one step looks at.
 
     Arguments:
-        tiles: Indices into the cache, `(m,)`.
+        y: Descriptors of m blocks, float16, `(m, d, D, H, W)`.
+        c: Their conditions, float16, `(m, k, D, H, W)`.
         where: Voxels to score, bool, `(m, D, H, W)`.
         seed: Decides the noise.
     """
 
-    tiles: Tensor
+    y: Tensor
+    c: Tensor
     where: Tensor
     seed: int
 
@@ -140,7 +144,7 @@ def main(settings: DensitySettings) -> Trained:
         return draw(np.random.default_rng([settings.loop.seed, index, 1]), cache, settings)
 
     def render(drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
-        return noisy(networks, cache, drawn, settings.noise, device)
+        return noisy(networks, drawn, settings.noise, device)
 
     title = "density"
     trained = train(Likelihood(networks), load, render, settings.run, settings.loop, title)
@@ -248,30 +252,48 @@ def start(
     head = networks.density.head
     if settings.head.head == "flow":
         drawn = draw(rng, cache, settings)
-        y, c, where = noisy(networks, cache, drawn, settings.noise, torch.device("cpu"))
+        y, c, where = noisy(networks, drawn, settings.noise, torch.device("cpu"))
         head.flow.initialize(y.movedim(1, -1)[where], c.movedim(1, -1)[where])
 
 
 def draw(rng: np.random.Generator, cache: Cache, settings: DensitySettings) -> Draw:
-    """Draw the tiles and voxels of one step."""
-    chosen = torch.from_numpy(rng.integers(len(cache.y), size=settings.per_step))
-    where = cache.where[chosen]
+    """Draw the blocks and voxels of one step, each block with some body."""
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     each = max(1, settings.voxels // settings.per_step)
-    picked = torch.zeros_like(where)
-    for inside, into in zip(where.flatten(1), picked.flatten(1), strict=True):
-        voxels = np.flatnonzero(inside.numpy())
-        into[torch.from_numpy(rng.permutation(voxels)[:each])] = True
-    return Draw(chosen, picked, int(rng.integers(2**31)))
+    while len(parts) < settings.per_step:
+        tile = int(rng.integers(len(cache.y)))
+        box = draw_box(rng, cache.where[tile].shape, settings.block)
+        picked = pick(rng, cache.where[tile][box], each)
+        if picked.any():
+            parts.append((cache.y[tile][:, *box], cache.c[tile][:, *box], picked))
+    y, c, where = (torch.stack(part) for part in zip(*parts, strict=True))
+    return Draw(y, c, where, int(rng.integers(2**31)))
+
+
+def draw_box(rng: np.random.Generator, shape: torch.Size, block: Shape) -> tiles.Box:
+    """Draw a box of at most `block` voxels inside of a tile."""
+    size = [min(extent, side) for extent, side in zip(shape, block, strict=True)]
+    starts = [int(rng.integers(n - m + 1)) for n, m in zip(shape, size, strict=True)]
+    d, h, w = (slice(start, start + side) for start, side in zip(starts, size, strict=True))
+    return d, h, w
+
+
+def pick(rng: np.random.Generator, inside: Tensor, count: int) -> Tensor:
+    """At most `count` voxels of a mask, drawn at random, as a mask of the same shape."""
+    voxels = np.flatnonzero(inside.numpy())
+    picked = torch.zeros(inside.numel(), dtype=torch.bool)
+    picked[torch.from_numpy(rng.permutation(voxels)[:count])] = True
+    return picked.reshape(inside.shape)
 
 
 def noisy(
-    networks: Networks, cache: Cache, drawn: Draw, noise: float, device: torch.device
+    networks: Networks, drawn: Draw, noise: float, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Standardized descriptors and conditions of a step, with noise (paper, appendix D)."""
     generator = torch.Generator(device).manual_seed(drawn.seed)
-    density = networks.density
-    y = density.standardize_y(cache.y[drawn.tiles].to(device).float())
-    c = density.standardize_c(cache.c[drawn.tiles].to(device).float())
+    density = networks.density.to(device)
+    y = density.standardize_y(drawn.y.to(device).float())
+    c = density.standardize_c(drawn.c.to(device).float())
     y = y + noise * torch.randn(y.shape, generator=generator, device=device)
     c = c + noise * torch.randn(c.shape, generator=generator, device=device)
     return y, c, drawn.where.to(device)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import tyro
+from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
 from torch import nn
@@ -139,6 +140,36 @@ def draw_views(
     return Views(pairs, draw_jitter(rng, np.asarray(pixel_mm), jitter))
 
 
+def check_precision(
+    network: NetworkSettings, size: tuple[int, int, int], loop: LoopSettings
+) -> None:
+    """Refuse what oneDNN computes wrongly, as torch 2.13 does on a processor.
+
+    The gradient of the weights of a 3x3x3 convolution in bfloat16 reads memory that nobody wrote
+    where the map is two voxels deep, and only there.
+
+    Arguments:
+        network: Sizes of the network.
+        size: Voxels of a crop.
+        loop: Device and precision.
+
+    Raises:
+        InputError: A level of the network is two voxels deep.
+    """
+    if loop.precision == "32-true" or loop.device == "cuda":
+        return
+    if loop.device == "auto" and torch.cuda.is_available():
+        return
+    depths = [size[0] // (network.stem[0] * 2**level) for level in range(len(network.channels))]
+    if 2 in depths:
+        raise InputError(
+            "training.two_deep",
+            f"Expected no level of 2 voxels in depth, in bfloat16 on a processor; crops {size[0]} "
+            f"deep have levels {depths} deep.",
+            "Use --precision 32-true, deeper crops or fewer levels.",
+        )
+
+
 def main(settings: DescriptorSettings) -> Trained:
     """Train the descriptor; `network.safetensors` in the run folder is the result.
 
@@ -148,6 +179,7 @@ def main(settings: DescriptorSettings) -> Trained:
     Returns:
         The averaged weights, and whether training is finished.
     """
+    check_precision(settings.network, settings.crops.size, settings.loop)
     store = Store(settings.store, settings.exclude, settings.in_memory)
     claim_run(settings.run, settings, FREE)
     write_json(settings.run / "data.json", store.provenance())

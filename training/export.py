@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks, half, save_model
@@ -16,6 +14,8 @@ from ctscreener.preprocess import Prepared
 from ctscreener.screen import ScreenSettings, pooled_mask, score
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
+from safetensors.torch import load_file
+
 from training.card import write_card
 from training.density import DensitySettings, assemble
 from training.store import Store
@@ -89,7 +89,7 @@ def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def reference_nll(networks: Networks, store: Store, settings: ScreenSettings) -> np.ndarray:
-    """nll of all body voxels of the reference scans, on the pooled grid, float32, `(P,)`."""
+    """Nll of all body voxels of the reference scans, on the pooled grid, float32, `(P,)`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = []
     for number, name in enumerate(store.names):

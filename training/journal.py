@@ -102,8 +102,10 @@ class Journal:
             return
         self._last = now
         done = share - self._start_share
-        left = (now - self._started) * (1 - share) / done if done > 0 else float("nan")
-        line = f"{self._title}: {share:.1%}, {note}, {left / 60:.1f} minutes left"
+        line = f"{self._title}: {share:.1%}, {note}"
+        if done > 0:
+            left = (now - self._started) * (1 - share) / done
+            line += f", {left / 60:.1f} minutes left"
         print(line, file=sys.stderr, flush=True)
 
 

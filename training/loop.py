@@ -217,8 +217,8 @@ class _Session:
         decay = min(self.settings.average, (1 + self.clock.step) / (10 + self.clock.step))
         current = self.objective.state_dict()
         names = [name for name, value in self.average.items() if value.is_floating_point()]
-        averages = [self.average[name] for name in names]
-        torch._foreach_lerp_(averages, [current[name] for name in names], 1 - decay)
+        for name in names:
+            self.average[name].lerp_(current[name], 1 - decay)
         for name in self.average.keys() - set(names):
             self.average[name].copy_(current[name])
 

@@ -137,9 +137,9 @@ class _SquaredGram(torch.autograd.Function):
         return gram.square().sum()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
         x, gram = ctx.saved_tensors
-        return 4 * gradient * (gram @ x if ctx.wide else x @ gram)
+        return 4 * grad_outputs[0] * (gram @ x if ctx.wide else x @ gram)
 
 
 def info_nce(

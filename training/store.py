@@ -193,8 +193,9 @@ def write_array(path: Path, values: np.ndarray) -> None:
     """
     beside = path.with_name("part." + path.name)
     beside.unlink(missing_ok=True)
+    contiguous: Any = np.ascontiguousarray(values)
     blosc2.asarray(
-        np.ascontiguousarray(values),
+        contiguous,
         chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
         urlpath=str(beside),
         mode="w",
@@ -211,9 +212,8 @@ def _open(path: Path, shape: tuple[int, int, int], in_memory: bool) -> Any:  # n
             f"Expected the file {path}, which the store's manifest lists, found none.",
             "Run the stage `prepare` again.",
         )
-    array: Any = blosc2.open(
-        str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1)
-    )
+    options: Any = {"mode": "r", "mmap_mode": "r", "dparams": blosc2.DParams(nthreads=1)}
+    array: Any = blosc2.open(str(path), **options)
     if tuple(array.shape) != shape:
         raise InputError(
             "store.shape",

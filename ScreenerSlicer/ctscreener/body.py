@@ -48,12 +48,13 @@ def body_box(hu: np.ndarray, spacing: np.ndarray) -> Box:
     return d, h, w
 
 
-def body_mask(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+def body_mask(hu: np.ndarray, spacing: np.ndarray, beyond: np.ndarray) -> np.ndarray:
     """The body with its lungs and bowel gas, without table, sheets and the air around.
 
     Arguments:
         hu: Hounsfield units, NaN where not measured, `(D, H, W)`, D towards superior.
         spacing: mm along `(D, H, W)`.
+        beyond: Voxels beyond the scan's first or last slice, bool, `(D, H, W)`.
 
     Returns:
         bool, `(D, H, W)`.
@@ -64,9 +65,8 @@ def body_mask(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     measured = np.isfinite(hu)
     hu = np.where(measured, hu, -1000.0).astype(np.float32)
     core = tissue_core(hu, spacing)
-    # Slices beyond the scan's end are no air: through them the room would reach the lungs.
-    core[~measured.any(axis=(1, 2))] = True
-    return ~outside_air(core, hu) & measured
+    # What lies beyond the scan's ends is no air: through it the room would reach the lungs.
+    return ~outside_air(core | beyond, hu) & measured
 
 
 def tissue_core(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:

@@ -138,7 +138,7 @@ def _settings(options: argparse.Namespace) -> "ScreenSettings":
         findings=FindingSettings(options.threshold, options.min_volume),
         overlap=options.overlap,
         device=find_device(options.device),
-        
+        batch=options.batch,
     )
 
 

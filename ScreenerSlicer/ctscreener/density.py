@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ctscreener.flow import Flow, FlowSettings
 
+MOST_NATS = 1e6
+"""Scores end here: an absurd voxel stays finite, the rarest, and spoils no interpolation."""
 LOG_VARIANCE_LIMIT = 7.0
 """A conditional Gaussian's log-variances are bent smoothly into this range."""
 
@@ -131,11 +133,12 @@ class Density(nn.Module):
             nll in nats, float32, `(B, D, H, W)`; NaN where not scored.
         """
         nll = torch.full(where.shape, math.nan, device=y.device)
-        nll[where] = self.rows(self.standardize_y(y), self.standardize_c(c), where)
+        rows = self.rows(self.standardize_y(y), self.standardize_c(c), where)
+        nll[where] = rows.nan_to_num(nan=MOST_NATS).clamp_max(MOST_NATS)
         return nll
 
     def rows(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
-        """nll of the voxels of `where` for standardized y and c, in reading order, `(P,)`."""
+        """Nll of the voxels of `where` for standardized y and c, in reading order, `(P,)`."""
         return self.head.nll(y, c, where)
 
     def standardize_y(self, y: Tensor) -> Tensor:

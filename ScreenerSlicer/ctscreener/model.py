@@ -44,6 +44,13 @@ class ModelSettings:
     tile: Shape = (64, 96, 96)
     """Voxels that the networks see at a time, along (D, H, W)."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where tiles do not fit the networks or the pooling."""
+        networks = [self.descriptor, self.condition.learned]
+        for step in [self.pool, *(network.stride for network in networks if network)]:
+            if any(side % unit or side < unit for side, unit in zip(self.tile, step, strict=True)):
+                raise ValueError(f"the tile {self.tile} is no multiple of {step}")
+
     @property
     def pool(self) -> Shape:
         """Voxels pooled into one score, along (D, H, W)."""
@@ -152,10 +159,8 @@ def load_model(name: str) -> Model:
     """
     folder = find_model(name)
     description = read_description(folder)
-    settings = from_json(ModelSettings, description["settings"])
-    weights = read_weights(folder, description["sha256"])
-    networks = Networks(settings)
-    fill(networks, weights, folder)
+    networks = build(description, folder)
+    fill(networks, read_weights(folder, description["sha256"]), folder)
     networks.eval().requires_grad_(False)
     card = folder / "CARD.md"
     return Model(
@@ -170,7 +175,12 @@ def load_model(name: str) -> Model:
 
 def read_description(folder: Path) -> dict[str, Any]:
     """Read `model.json` and check format, version and parts."""
-    description = read_json(folder / "model.json")
+    try:
+        description = read_json(folder / "model.json")
+    except InputError as error:
+        raise damaged(folder, error.message) from error
+    if not isinstance(description, dict):
+        raise damaged(folder, "it is no JSON object")
     found = description.get("format"), description.get("format_version")
     if found != (FORMAT, FORMAT_VERSION):
         raise InputError(
@@ -179,14 +189,31 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{found[1]} in {folder / 'model.json'}.",
             "Update Screener, or export the model again with this version.",
         )
-    parts = {"settings", "sha256", "calibration", "provenance"}
-    if missing := sorted(parts - set(description)):
-        raise InputError(
-            "model.unreadable",
-            f"{folder / 'model.json'} lacks {', '.join(missing)}.",
-            "Copy or export the model again.",
-        )
+    parts = {"settings": dict, "sha256": str, "calibration": dict, "provenance": dict}
+    for name, kind in parts.items():
+        if not isinstance(description.get(name), kind):
+            raise damaged(folder, f"it has no usable {name}")
     return description
+
+
+def build(description: dict[str, Any], folder: Path) -> Networks:
+    """Build the networks that `model.json` describes, without their weights."""
+    try:
+        return Networks(from_json(ModelSettings, description["settings"]))
+    except InputError as error:
+        raise damaged(folder, error.message) from error
+    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        # Whatever stands where sizes should: the layers refuse it in many ways.
+        raise damaged(folder, str(error)) from error
+
+
+def damaged(folder: Path, found: str) -> InputError:
+    """The error of a `model.json` that cannot be used."""
+    return InputError(
+        "model.unreadable",
+        f"Expected the description of a model in {folder / 'model.json'}, but {found}.",
+        "Copy or export the model again.",
+    )
 
 
 def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:

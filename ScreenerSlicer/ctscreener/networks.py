@@ -8,9 +8,10 @@ averages it over blocks (scoring), and both equal `UNet.dense` up to rounding.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
@@ -81,7 +82,7 @@ class UNet(nn.Module):
             nn.Sequential(*(ResidualBlock(width) for _ in range(settings.blocks)))
             for width in channels
         )
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         self.down = nn.ModuleList(nn.Conv3d(fine, coarse, 2, 2) for fine, coarse in pairs)
         self.up = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(ResidualBlock(width) for width in channels[:-1])
@@ -135,15 +136,10 @@ class UNet(nn.Module):
         Returns:
             `(B, out, D / stride, H / stride, W / stride)`, float32.
         """
-        y = 0
-        for head, f in zip(self.heads, self.features(x), strict=True):
-            z = head(f).float()
-            for axis in (2, 3, 4):
-                matrix = pooling_matrix(z.shape[axis], x.shape[axis], stride[axis - 2])
-                z = torch.einsum("pn,...n->...p", matrix.to(z), z.movedim(axis, -1))
-                z = z.movedim(-1, axis)
-            y = y + z
-        return y
+        maps = [head(f).float() for head, f in zip(self.heads, self.features(x), strict=True)]
+        # Autocast would average in bfloat16 too.
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.stack([average(z, x.shape[2:], stride) for z in maps]).sum(0)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The features of each level of the decoder, finest first."""
@@ -160,6 +156,23 @@ class UNet(nn.Module):
         return maps[::-1]
 
 
+def average(z: Tensor, full: torch.Size, stride: Shape) -> Tensor:
+    """Bring a level to the full resolution and average that over blocks, one axis at a time.
+
+    Arguments:
+        z: The level, float32, `(B, C, D', H', W')`.
+        full: The full resolution (D, H, W).
+        stride: The block.
+
+    Returns:
+        `(B, C, D / stride, H / stride, W / stride)`.
+    """
+    for axis in range(3):
+        matrix = pooling_matrix(z.shape[axis + 2], full[axis], stride[axis])
+        z = (z.movedim(axis + 2, -1) @ matrix.T.to(z.device)).movedim(-1, axis + 2)
+    return z
+
+
 @lru_cache(maxsize=64)
 def pooling_matrix(level: int, full: int, stride: int) -> Tensor:
     """Linear interpolation from `level` to `full` voxels, then averages of `stride`, as one matrix.
@@ -174,8 +187,10 @@ def pooling_matrix(level: int, full: int, stride: int) -> Tensor:
     """
     if full % stride:
         raise ValueError(f"The pooling stride must divide the axis: got {stride} for {full}.")
-    up = F.interpolate(torch.eye(level)[None], full, mode="linear")[0]  # (level, full)
-    return up.reshape(level, full // stride, stride).mean(-1).T.contiguous()
+    # A matrix born in inference mode, once in the cache, would spoil a later training.
+    with torch.inference_mode(False):
+        up = F.interpolate(torch.eye(level)[None], full, mode="linear")[0]  # (level, full)
+        return up.reshape(level, full // stride, stride).mean(-1).T.contiguous()
 
 
 def check_size(x: Tensor, settings: NetworkSettings) -> None:

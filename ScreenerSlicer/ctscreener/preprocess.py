@@ -8,7 +8,7 @@ Source of the steps: Goncharov et al., arXiv 2502.08321, appendix D.
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - its usual name
+import SimpleITK as sitk
 from scipy import ndimage
 from skimage import exposure
 
@@ -64,26 +64,32 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
         InputError: `scan.no_body`.
     """
     spacing = np.array(settings.spacing)
+    scan = reoriented_to_canonical(scan)
     hu, affine = to_lattice(scan, spacing)
     box = body_box(hu, spacing)
-    hu, affine = crop(hu, affine, tuple(side.start for side in box), whole(box, settings.multiple))
-    body = body_mask(hu, spacing)
-    return Prepared(equalize(hu, settings), body, affine)
+    start, shape = tuple(side.start for side in box), whole(box, settings.multiple)
+    beyond = crop(beyond_ends(scan, affine, hu.shape), start, shape, True)
+    hu = crop(hu, start, shape, np.nan)
+    affine[:3, 3] += affine[:3, :3] @ np.array(start, float)
+    return Prepared(equalize(hu, settings), body_mask(hu, spacing, beyond), affine)
 
 
 def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Resample to the canonical axes, at multiples of `spacing` in the patient's coordinates.
 
+    Arguments:
+        scan: The scan, its axes in canonical order.
+        spacing: mm along `(D, H, W)`.
+
     Returns:
         HU, float32, `(D, H, W)`, NaN outside of the scan; and its affine.
     """
-    scan = reoriented_to_canonical(scan)
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in scan.shape])).reshape(3, -1)
     axes = np.array([[0, 0, -1.0], [0, -1.0, 0], [1.0, 0, 0]])  # (d, h, w) -> RAS
     world = axes.T @ (scan.affine[:3, :3] @ corners + scan.affine[:3, 3:])
-    # A nudge keeps the lattice the same where rounding of the header decides.
-    first = np.ceil(world.min(axis=1) / spacing - 1e-4)
-    last = np.floor(world.max(axis=1) / spacing + 1e-4)
+    # Points on the very border are left out: rounding would decide about them.
+    first = np.ceil(world.min(axis=1) / spacing + 1e-4)
+    last = np.floor(world.max(axis=1) / spacing - 1e-4)
     affine = np.eye(4)
     affine[:3, :3] = axes * spacing
     affine[:3, 3] = axes @ (first * spacing)
@@ -147,16 +153,33 @@ def whole(box: tuple[slice, slice, slice], multiple: Shape) -> Shape:
     return d, h, w
 
 
+def beyond_ends(scan: Scan, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Which voxels of a lattice lie beyond the first or the last slice of a scan.
+
+    In a tilted scan these are not whole slices of the lattice.
+
+    Arguments:
+        scan: The scan, its axes in canonical order.
+        affine: The lattice: index to RAS mm.
+        shape: The lattice's voxels.
+
+    Returns:
+        bool, `shape`.
+    """
+    row = (np.linalg.inv(scan.affine) @ affine)[0]
+    d, h, w = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    slices = row[0] * d + row[1] * h + row[2] * w + row[3]
+    return (slices < -0.5) | (slices > scan.shape[0] - 0.5)
+
+
 def crop(
-    hu: np.ndarray, affine: np.ndarray, start: tuple[int, ...], shape: Shape
-) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a volume from `start` on, NaN beyond the volume's end, and its affine."""
-    part = np.full(shape, np.nan, np.float32)
-    inside = hu[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
+    values: np.ndarray, start: tuple[int, ...], shape: tuple[int, ...], fill: float
+) -> np.ndarray:
+    """The part of a volume from `start` on, with `fill` beyond the volume's end."""
+    part = np.full(shape, fill, values.dtype)
+    inside = values[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
     part[tuple(slice(n) for n in inside.shape)] = inside
-    moved = affine.copy()
-    moved[:3, 3] += affine[:3, :3] @ np.array(start, float)
-    return part, moved
+    return part
 
 
 def equalize(hu: np.ndarray, settings: PreprocessSettings) -> np.ndarray:

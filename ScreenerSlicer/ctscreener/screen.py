@@ -58,7 +58,7 @@ class Screened:
 def screen(
     scan: Scan,
     model: Model,
-    settings: ScreenSettings = ScreenSettings(),  # noqa: B008 - frozen
+    settings: ScreenSettings = ScreenSettings(),
     progress: Progress = silent,
 ) -> Screened:
     """Show what is unusual in a CT.
@@ -100,7 +100,7 @@ def score(
     device: torch.device,
     progress: Progress = silent,
 ) -> tuple[np.ndarray, int]:
-    """nll of a prepared scan on the pooled grid.
+    """Nll of a prepared scan on the pooled grid.
 
     Returns:
         nll in nats, float32, `(D, H, W)` divided by the pooling and padded to a whole tile, NaN

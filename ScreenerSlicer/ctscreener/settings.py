@@ -50,6 +50,12 @@ def from_json(kind: type[Settings], data: dict[str, Any]) -> Settings:
     Raises:
         InputError: A field is unknown, or one without a default is missing.
     """
+    if not isinstance(data, dict):
+        raise InputError(
+            "settings.unfit",
+            f"Expected the settings of {kind.__name__} as a JSON object, found {data!r}.",
+            "Compare the file with the settings that `--help` lists.",
+        )
     hints = typing.get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
     if unknown := sorted(set(data) - known):

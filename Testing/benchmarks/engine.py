@@ -44,7 +44,10 @@ def main() -> None:
         if options.model == "random":
             options.model = str(Path(folder) / "random")
             child(options, ["--work", "model"])
-        runs = [compare(options, scan, Path(folder)) for scan in find_scans(options)]
+        # Found by a child too: what this process holds would count as memory of its children.
+        named = [str(path) for path in options.scans or [os.environ["SCREENER_SCANS"]]]
+        scans = child(options, ["--work", "find", "--scans", *named])["scans"]
+        runs = [compare(options, Path(scan), Path(folder)) for scan in scans[: options.limit]]
     show(runs, options.threads)
 
 
@@ -62,13 +65,12 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-def find_scans(options: argparse.Namespace) -> list[Path]:
-    """Files and DICOM folders to screen; `SCREENER_SCANS` where none are named."""
+def find_scans(named: list[Path]) -> list[str]:
+    """Files and DICOM folders to screen."""
     from training.prepare import find_sources
 
-    named = options.scans or [Path(os.environ["SCREENER_SCANS"])]
-    found = [source.path for source in find_sources(named) if "bad_input" not in source.path.parts]
-    return found[: options.limit]
+    paths = [source.path for source in find_sources(named)]
+    return [str(path) for path in paths if "bad_input" not in path.parts]
 
 
 def compare(options: argparse.Namespace, scan: Path, folder: Path) -> dict[str, Any]:
@@ -98,6 +100,8 @@ def work(options: argparse.Namespace) -> dict[str, Any]:
     """What a child process does."""
     if options.work == "model":
         return write_random_model(Path(options.model))
+    if options.work == "find":
+        return {"scans": find_scans(options.scans)}
     if options.work == "agreement":
         return agreement(*(np.load(options.to / f"{way}.npy") for way in WAYS))
     return screen_once(options.work, options.model, options.scans[0], options.to, options.threads)
@@ -154,7 +158,7 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     import torch
     from ctscreener.conditions import sincos, tile_positions
     from ctscreener.screen import padded, pooled_mask
-    from monai.inferers import sliding_window_inference
+    from monai.inferers.utils import sliding_window_inference
     from torch.nn import functional
 
     model, tiles, shape = networks.settings, 0, prepared.image.shape
@@ -192,15 +196,15 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
 
 def agreement(engine: np.ndarray, exact: np.ndarray, monai: np.ndarray) -> dict[str, Any]:
     """How well the three maps agree inside the body."""
-    from scipy.stats import pearsonr, spearmanr
+    from scipy.stats import rankdata
 
     body = np.isfinite(monai)
     assert np.array_equal(body, np.isfinite(engine)), "all score the same voxels"
     engine, exact, monai = engine[body], exact[body], monai[body]
     return {
         "spread": float(monai.std()),
-        "pearson": float(pearsonr(engine, monai).statistic),
-        "spearman": float(spearmanr(engine, monai).statistic),
+        "pearson": float(np.corrcoef(engine, monai)[0, 1]),
+        "spearman": float(np.corrcoef(rankdata(engine), rankdata(monai))[0, 1]),
         "difference": float(np.abs(engine - monai).max()),
         "exact": float(np.abs(exact - monai).max()),
     }

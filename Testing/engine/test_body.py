@@ -7,6 +7,7 @@ from ctscreener.errors import InputError
 from ctscreener.scan import Scan
 
 from Testing.engine.torso import (
+    ARM_MM,
     ARM_RAS,
     LUNG_RAS,
     SPACING,
@@ -20,19 +21,31 @@ MM = np.array(SPACING)
 ENDLESS = torso(lung_half_length=1e4)
 
 
-def in_lungs(scan: Scan, shrink: float = 0.85) -> np.ndarray:
+def mask(hu: np.ndarray) -> np.ndarray:
+    """The body of a scan whose slices without any measurement lie beyond its ends."""
+    unmeasured = np.isnan(hu).all(axis=(1, 2), keepdims=True)
+    return body_mask(hu, MM, np.broadcast_to(unmeasured, hu.shape))
+
+
+def in_lungs(scan: Scan) -> np.ndarray:
     """Which voxels lie well inside of endless lungs."""
     r, a, _ = world(scan.affine, scan.shape)
-    tubes = [((r - x) / 28) ** 2 + ((a - y) / 40) ** 2 < shrink**2 for x, y, _ in LUNG_RAS]
+    tubes = [((r - x) / 28) ** 2 + ((a - y) / 40) ** 2 < 0.7 for x, y, _ in LUNG_RAS]
     return tubes[0] | tubes[1]
 
 
 def test_lungs_and_arms_are_body_and_table_and_room_are_not() -> None:
     scan = torso()
-    body = body_mask(scan.hu, MM)
+    body = mask(scan.hu)
     for ras in (*LUNG_RAS, ARM_RAS, (0.0, 0.0, 0.0), (0.0, -50.0, 100.0)):
         assert body[index_of(scan.affine, ras)], ras
-    for ras in (TABLE_RAS, (100.0, 100.0, 0.0), (0.0, 100.0, 0.0), (99.0, 0.0, 0.0)):
+    for ras in (
+        TABLE_RAS,
+        (110.0, -100.0, 0.0),
+        (0.0, 100.0, 0.0),
+        (99.0, 0.0, 0.0),
+        (-85.0, 85.0, 0.0),
+    ):
         assert not body[index_of(scan.affine, ras)], ras
     r, a, _ = world(scan.affine, scan.shape)
     assert body[np.hypot(r / 90, a / 70) < 0.95].all()
@@ -42,19 +55,19 @@ def test_lungs_and_arms_are_body_and_table_and_room_are_not() -> None:
 def test_the_body_is_as_large_as_it_was_drawn() -> None:
     scan = torso()
     r, a, _ = world(scan.affine, scan.shape)
-    drawn = (np.hypot(r / 90, a / 70) <= 1) | (np.hypot(r - ARM_RAS[0], a) <= 14)
-    body = body_mask(scan.hu, MM)
+    drawn = (np.hypot(r / 90, a / 70) <= 1) | (np.hypot(r - ARM_RAS[0], a - ARM_RAS[1]) <= ARM_MM)
+    body = mask(scan.hu)
     assert 2 * (body & drawn).sum() / (body.sum() + drawn.sum()) > 0.96
 
 
 def test_lungs_that_are_cut_by_the_ends_of_the_scan_are_kept() -> None:
-    assert body_mask(ENDLESS.hu, MM)[in_lungs(ENDLESS)].all()
+    assert mask(ENDLESS.hu)[in_lungs(ENDLESS)].all()
 
 
 def test_slices_without_measurements_let_no_air_in() -> None:
     hu = ENDLESS.hu.copy()
     hu[:3] = hu[-2:] = np.nan
-    body = body_mask(hu, MM)
+    body = mask(hu)
     assert body[3:-2][in_lungs(ENDLESS)[3:-2]].all()
     assert not body[:3].any()
     assert not body[-2:].any()
@@ -66,21 +79,21 @@ def test_a_lung_that_touches_the_border_of_the_field_of_view_is_kept() -> None:
     first = int((r[0, 0] > 40).sum())
     lung = np.sqrt(((r - 38) / 28) ** 2 + ((a - 5) / 40) ** 2 + (s / 80) ** 2) < 0.8
     assert lung[:, :, first].any()
-    body = body_mask(scan.hu[:, :, first:], MM)
+    body = mask(scan.hu[:, :, first:])
     assert body[lung[:, :, first:]].all()
-    assert not body[index_of(scan.affine, TABLE_RAS)[:2]].any()
+    assert not body[:, index_of(scan.affine, TABLE_RAS)[1]].any()
 
 
 def test_the_box_holds_the_trunk_and_the_arm_but_not_the_table() -> None:
     scan = torso()
     d, h, w = body_box(scan.hu, MM)
     r, a, _ = world(scan.affine, scan.shape)
-    # A block of two voxels counts only when all of it is dense: less than 8 mm may be lost.
+    # A block of two voxels counts only when all of it is dense: 8 mm and a half voxel may be lost.
     assert (d.start, d.stop) == (0, scan.shape[0])
-    assert abs(a[0, h.start, 0] - 70) < 8
-    assert abs(a[0, h.stop - 1, 0] + 70) < 8
-    assert abs(r[0, 0, w.start] - (ARM_RAS[0] + 14)) < 8
-    assert abs(r[0, 0, w.stop - 1] + 90) < 8
+    assert abs(a[0, h.start, 0] - (ARM_RAS[1] + ARM_MM)) <= 10
+    assert abs(a[0, h.stop - 1, 0] + 70) <= 10
+    assert abs(r[0, 0, w.start] - (ARM_RAS[0] + ARM_MM)) <= 10
+    assert abs(r[0, 0, w.stop - 1] + 90) <= 10
 
 
 def test_the_box_leaves_empty_slices_out() -> None:
@@ -90,12 +103,12 @@ def test_the_box_leaves_empty_slices_out() -> None:
     assert 52 < top <= 60
 
 
-@pytest.mark.parametrize("find", [body_box, body_mask])
+@pytest.mark.parametrize("find", [lambda hu: body_box(hu, MM), mask])
 @pytest.mark.parametrize("hu", [-1000.0, np.nan])
 def test_a_scan_of_air_has_no_body(find: object, hu: float) -> None:
     assert callable(find)
     with pytest.raises(InputError, match="found no body") as error:
-        find(np.full((20, 20, 20), hu, np.float32), MM)
+        find(np.full((20, 20, 20), hu, np.float32))
     assert error.value.code == "scan.no_body"
 
 
@@ -103,5 +116,5 @@ def test_a_small_lump_is_no_body() -> None:
     hu = np.full((40, 40, 40), -1000, np.float32)
     hu[10:20, 10:20, 10:20] = 40
     with pytest.raises(InputError, match="100 ml") as error:
-        body_mask(hu, MM)
+        mask(hu)
     assert error.value.code == "scan.no_body"

@@ -22,6 +22,7 @@ from ctscreener.command import main
 from ctscreener.density import DensitySettings
 from ctscreener.errors import InputError
 from ctscreener.files import write_map
+from ctscreener.findings import FindingSettings
 from ctscreener.model import ModelSettings, Networks, save_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.screen import ScreenSettings
@@ -310,7 +311,7 @@ def test_too_little_memory_is_not_called_a_fault(
     assert "device.memory" in capfd.readouterr().err
 
 
-def test_options_default_to_the_settings_of_the_engine(
+def test_options_reach_the_engine_and_default_to_its_settings(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -321,7 +322,12 @@ def test_options_default_to_the_settings_of_the_engine(
 
     monkeypatch.setattr(ctscreener.screen, "screen", look)
     screen(data, tmp_path / "out")
-    assert seen == [ScreenSettings(device="cpu")]
+    other = ["--threshold", "4", "--min-volume", "2", "--overlap", "0.25", "--batch", "3"]
+    screen(data, tmp_path / "out", *other)
+    assert seen == [
+        ScreenSettings(device="cpu"),
+        ScreenSettings(FindingSettings(4.0, 2.0), overlap=0.25, device="cpu", batch=3),
+    ]
 
 
 def test_a_model_is_printed_with_its_card_numbers_and_hash(

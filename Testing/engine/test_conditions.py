@@ -46,9 +46,7 @@ def test_sines_and_cosines_have_wavelengths_of_2_1_and_a_half() -> None:
     for wave, length in enumerate((2, 1, 0.5)):
         turns = 2 * math.pi * shares / length
         for axis in range(3):
-            torch.testing.assert_close(
-                encoded[6 * wave + axis], turns.sin(), atol=1e-5, rtol=0
-            )
+            torch.testing.assert_close(encoded[6 * wave + axis], turns.sin(), atol=1e-5, rtol=0)
             torch.testing.assert_close(
                 encoded[6 * wave + 3 + axis], turns.cos(), atol=1e-5, rtol=0
             )

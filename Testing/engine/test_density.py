@@ -74,9 +74,7 @@ def test_a_gaussians_variance_is_bounded_whatever_the_condition() -> None:
 
 @pytest.mark.parametrize("condition", [0, K])
 @pytest.mark.parametrize("settings", [GAUSSIAN, FLOW])
-def test_only_the_asked_for_voxels_are_scored(
-    settings: DensitySettings, condition: int
-) -> None:
+def test_only_the_asked_for_voxels_are_scored(settings: DensitySettings, condition: int) -> None:
     model, (y, c, where) = density(settings, condition), maps(condition)
     nll = model(y, c, where)
     assert nll.shape == GRID
@@ -102,9 +100,7 @@ def test_standardization_takes_scale_and_offset_away(settings: DensitySettings) 
         for x in (y, c)
     )
     torch.testing.assert_close(model(y, c, where), plain, atol=0.02, rtol=0.02, equal_nan=True)
-    torch.testing.assert_close(
-        model.standardize_y(y)[:, 1], (y[:, 1] + 200), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(model.standardize_y(y)[:, 1], (y[:, 1] + 200), atol=1e-3, rtol=0)
 
 
 def test_an_absurd_voxel_is_scored_and_is_the_rarest() -> None:

@@ -195,8 +195,18 @@ def test_scouts_are_left_out_and_logged(
     write_series(tmp_path)
     write_series(tmp_path / "scout", scout, series, hu=body.hu[:2])
     np.testing.assert_array_equal(read_scan(tmp_path).hu, body.hu)
-    assert ("scout" in caplog.text) == (series == OTHER or "2 images" in caplog.text)
-    assert "Skipped" in caplog.text
+    assert f"Skipped a scout, or a few images beside the scan: {series} (CT, 2" in caplog.text
+
+
+def test_a_few_images_of_another_direction_are_left_out(
+    tmp_path: Path, body: Scan, write_series: Callable[..., list[Path]]
+) -> None:
+    def turn(data: pydicom.FileDataset, _: int) -> None:
+        data.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+
+    write_series(tmp_path)
+    write_series(tmp_path / "planning", turn, hu=body.hu[:3])
+    np.testing.assert_array_equal(read_scan(tmp_path).hu, body.hu)
 
 
 def test_scouts_alone_are_refused(

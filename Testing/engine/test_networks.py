@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch reader knows
+import torch.nn.functional as F
 from ctscreener.networks import NetworkSettings, UNet, pooling_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st

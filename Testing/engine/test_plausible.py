@@ -35,7 +35,9 @@ def test_padding_far_below_air_passes(body: Scan, padding: float) -> None:
 
 
 def test_air_alone_is_left_to_the_search_for_a_body(rng: np.random.Generator) -> None:
-    check_scan(Scan(rng.normal(-1000, 10, (20, 20, 20)).astype(np.float32), grid(2, 1, 1)))
+    hu = rng.normal(-1000, 10, (20, 20, 20)).astype(np.float32)
+    hu[5, 5, 5] = 3000
+    check_scan(Scan(hu, grid(2, 1, 1)))
 
 
 @pytest.mark.parametrize("spacing", [(3, 3, 3), (8, 1.2, 1.2), (0.6, 0.6, 0.6), (1.2, 9.9, 1.2)])

@@ -11,8 +11,9 @@ SPACING = (4.0, 4.0, 4.0)
 EDGE_MM = 3.0
 """Surfaces are this soft: a grid of 4 mm then holds them nearly as well as any other."""
 LUNG_RAS = ((38.0, 5.0, 0.0), (-38.0, 5.0, 0.0))
-ARM_RAS = (108.0, 0.0, 0.0)
-TABLE_RAS = (0.0, -92.0, 0.0)
+ARM_RAS = (85.0, 85.0, 0.0)
+ARM_MM = 24
+TABLE_RAS = (0.0, -91.0, 0.0)
 
 
 def canonical_affine(
@@ -27,7 +28,9 @@ def canonical_affine(
     return affine
 
 
-def turned(affine: np.ndarray, degrees: float, axis: int, shape: tuple[int, int, int]) -> np.ndarray:
+def turned(
+    affine: np.ndarray, degrees: float, axis: int, shape: tuple[int, int, int]
+) -> np.ndarray:
     """An affine turned about a RAS axis through the centre of its grid."""
     a, b = (other for other in range(3) if other != axis)
     turn = np.eye(3)
@@ -67,7 +70,7 @@ def torso(
     tissue = 40 + 60 * np.sin(r / 9) * np.cos(a / 7) + 40 * np.sin(s / 8 + r / 20)
     hu = np.full(shape, -1000.0)
     hu = blend(hu, tissue, 1 - np.hypot(r / 90, a / 70), 70)
-    hu = blend(hu, tissue, 1 - np.hypot(r - ARM_RAS[0], a) / 14, 14)
+    hu = blend(hu, tissue, 1 - np.hypot(r - ARM_RAS[0], a - ARM_RAS[1]) / ARM_MM, ARM_MM)
     hu = blend(hu, 700 + tissue, 1 - np.hypot(r, a + 50) / 11, 11)
     for right, anterior, _ in LUNG_RAS:
         radius = np.sqrt(

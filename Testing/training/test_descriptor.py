@@ -105,6 +105,7 @@ class Stub(nn.Module):
         self.unused = nn.Parameter(torch.zeros(1))
 
     def at(self, x: Tensor, places: Tensor) -> Tensor:
+        """Give the condition at places."""
         if self.kind == "place":
             return places
         d, h, w = places.round().long().unbind(-1)
@@ -155,11 +156,26 @@ def test_the_command_trains_with_flags_over_a_preset(folder: Path, tmp_path: Pat
     flags = ["--store", str(folder), "--run", str(tmp_path), "--steps", "1", "--device", "cpu"]
     flags += ["--crops.size", "8", "12", "12", "--crops.positions", "64", "--crops.pairs", "2"]
     flags += ["--network.channels", "8", "16", "--contrast.width", "16"]
+    flags += ["--precision", "32-true"]
     assert run.main(["descriptor", "--preset", "tiny", *flags]) == 0
     stored = from_json(DescriptorSettings, read_json(tmp_path / "settings.json"))
     assert stored.network.stem == presets.DESCRIPTOR["tiny"].network.stem
     assert stored.network.channels == (8, 16)
     assert (tmp_path / "network.safetensors").exists()
+
+
+def test_a_level_two_voxels_deep_is_refused_in_bfloat16_on_a_processor(
+    folder: Path, tmp_path: Path
+) -> None:
+    settings = descriptor_settings(folder, tmp_path)
+    network = replace(NETWORK, channels=(8, 16, 16))
+    for loop in (replace(LOOP, precision="bf16-mixed"), replace(LOOP, steps=1)):
+        chosen = replace(settings, network=network, loop=loop)
+        if loop.precision == "32-true":
+            assert descriptor.main(chosen).finished
+        else:
+            with pytest.raises(InputError, match=r"\[8, 4, 2\] deep"):
+                descriptor.main(chosen)
 
 
 def test_a_store_without_scans_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class Regression(nn.Module):
         self.trouble, self.what, self.seen = trouble, what, 0
 
     def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Give the mean squared error."""
         if self.seen == self.trouble:
             self.act()
         self.seen += 1
@@ -48,6 +49,7 @@ class Regression(nn.Module):
         return {"loss": loss, "half": loss.detach() / 2}
 
     def act(self) -> None:
+        """Die, or ask for the end."""
         if self.what == "die":
             raise RuntimeError("killed")
         if self.what == "signal":

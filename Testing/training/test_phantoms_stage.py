@@ -10,10 +10,11 @@ import SimpleITK as sitk
 from ctscreener.errors import InputError
 from ctscreener.progress import silent
 
-from training.phantoms.sample import make_sample
+from training.phantoms.lesion_site import LABELS
 from training.phantoms.stage import PhantomSettings, draw, main, make_phantoms, phantom_name
 from training.phantoms.writing import write_volume
 
+RESOURCES = Path(__file__).parents[2] / "Resources"
 TINY = PhantomSettings(out=Path(), count=2, family="lung_nodule", seed=3, coarsen=3.0)
 
 
@@ -28,7 +29,7 @@ def volumes(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.nii.gz"))
 
 
-def test_a_set_holds_scans_masks_and_a_manifest(folder: Path):
+def test_a_set_holds_scans_masks_and_a_manifest(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["settings"]["seed"] == 3
     names = [scan["name"] for scan in manifest["scans"]]
@@ -38,7 +39,7 @@ def test_a_set_holds_scans_masks_and_a_manifest(folder: Path):
     assert all(scan["lesions"][0]["family"] == "lung_nodule" for scan in manifest["scans"])
 
 
-def test_a_written_scan_reads_back_on_the_same_grid(folder: Path):
+def test_a_written_scan_reads_back_on_the_same_grid(folder: Path) -> None:
     phantom = draw(replace(TINY, out=folder), 1)
     path = folder / "lung_nodule_3_0001.nii.gz"
     image = sitk.ReadImage(str(path))
@@ -53,7 +54,7 @@ def test_a_written_scan_reads_back_on_the_same_grid(folder: Path):
         assert np.allclose(lps, mask.TransformIndexToPhysicalPoint(voxel[::-1]))
 
 
-def test_an_oblique_grid_is_written_as_it_is(tmp_path: Path):
+def test_an_oblique_grid_is_written_as_it_is(tmp_path: Path) -> None:
     turn = np.array([[0.0, -0.6, -0.8], [0.0, -0.8, 0.6], [1.0, 0.0, 0.0]])
     affine = np.eye(4)
     affine[:3, :3] = turn * [3.0, 1.5, 2.0]
@@ -65,7 +66,7 @@ def test_an_oblique_grid_is_written_as_it_is(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.nrrd"]
 
 
-def test_workers_do_not_change_the_result(folder: Path, tmp_path: Path):
+def test_workers_do_not_change_the_result(folder: Path, tmp_path: Path) -> None:
     make_phantoms(replace(TINY, out=tmp_path, workers=2), silent)
     assert [p.name for p in volumes(tmp_path)] == [p.name for p in volumes(folder)]
     for one, two in zip(volumes(folder), volumes(tmp_path), strict=True):
@@ -75,12 +76,12 @@ def test_workers_do_not_change_the_result(folder: Path, tmp_path: Path):
     assert manifests[0] == manifests[1]
 
 
-def test_resuming_keeps_what_is_complete_and_makes_what_is_not(folder: Path):
+def test_resuming_keeps_what_is_complete_and_makes_what_is_not(folder: Path) -> None:
     before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in volumes(folder)}
     lost = folder / "lung_nodule_3_0001.nii.gz"
     content = lost.read_bytes()
     lost.unlink()
-    steps = []
+    steps: list[tuple[str, int, int]] = []
     records = make_phantoms(replace(TINY, out=folder), lambda *step: steps.append(step))
     assert steps == [("phantoms", 1, 2), ("phantoms", 2, 2)]
     assert len(records) == 2
@@ -91,24 +92,36 @@ def test_resuming_keeps_what_is_complete_and_makes_what_is_not(folder: Path):
     assert len(lost.read_bytes()) == len(content)
 
 
-def test_a_folder_made_with_other_settings_is_refused(folder: Path):
+def test_a_folder_made_with_other_settings_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
         make_phantoms(replace(TINY, out=folder, seed=4), silent)
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"workers": 0}, {"prevalence": 1.5}])
-def test_settings_out_of_range_are_refused(tmp_path: Path, wrong: dict):
+def test_settings_out_of_range_are_refused(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(InputError, match="Correct the option"):
         make_phantoms(replace(TINY, out=tmp_path, **wrong), silent)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_carry_family_seed_and_number():
+def test_names_carry_family_seed_and_number() -> None:
     assert phantom_name(TINY, 12) == "lung_nodule_3_0012"
 
 
-def test_the_sample_is_one_scan_with_a_nodule_and_a_liver_tumour():
-    sample = make_sample()
-    assert set(np.unique(sample.lesions)) == {0, 1, 4}
-    assert np.allclose(sample.scan.spacing, [3.0, 1.7, 1.7])
-    assert sample.scan.hu.size < 8e6
+def test_the_sample_is_a_small_scan_with_a_nodule_and_a_liver_tumour() -> None:
+    path = RESOURCES / "sample_phantom.nrrd"
+    scan, mask = (
+        sitk.ReadImage(str(path)),
+        sitk.ReadImage(str(RESOURCES / "sample_phantom_lesion.nrrd")),
+    )
+    assert path.stat().st_size <= 6e6
+    assert np.allclose(scan.GetSpacing(), [1.7, 1.7, 3.0])
+    assert scan.GetOrigin() == mask.GetOrigin()
+    assert scan.GetSize() == mask.GetSize()
+    hu, labels = sitk.GetArrayFromImage(scan), sitk.GetArrayFromImage(mask)
+    assert hu.dtype == np.int16
+    assert set(np.unique(labels)) == {0, LABELS["lung_nodule"], LABELS["liver_tumour"]}
+    nodule, tumour = (np.argwhere(labels == n).mean(0) for n in (1, 4))
+    assert nodule[0] > tumour[0], "the lung lies above the liver"
+    assert -50 < np.median(hu[labels == 1]) < 150
+    assert 30 < np.median(hu[labels == 4]) < 110

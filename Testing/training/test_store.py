@@ -84,7 +84,7 @@ def write_patient(path: Path, radius: float) -> None:
     grain = np.random.default_rng(0).normal(0, 20, (40, 64, 64))
     hu = np.where(d**2 / 4 + h**2 + w**2 < radius**2, 40 + grain, -1000 + grain)
     image = sitk.GetImageFromArray(hu.astype(np.int16))
-    image.SetSpacing((5.0, 5.0, 5.0))
+    image.SetSpacing((3.4, 3.4, 5.0))
     sitk.WriteImage(image, str(path))
 
 

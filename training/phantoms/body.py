@@ -159,7 +159,7 @@ def paint_body(
     value = flesh - (flesh + 95) * (1 - lean) * np.clip((cage - 4) / 5, 0, 1)
     canvas.paint(whole, muscle, value, MUSCLE)
     inner = -100 + 5 * fine
-    neck = np.clip((canvas.full.z - 176) / 14, 0, 1) * np.clip(planes / 0.3 - 0.2, 0, 1)
+    neck = np.clip((canvas.full.z - 162) / 14, 0, 1) * np.clip(planes / 0.3 - 0.2, 0, 1)
     canvas.paint(whole, cage, inner + neck * (flesh - inner), FAT)
     sheet = np.maximum(np.abs(canvas.lift(surfaces.diaphragm, whole) - 0.5) - 1.8, cage + 9)
     canvas.paint(whole, sheet, patient.hu["muscle"], MUSCLE)

@@ -62,7 +62,7 @@ def _fill(
     box: Box,
     distance: np.ndarray,
     content: np.ndarray,
-    wall: tuple[float, float],
+    wall: tuple[np.ndarray | float, float],
     organ: int,
 ) -> None:
     thick, hu = wall

@@ -56,6 +56,7 @@ def pick(canvas: Canvas, inside: np.ndarray, rng: np.random.Generator) -> np.nda
 def deep_inside(canvas: Canvas, organ: int, margin: float) -> np.ndarray:
     """Voxels of an organ at least `margin` mm from its surface and from the volume's edge."""
     inside = canvas.organ == organ
-    edge = np.ceil(margin / canvas.spacing).astype(int)
-    away = ndimage.uniform_filter(inside.astype(np.float32), tuple(2 * edge + 1), mode="constant")
+    away = inside.astype(np.float32)
+    for axis, size in enumerate(2 * np.ceil(margin / canvas.spacing).astype(int) + 1):
+        away = ndimage.uniform_filter1d(away, int(size), axis, mode="constant")
     return inside & (away > 0.97)

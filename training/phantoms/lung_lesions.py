@@ -9,7 +9,11 @@ from training.phantoms.organs import LUNG
 
 
 def add_nodule(
-    canvas: Canvas, mask: np.ndarray, rng: np.random.Generator, radius: float | None = None
+    canvas: Canvas,
+    mask: np.ndarray,
+    rng: np.random.Generator,
+    radius: float | None = None,
+    solid: bool = False,
 ) -> int:
     """Add a lung nodule of 5 to 30 mm: solid or not, smooth, lobulated or spiculated.
 
@@ -18,6 +22,7 @@ def add_nodule(
         mask: Labels, changed in place.
         rng: Draws the nodule.
         radius: Size in mm; drawn where None.
+        solid: Make it solid, rather than of a kind drawn at random.
 
     Returns:
         Voxels marked; 0 where no lung is in the volume.
@@ -31,7 +36,7 @@ def add_nodule(
     shape = rng.choice(["smooth", "lobulated", "spiculated"])
     rough = {"smooth": 0.06, "lobulated": 0.22, "spiculated": 0.12}[str(shape)]
     d = site.r - radius * (1 + rough * site.noise(rng, max(radius * 0.9, 4.0)))
-    kind = rng.choice(["solid", "part", "subsolid"], p=[0.6, 0.2, 0.2])
+    kind = rng.choice(["solid", "part", "subsolid"], p=[1, 0, 0] if solid else [0.6, 0.2, 0.2])
     value = {"solid": rng.uniform(0, 70), "part": rng.uniform(-550, -350)}.get(
         str(kind), rng.uniform(-650, -450)
     )

@@ -34,12 +34,13 @@ def paint_table(canvas: Canvas, rng: np.random.Generator) -> None:
     lower = np.clip(1.3 - np.abs(y - top - thick) / dy, 0, 1) * inside
     foam = ((y > top) & (y < top + thick) & inside) * 1.0
     plate = -1000 + 60 * foam
-    plate = plate + np.maximum(sheet, lower) * (rng.uniform(-300, 150) + 1000)
     mattress = rng.uniform(2, 12)
     pad = (y > top - mattress) & (y < top) & inside & (rng.random() < 0.6)
-    plate = np.where(pad, rng.uniform(-960, -900), plate).astype(np.float32)
+    plate = np.where(pad, rng.uniform(-960, -900), plate)
+    cover = np.maximum(sheet, lower)
+    plate = (plate + cover * (rng.uniform(-300, 150) - plate)).astype(np.float32)
     share = np.clip((canvas.hu + 1000) / 900, 0, 1)
-    outside = ~ndimage.binary_dilation(body.any(0)) | (y > top - 1.5 * dy)
+    outside = np.logical_not(ndimage.binary_dilation(body.any(0))) | (y > top - 1.5 * dy)
     blend = canvas.hu * share + np.maximum(plate, canvas.hu) * (1 - share)
     canvas.hu = np.where(outside[None] & (canvas.organ == 0), blend, canvas.hu)
 

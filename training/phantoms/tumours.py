@@ -26,7 +26,7 @@ def add_kidney_tumour(
     """
     sign = int(rng.choice([-1, 1]))
     kidney = (canvas.organ == KIDNEY) & (canvas.full.x * sign > 0)
-    surface = kidney & ~ndimage.binary_erosion(kidney, iterations=2)
+    surface = kidney & np.logical_not(ndimage.binary_erosion(kidney, iterations=2))
     kx, _, _ = kidney_centre(sign)
     outward = surface & (canvas.full.x * sign > abs(kx) - 8)
     middle = pick(canvas, outward if outward.any() else kidney, rng)

@@ -1,0 +1,206 @@
+"""A voxel's score depends on the scan and the model alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ctscreener import screen as screen_module
+from ctscreener.errors import InputError
+from ctscreener.findings import FindingSettings, find
+from ctscreener.model import Model, Networks
+from ctscreener.preprocess import Prepared, prepare, resample
+from ctscreener.scan import Scan
+from ctscreener.screen import Screened, ScreenSettings, body_tiles, score, screen
+from scipy import ndimage
+
+from Testing.engine.small_model import SETTINGS, networks, small_model
+from Testing.engine.torso import (
+    AXES,
+    COARSE,
+    SHAPE,
+    TABLE_RAS,
+    canonical_affine,
+    in_other_axes,
+    index_of,
+    torso,
+    turned,
+)
+
+EXACT = ScreenSettings(
+    findings=FindingSettings(threshold=1.5), overlap=0, device="cpu", reduced=False
+)
+CPU = torch.device("cpu")
+SCAN = torso(canonical_affine(SHAPE, (3.9, 3.7, 4.1), (1.3, 2.1, -0.7)))
+POOL = SETTINGS.pool
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The small model, as loaded from disk."""
+    return small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="module")
+def screened(model: Model) -> Screened:
+    """The torso, screened in float32."""
+    return screen(SCAN, model, EXACT)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    """The torso as the networks see it."""
+    return prepare(SCAN, COARSE)
+
+
+def corner_of_body() -> Prepared:
+    """Noise of several tiles, of which only one corner is body."""
+    shape = (48, 72, 108)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    body = np.zeros(shape, bool)
+    body[:10, :20, :30] = True
+    return Prepared(image, body, np.eye(4))
+
+
+def test_the_map_lies_on_the_scans_grid_and_covers_its_body(
+    screened: Screened, prepared: Prepared
+) -> None:
+    assert screened.rarity.shape == SCAN.shape
+    assert screened.rarity.dtype == np.float32
+    body = resample(
+        prepared.body.astype(np.uint8), prepared.affine, SCAN.affine, SCAN.shape, 0, True
+    )
+    np.testing.assert_array_equal(np.isfinite(screened.rarity), body > 0)
+    assert np.isnan(screened.rarity[index_of(SCAN.affine, TABLE_RAS)])
+    assert np.isfinite(screened.rarity[index_of(SCAN.affine, (0.0, 0.0, 0.0))])
+    # The map says something: no constant, and all of it is a rarity.
+    assert np.nanstd(screened.rarity) > 0.1
+    assert np.nanmin(screened.rarity) > 0
+
+
+@pytest.mark.parametrize("batch", [3, 100])
+def test_the_batch_does_not_matter(prepared: Prepared, batch: int) -> None:
+    one, count = score(prepared, networks(), EXACT, CPU)
+    many, again = score(prepared, networks(), replace(EXACT, batch=batch), CPU)
+    assert count == again > 3
+    np.testing.assert_allclose(many, one, atol=1e-3, rtol=1e-4)
+
+
+def test_the_order_of_tiles_does_not_matter(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(EXACT, overlap=0.4)
+    forward, count = score(prepared, networks(), settings, CPU)
+    assert count > 20
+
+    def backward(*inputs: object) -> list[object]:
+        found = list(body_tiles(*inputs))  # pyright: ignore[reportArgumentType]
+        np.random.default_rng(0).shuffle(found)  # pyright: ignore[reportArgumentType]
+        return found
+
+    monkeypatch.setattr(screen_module, "body_tiles", backward)
+    np.testing.assert_array_equal(score(prepared, networks(), settings, CPU)[0], forward)
+
+
+@pytest.mark.parametrize(("order", "flips"), AXES)
+def test_the_axes_of_the_file_do_not_matter(
+    model: Model, screened: Screened, order: tuple[int, int, int], flips: tuple[int, int, int]
+) -> None:
+    stored = in_other_axes(SCAN, order, flips)
+    rarity = screen(stored, model, EXACT).rarity
+    expected = in_other_axes(Scan(screened.rarity, SCAN.affine), order, flips).hu
+    # One grey level of 255 may round the other way: a few hundredths of rarity.
+    np.testing.assert_allclose(rarity, expected, atol=0.05)
+    assert np.nanmedian(np.abs(rarity - expected)) < 1e-3
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_turned_scan_gives_nearly_the_same_map(
+    model: Model, screened: Screened, axis: int
+) -> None:
+    scan = torso(turned(SCAN.affine, 5, axis, SHAPE))
+    rarity = screen(scan, model, EXACT).rarity
+    back = resample(rarity, scan.affine, SCAN.affine, SCAN.shape)
+    deep = ndimage.binary_erosion(np.isfinite(screened.rarity), iterations=4) & np.isfinite(back)
+    assert deep.mean() > 0.1
+    assert np.corrcoef(back[deep], screened.rarity[deep])[0, 1] > 0.9
+
+
+def test_a_scan_smaller_than_a_tile_is_screened(model: Model) -> None:
+    shape = (22, 25, 25)
+    scan = torso(canonical_affine(shape), shape)
+    result = screen(scan, model, EXACT)
+    assert result.tiles == 1
+    assert result.rarity.shape == shape
+    assert np.isfinite(result.rarity[2:-2, 2:-2, 2:-2]).all()
+
+
+def test_only_tiles_that_hold_body_go_through_the_networks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = []
+    ours = Networks.nll
+
+    def counted(self: Networks, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        shown.append(len(x))
+        return ours(self, x, *others)
+
+    monkeypatch.setattr(Networks, "nll", counted)
+    nll, count = score(corner_of_body(), networks(), replace(EXACT, batch=2), CPU)
+    assert nll.shape == (24, 24, 36)
+    assert count == sum(shown) == 1
+    scored = np.zeros(nll.shape, bool)
+    scored[:5, :7, :10] = True
+    np.testing.assert_array_equal(np.isfinite(nll), scored)
+
+
+def test_what_is_scored_elsewhere_does_not_change_a_voxel() -> None:
+    some = corner_of_body()
+    everything = replace(some, body=np.ones_like(some.body))
+    one, count = score(some, networks(), EXACT, CPU)
+    other, more = score(everything, networks(), EXACT, CPU)
+    assert more > count
+    scored = np.isfinite(one)
+    np.testing.assert_allclose(other[scored], one[scored], atol=1e-3, rtol=1e-4)
+
+
+def test_every_stage_tells_its_progress_to_the_end(model: Model) -> None:
+    told: list[tuple[str, int, int]] = []
+    result = screen(SCAN, model, replace(EXACT, batch=5), lambda *step: told.append(step))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == ["preparing", "scoring", "restoring", "findings"]
+    assert set(stages) == set(result.seconds)
+    for stage in stages:
+        steps = [(done, total) for name, done, total in told if name == stage]
+        assert len({total for _, total in steps}) == 1
+        assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+        assert steps[0][0] == 0
+        assert steps[-1][0] == steps[-1][1] > 0
+    assert ("scoring", result.tiles, result.tiles) in told
+    assert result.device == "cpu"
+
+
+def test_bfloat16_hardly_moves_a_score(prepared: Prepared) -> None:
+    exact = score(prepared, networks(), EXACT, CPU)[0]
+    reduced = score(prepared, networks(), replace(EXACT, reduced=True), CPU)[0]
+    assert reduced.dtype == np.float32
+    body = np.isfinite(exact)
+    np.testing.assert_array_equal(np.isfinite(reduced), body)
+    assert np.corrcoef(exact[body], reduced[body])[0, 1] > 0.98
+
+
+def test_findings_are_those_of_the_map(screened: Screened) -> None:
+    assert screened.findings
+    assert screened.findings == find(screened.rarity, SCAN, EXACT.findings)
+
+
+def test_a_scan_without_a_body_is_refused(model: Model) -> None:
+    with pytest.raises(InputError) as error:
+        screen(Scan(np.full(SHAPE, -1000, np.float32), SCAN.affine), model, EXACT)
+    assert error.value.code == "scan.no_body"
+
+
+def test_a_device_that_is_not_here_is_refused(model: Model) -> None:
+    with pytest.raises(InputError) as error:
+        screen(SCAN, model, replace(EXACT, device="cuda:99"))
+    assert error.value.code == "device.unavailable"
