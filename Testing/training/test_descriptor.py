@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from Testing.training.small_store import make_store
-from training import condition, descriptor, presets, run
+from training import condition, descriptor, everything, presets, run
 from training.condition import ConditionSettings, measure_leak
 from training.crops import CropSettings
 from training.descriptor import ContrastSettings, DescriptorSettings
@@ -176,6 +177,27 @@ def test_a_level_two_voxels_deep_is_refused_in_bfloat16_on_a_processor(
         else:
             with pytest.raises(InputError, match=r"\[8, 4, 2\] deep"):
                 descriptor.main(chosen)
+
+
+def test_all_stages_in_one_go_hand_their_folders_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    stages = ("phantoms", "prepare", "descriptor", "condition", "density", "export")
+    for stage in stages:
+        monkeypatch.setattr(getattr(everything, stage), "main", calls.append)
+    everything.main(everything.EverythingSettings(out=tmp_path, steps=50, seed=4), "tiny")
+    made, prepared, described, conditioned, density, exported = calls
+    assert prepared.scans == (made.out,)
+    assert {described.store, conditioned.store, density.store, exported.store} == {prepared.store}
+    assert (density.descriptor, density.condition) == (described.run, conditioned.run)
+    assert exported.density == density.run
+    for settings in (described, conditioned, density):
+        assert (settings.loop.steps, settings.loop.warmup, settings.loop.seed) == (50, 5, 4)
+    calls.clear()
+    everything.main(everything.EverythingSettings((Path("scans"),), tmp_path), "small")
+    assert calls[0].scans == (Path("scans"),)
+    assert calls[1].network == presets.DESCRIPTOR["small"].network
 
 
 def test_a_store_without_scans_is_refused(folder: Path, tmp_path: Path) -> None:
