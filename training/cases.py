@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ctscreener.errors import InputError
 from ctscreener.settings import read_json
-
 from training.phantoms.lesion_site import LABELS
 
 MASK = "_lesion.nii.gz"

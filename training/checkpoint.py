@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ctscreener.errors import InputError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from ctscreener.errors import InputError
 
 FORMAT_VERSION = "1"
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
-
 from training.augment import JitterSettings, apply_jitter
 from training.crops import CropSettings, cut_pairs
 from training.descriptor import (

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from ctscreener.errors import InputError
 
+from ctscreener.errors import InputError
 from training.store import Box, Store
 
 TRIES = 20

@@ -11,6 +11,9 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
 from ctscreener import tiles
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings as HeadSettings
@@ -19,9 +22,6 @@ from ctscreener.networks import NetworkSettings, Shape
 from ctscreener.preprocess import Prepared, PreprocessSettings
 from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
 from ctscreener.settings import from_json, read_json, write_json
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.settings import claim_run
 from training.store import Store
@@ -133,7 +133,9 @@ def main(settings: DensitySettings) -> Trained:
     claim_run(settings.run, settings, FREE)
     write_json(settings.run / "data.json", store.provenance())
     with seeded(settings.loop.seed):
-        networks = assemble(settings, from_json(PreprocessSettings, store.preprocess))
+        networks = assemble(
+            settings, plan(settings, from_json(PreprocessSettings, store.preprocess))
+        )
     write_json(settings.run / "model.json", networks.settings)
     rng = np.random.default_rng([settings.loop.seed, 0])
     cache = describe(networks, store, settings.tiles, rng)
@@ -157,23 +159,26 @@ def main(settings: DensitySettings) -> Trained:
     return trained
 
 
-def assemble(settings: DensitySettings, preprocess: PreprocessSettings) -> Networks:
-    """Build a model around the networks of finished runs; its density is untrained."""
-    learned = None
-    if settings.condition:
-        learned = from_json(
-            NetworkSettings, read_json(settings.condition / "settings.json")["network"]
-        )
-    described = read_json(settings.descriptor / "settings.json")["network"]
-    networks = Networks(
-        ModelSettings(
-            preprocess=preprocess,
-            descriptor=from_json(NetworkSettings, described),
-            condition=ConditionSettings(settings.sincos, learned),
-            density=settings.head,
-            tile=settings.tile,
-        )
+def plan(settings: DensitySettings, preprocess: PreprocessSettings) -> ModelSettings:
+    """Say what the model around the networks of finished runs looks like."""
+    learned = network_of(settings.condition) if settings.condition else None
+    return ModelSettings(
+        preprocess=preprocess,
+        descriptor=network_of(settings.descriptor),
+        condition=ConditionSettings(settings.sincos, learned),
+        density=settings.head,
+        tile=settings.tile,
     )
+
+
+def network_of(run: Path) -> NetworkSettings:
+    """The sizes of the network that a run trained."""
+    return from_json(NetworkSettings, read_json(run / "settings.json")["network"])
+
+
+def assemble(settings: DensitySettings, model: ModelSettings) -> Networks:
+    """Build a model around the networks of finished runs; its density is untrained."""
+    networks = Networks(model)
     networks.descriptor.load_state_dict(load_file(settings.descriptor / "network.safetensors"))
     if settings.condition and networks.condition.learned:
         weights = load_file(settings.condition / "network.safetensors")

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import tyro
+from torch import nn
+
 from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
-from torch import nn
-
 from training.augment import Jitter, JitterSettings, apply_jitter, draw_jitter
 from training.crops import CropSettings, Pair, cut_pairs, draw_pair
 from training.loop import FREE, LoopSettings, Trained, seeded, train

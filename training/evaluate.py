@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.events import Terminal
@@ -20,7 +21,6 @@ from ctscreener.provenance import fingerprint, request
 from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings, screen
 from ctscreener.settings import write_json
-
 from training.baselines.trivial import MeanAtPlace, body_of, gradient_scores, random_scores
 from training.cases import Case, find_cases
 from training.kept import load_arrays, save_arrays
@@ -28,8 +28,7 @@ from training.metrics import PARTIAL, Counts, Estimate, estimate, pooled
 from training.prepare import find_sources
 from training.tables import evaluation_table
 
-FORMAT = "ctscreener-evaluation"
-FORMAT_VERSION = 1
+FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 1
 AREAS = {"auroc": 1.0, f"auroc@{PARTIAL}": PARTIAL}
 
 
@@ -205,11 +204,8 @@ def measure_all(
             report.refused(error, case.name)
     report.progress("evaluating", len(todo), len(todo))
     if not counted:
-        raise InputError(
-            "evaluate.nothing",
-            f"Expected a usable scan among {len(cases)}, found none.",
-            "The reason for each is listed above.",
-        )
+        found = f"Expected a usable scan among {len(cases)}, found none."
+        raise InputError("evaluate.nothing", found, "The reason for each is listed above.")
     return {case: counted[case] for case in cases if case in counted}, skipped
 
 
@@ -240,7 +236,7 @@ def summary(
 
 def areas_of(scans: Sequence[Counts], settings: EvaluateSettings) -> dict[str, Any]:
     """Both areas of one score over a set: pooled, and the mean over scans, with intervals."""
-    result: dict[str, Any] = {}
+    result = {}
     for name, up_to in AREAS.items():
         # The same draws for every score, so that their intervals can be compared.
         rng = np.random.default_rng(settings.seed)

@@ -1,12 +1,14 @@
 """The stage that calibrates a trained model and writes the folder that `ctscreener` uses."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
+
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks, half, save_model
@@ -14,8 +16,6 @@ from ctscreener.preprocess import Prepared
 from ctscreener.screen import ScreenSettings, pooled_mask, score
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
-from safetensors.torch import load_file
-
 from training.card import write_card
 from training.density import DensitySettings, assemble
 from training.store import Store
@@ -33,6 +33,8 @@ class ExportSettings:
     """The model folder to write; its name is the model's name."""
     reference: tuple[str, ...] = ("*",)
     """Names of the scans that rarity refers to; `*` stands for any text."""
+    smooth: float = 0.0
+    """Standard deviation in mm of the Gaussian that the scores are blurred with."""
     results: Path | None = None
     """`results.json` of the stage `evaluate`, for the card."""
     notes: Path | None = None
@@ -50,7 +52,7 @@ def main(settings: ExportSettings) -> None:
     Raises:
         InputError: A run folder or the store does not fit, or no scan is left to calibrate on.
     """
-    networks = load_networks(settings.density)
+    networks = load_networks(settings.density, settings.smooth)
     store = Store(settings.store, without(settings.store, settings.reference))
     nll = reference_nll(networks, store, settings.screen)
     calibration = Calibration.fit(nll)
@@ -60,8 +62,12 @@ def main(settings: ExportSettings) -> None:
     print(f"export: wrote {settings.out}, calibrated on {len(nll)} voxels")
 
 
-def load_networks(run: Path) -> Networks:
+def load_networks(run: Path, smooth: float = 0.0) -> Networks:
     """Build the model of a finished density run, with its weights as they will be stored.
+
+    Arguments:
+        run: Run folder of the density.
+        smooth: Standard deviation in mm of the blur of the scores.
 
     Raises:
         InputError: `export.unfinished`.
@@ -74,7 +80,7 @@ def load_networks(run: Path) -> Networks:
         )
     density = from_json(DensitySettings, read_json(run / "settings.json"))
     model = from_json(ModelSettings, read_json(run / "model.json"))
-    networks = assemble(density, model.preprocess)
+    networks = assemble(density, replace(model, smooth=smooth))
     networks.density.load_state_dict(load_file(run / "density.safetensors"))
     # Calibrated and used must be the same numbers: those that half precision leaves.
     networks.load_state_dict({name: value.float() for name, value in half(networks).items()})

@@ -18,12 +18,12 @@ from types import FrameType
 from typing import TypeVar
 
 import torch
-from ctscreener.errors import InputError
-from ctscreener.settings import write_json
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
 from torch import nn
 
+from ctscreener.errors import InputError
+from ctscreener.settings import write_json
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.journal import Journal
 from training.schedule import FREE, Clock, LoopSettings
@@ -189,14 +189,13 @@ class _Session:
         self.fabric.backward(metrics["loss"])
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
         self._doubt += 0 * (metrics["loss"].detach() + norm)
-        # A loss read on a graphics card waits for it, so it is not read at every step there.
-        if clock.step % settings.log_every == 0 or self.fabric.device.type == "cpu":
+        # Reading a loss waits for the graphics card, so it is not done at every step.
+        if clock.step % settings.log_every == 0:
             values = {name: value.item() for name, value in metrics.items()}
             values |= {"grad_norm": norm.item(), "lr": lr, "seconds": round(clock.seconds(), 3)}
             self._check_finite(values)
             if journal is not None:
-                if clock.step % settings.log_every == 0:
-                    journal.write(clock.step, values)
+                journal.write(clock.step, values)
                 journal.show(clock.step + 1, clock.share(), values["loss"])
         self._wrapped.step()
         self._wrapped.zero_grad(set_to_none=True)

@@ -15,13 +15,13 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 import tyro
+from rich.console import Console
+from rich.progress import track
+
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.settings import read_json, to_json, write_json
-from rich.console import Console
-from rich.progress import track
-
 from training.journal import PLAIN_EVERY
 from training.store import FORMAT, StoredScan, read_manifest, write_array, write_manifest
 

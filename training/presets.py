@@ -5,7 +5,6 @@ from dataclasses import replace
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
-
 from training.condition import ConditionSettings
 from training.crops import CropSettings
 from training.density import DensitySettings

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
 
 import tyro
+
 from ctscreener.errors import InputError
 
 Settings = TypeVar("Settings")

@@ -9,6 +9,7 @@ from typing import Any
 
 import blosc2
 import numpy as np
+
 from ctscreener.errors import InputError
 from ctscreener.settings import read_json, write_json
 

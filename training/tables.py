@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+
 from ctscreener.settings import read_json
 
 HEADER = (

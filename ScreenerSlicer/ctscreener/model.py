@@ -43,6 +43,8 @@ class ModelSettings:
     """What says how rare that is."""
     tile: Shape = (64, 96, 96)
     """Voxels that the networks see at a time, along (D, H, W)."""
+    smooth: float = 0.0
+    """Standard deviation in mm of the Gaussian that the joined scores are blurred with."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where tiles do not fit the networks or the pooling."""

@@ -68,9 +68,9 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     hu, affine = to_lattice(scan, spacing)
     box = body_box(hu, spacing)
     start, shape = tuple(side.start for side in box), whole(box, settings.multiple)
-    beyond = crop(beyond_ends(scan, affine, hu.shape), start, shape, True)
-    hu = crop(hu, start, shape, np.nan)
+    hu = crop(hu, start, shape)
     affine[:3, 3] += affine[:3, :3] @ np.array(start, float)
+    beyond = beyond_ends(scan, affine, shape)
     return Prepared(equalize(hu, settings), body_mask(hu, spacing, beyond), affine)
 
 
@@ -169,15 +169,14 @@ def beyond_ends(scan: Scan, affine: np.ndarray, shape: tuple[int, ...]) -> np.nd
     row = (np.linalg.inv(scan.affine) @ affine)[0]
     d, h, w = np.ogrid[: shape[0], : shape[1], : shape[2]]
     slices = row[0] * d + row[1] * h + row[2] * w + row[3]
-    return (slices < -0.5) | (slices > scan.shape[0] - 0.5)
+    # A little inwards, so that rounding does not decide about points on the border.
+    return (slices < -0.499) | (slices > scan.shape[0] - 0.501)
 
 
-def crop(
-    values: np.ndarray, start: tuple[int, ...], shape: tuple[int, ...], fill: float
-) -> np.ndarray:
-    """The part of a volume from `start` on, with `fill` beyond the volume's end."""
-    part = np.full(shape, fill, values.dtype)
-    inside = values[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
+def crop(hu: np.ndarray, start: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The part of a volume from `start` on, NaN beyond the volume's end."""
+    part = np.full(shape, np.nan, hu.dtype)
+    inside = hu[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
     part[tuple(slice(n) for n in inside.shape)] = inside
     return part
 

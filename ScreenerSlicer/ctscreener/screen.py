@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from ctscreener import tiles
@@ -123,7 +124,27 @@ def score(
         done += len(batch)
     progress("scoring", len(boxes), len(boxes))
     extent = [n // unit for n, unit in zip(prepared.image.shape, model.pool, strict=True)]
-    return average.mean()[: extent[0], : extent[1], : extent[2]], len(boxes)
+    nll = average.mean()[: extent[0], : extent[1], : extent[2]]
+    voxel = np.multiply(model.preprocess.spacing, model.pool)
+    return smoothed(nll, model.smooth / voxel), len(boxes)
+
+
+def smoothed(nll: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Blur scores over the scored voxels alone.
+
+    Arguments:
+        nll: Scores, NaN where there is none, `(D, H, W)`.
+        sigma: Standard deviation of the Gaussian in voxels, `(3,)`; zeros change nothing.
+
+    Returns:
+        float32, NaN where `nll` is.
+    """
+    if not sigma.any():
+        return nll
+    scored = np.isfinite(nll)
+    total = ndimage.gaussian_filter(np.where(scored, nll, 0).astype(np.float64), sigma)
+    weight = ndimage.gaussian_filter(scored.astype(np.float64), sigma)
+    return np.where(scored, total / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
 
 
 def padded(prepared: Prepared, model: ModelSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -115,6 +115,7 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
         number of tiles, and peak memory in GB.
     """
     import torch
+
     from ctscreener.files import read_scan
     from ctscreener.model import load_model
     from ctscreener.preprocess import prepare, restore
@@ -157,10 +158,11 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
         nll in nats, `(D, H, W)`, in the shape of the prepared image; and the number of tiles.
     """
     import torch
-    from ctscreener.conditions import sincos, tile_positions
-    from ctscreener.screen import padded, pooled_mask
     from monai.inferers.utils import sliding_window_inference
     from torch.nn import functional
+
+    from ctscreener.conditions import sincos, tile_positions
+    from ctscreener.screen import padded, pooled_mask
 
     model, tiles, shape = networks.settings, 0, prepared.image.shape
     condition = networks.condition
@@ -214,6 +216,7 @@ def agreement(engine: np.ndarray, exact: np.ndarray, monai: np.ndarray) -> dict[
 def write_random_model(folder: Path) -> dict[str, Any]:
     """Write a model of ordinary size whose weights are random."""
     import torch
+
     from ctscreener.calibration import Calibration
     from ctscreener.conditions import ConditionSettings
     from ctscreener.model import ModelSettings, Networks, save_model

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from ctscreener.scan import CANONICAL, Scan
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from ctscreener.scan import CANONICAL, Scan
 
 SPACING = (2.5, 1.5, 1.25)
 ORIGIN = (12.5, -40.0, 31.25)

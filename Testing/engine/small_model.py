@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from ctscreener.calibration import Calibration
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings
 from ctscreener.flow import FlowSettings
 from ctscreener.model import Model, ModelSettings, Networks, load_model, save_model
 from ctscreener.networks import NetworkSettings
-
 from Testing.engine.torso import COARSE
 
 SETTINGS = ModelSettings(

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
-
 from Testing.engine.torso import (
     ARM_MM,
     ARM_RAS,
@@ -50,6 +50,18 @@ def test_lungs_and_arms_are_body_and_table_and_room_are_not() -> None:
     r, a, _ = world(scan.affine, scan.shape)
     assert body[np.hypot(r / 90, a / 70) < 0.95].all()
     assert not body[a < -85].any()
+
+
+def test_a_thin_plate_that_touches_the_back_is_no_body() -> None:
+    scan = torso()
+    _, back, left = index_of(scan.affine, (-90.0, -70.0, 0.0))
+    hu = scan.hu.copy()
+    hu[:, back, 4:left] = 200
+    assert hu[30, back - 1, 32] > 0
+    body = mask(hu)
+    assert not body[:, back, left - 4 : left].any()
+    assert not body[:, back, 4:10].any()
+    assert body[:, back - 3, 32].all()
 
 
 def test_the_body_is_as_large_as_it_was_drawn() -> None:

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from ctscreener.calibration import Calibration
-from ctscreener.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from ctscreener.calibration import Calibration
+from ctscreener.errors import InputError
 
 EXPONENTIAL = Calibration.fit(np.random.default_rng(1).exponential(size=1_000_000))
 SCALES = [

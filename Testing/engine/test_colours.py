@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from ctscreener.colours import HIGHEST, LOWEST, colour_table, rarity_to_rgba
 from skimage.color import rgb2lab
+
+from ctscreener.colours import HIGHEST, LOWEST, colour_table, rarity_to_rgba
 
 RARITIES = np.linspace(LOWEST + 0.01, HIGHEST, 200)
 # Vienot, Brettel and Mollon 1999: linear RGB as a dichromat sees it.

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import ctscreener
-import ctscreener.screen
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+
+import ctscreener
+import ctscreener.screen
 from ctscreener import model as models
 from ctscreener.calibration import Calibration
 from ctscreener.command import main

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+
 from ctscreener.conditions import Condition, ConditionSettings, sincos, tile_positions
 from ctscreener.networks import NetworkSettings
-
 from Testing.engine.small_model import perturb
 
 POOL = (2, 3, 3)

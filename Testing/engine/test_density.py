@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from ctscreener.density import LOG_VARIANCE_LIMIT, ConditionalGaussian, Density, DensitySettings
-from ctscreener.flow import FlowSettings
 from scipy import stats
 from torch import Tensor
 
+from ctscreener.density import LOG_VARIANCE_LIMIT, ConditionalGaussian, Density, DensitySettings
+from ctscreener.flow import FlowSettings
 from Testing.engine.small_model import perturb
 
 D, K = 4, 3
@@ -37,8 +37,9 @@ def test_a_marginal_gaussian_is_that_of_scipy() -> None:
     head = model.head
     assert isinstance(head.mean, Tensor)
     assert isinstance(head.log_variance, Tensor)
-    normal = stats.norm(head.mean.numpy(), (head.log_variance / 2).exp().numpy())
-    expected = -normal.logpdf(y.movedim(1, -1)[where].numpy()).sum(-1)
+    deviation = (head.log_variance / 2).exp().numpy()
+    rows = y.movedim(1, -1)[where].numpy()
+    expected = -stats.norm.logpdf(rows, head.mean.numpy(), deviation).sum(-1)
     np.testing.assert_allclose(model(y, c, where)[where], expected, rtol=1e-4)
 
 

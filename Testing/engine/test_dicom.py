@@ -6,12 +6,13 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.uid import BasicTextSRStorage, RLELossless, SecondaryCaptureImageStorage
+
 from ctscreener.dicom import read_dicom
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.itk import from_image
 from ctscreener.scan import Scan
-from pydicom.uid import BasicTextSRStorage, RLELossless, SecondaryCaptureImageStorage
 
 OTHER = "1.2.826.0.1.3680043.8.498.2"
 

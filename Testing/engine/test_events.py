@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from ctscreener.errors import InputError
 from ctscreener.events import Events, Terminal, progress_line, table
 

@@ -9,14 +9,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan, write_map
 from ctscreener.itk import from_image, to_image
 from ctscreener.maps import whole_file
 from ctscreener.scan import Scan
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 FORMATS = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"]
 

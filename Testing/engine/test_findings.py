@@ -7,6 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
 from ctscreener.errors import InputError
 from ctscreener.findings import (
     NOTICE,
@@ -18,9 +22,6 @@ from ctscreener.findings import (
     regions_above,
 )
 from ctscreener.scan import Scan
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import ndimage
 
 ANY_SIZE = FindingSettings(min_volume_ml=0)
 OBLIQUE = np.array([[0.2, 0.1, -0.7, 9], [0.3, -0.8, 0.1, -8], [2.4, 0.2, 0.1, 7], [0, 0, 0, 1]])

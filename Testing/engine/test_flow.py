@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import zuko
-from ctscreener.flow import SOFT_CLAMP, ActNorm, Flow, FlowSettings, soft_clamp
 from torch import Tensor
 from torch.distributions import AffineTransform
 
+from ctscreener.flow import SOFT_CLAMP, ActNorm, Flow, FlowSettings, soft_clamp
 from Testing.engine.small_model import perturb
 
 D = 6

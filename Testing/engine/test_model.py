@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ctscreener.errors import InputError
-from ctscreener.model import find_model, load_model, save_model
 from safetensors.torch import load_file, save_file
 
+from ctscreener.errors import InputError
+from ctscreener.model import find_model, load_model, save_model
 from Testing.engine.small_model import CALIBRATION, CARD, PROVENANCE, SETTINGS, networks, save
 
 Description = dict[str, Any]

@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from ctscreener.networks import NetworkSettings, UNet, pooling_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctscreener.networks import NetworkSettings, UNet, pooling_matrix
 from Testing.engine.small_model import perturb
 
 STEMS = [(1, 1, 1), (2, 2, 2), (2, 3, 3), (1, 2, 2)]

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ctscreener.errors import InputError
 from ctscreener.outputs import (
     SummaryRow,
@@ -17,8 +20,6 @@ from ctscreener.outputs import (
     summary_text,
 )
 from ctscreener.provenance import fingerprint, standing_record
-from hypothesis import given
-from hypothesis import strategies as st
 
 WANTED = {"software": {"version": "1"}, "model": {"name": "m"}, "parameters": {"overlap": 0.5}}
 

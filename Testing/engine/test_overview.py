@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
+
 from ctscreener.findings import Finding, FindingSettings, find
 from ctscreener.overview import draw_overview
 from ctscreener.scan import Scan
-from PIL import Image
 
 CANONICAL = np.array([[0, 0, -2.0, 60], [0, -1.5, 0, 90], [4.0, 0, 0, -40], [0, 0, 0, 1]])
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from ctscreener.planes import AXIAL, CORONAL, LUNG, PLANES, SAGITTAL, SOFT_TISSUE, Plane, View
 from ctscreener.scan import Scan
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.plausible import check_grid, check_scan

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+
 from ctscreener.errors import InputError
 from ctscreener.preprocess import (
     Prepared,
@@ -16,8 +18,6 @@ from ctscreener.preprocess import (
 )
 from ctscreener.scan import CANONICAL, Scan, reoriented_to_canonical
 from ctscreener.screen import batch_of, pooled_mask
-from scipy import ndimage
-
 from Testing.engine.small_model import SETTINGS
 from Testing.engine.torso import (
     AXES,
@@ -157,11 +157,11 @@ def test_a_bead_comes_out_where_it_lay() -> None:
 
 def test_finer_voxels_are_averaged_and_not_skipped() -> None:
     affine = canonical_affine((60, 60, 60), (1.0, 1.0, 1.0))
-    stripes = 500.0 * (-1) ** np.indices((60, 60, 60)).sum(0)
-    hu, _ = to_lattice(Scan(stripes.astype(np.float32), affine), np.array(COARSE.spacing))
-    assert np.nanmax(np.abs(hu[1:-1, 1:-1, 1:-1])) < 10
-    level, _ = to_lattice(Scan(np.full((60, 60, 60), 40, np.float32), affine), np.array([3.0] * 3))
-    np.testing.assert_allclose(level[np.isfinite(level)], 40, atol=1e-3)
+    noise = np.random.default_rng(0).normal(40, 100, (60, 60, 60)).astype(np.float32)
+    hu, _ = to_lattice(Scan(noise, affine), np.array(COARSE.spacing))
+    # A new voxel is as large as 40 old ones.
+    assert np.nanstd(hu) < 1.5 * 100 / np.sqrt(40.5)
+    assert np.nanmean(hu) == pytest.approx(40, abs=3)
 
 
 def test_contrast_is_not_stretched_where_a_scan_holds_no_air_and_no_bone() -> None:
@@ -206,7 +206,9 @@ def plane(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def test_scores_come_back_to_their_own_place(scan: Scan) -> None:
     done = prepare(scan, COARSE)
     where = pooled_mask(done.body, POOL)
-    values = np.where(where, plane(pooled_affine(done.affine, POOL), where.shape), np.nan)
+    split = [m for n, unit in zip(where.shape, POOL, strict=True) for m in (n, unit)]
+    blocks = plane(done.affine, done.image.shape).reshape(split).mean(axis=(1, 3, 5))
+    values = np.where(where, blocks, np.nan)
     restored = restore(values.astype(np.float32), done, POOL, scan)
     assert restored.shape == scan.shape
     assert restored.dtype == np.float32

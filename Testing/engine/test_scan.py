@@ -3,10 +3,11 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
-from ctscreener.scan import CANONICAL, Scan, reoriented_to_canonical, restore_axes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+
+from ctscreener.scan import CANONICAL, Scan, reoriented_to_canonical, restore_axes
 
 TURNS = [
     (order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)

@@ -5,16 +5,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+
 from ctscreener import screen as screen_module
 from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings, find
 from ctscreener.model import Model, ModelSettings, Networks
 from ctscreener.preprocess import Prepared, prepare, resample
 from ctscreener.scan import Scan
-from ctscreener.screen import Screened, ScreenSettings, body_tiles, score, screen
-from ctscreener.tiles import Box
-from scipy import ndimage
-
+from ctscreener.screen import (
+    Screened,
+    ScreenSettings,
+    batch_of,
+    body_tiles,
+    padded,
+    pooled_mask,
+    score,
+    screen,
+)
+from ctscreener.tiles import Box, pooled
 from Testing.engine.small_model import SETTINGS, networks, small_model
 from Testing.engine.torso import (
     AXES,
@@ -133,6 +142,32 @@ def test_a_scan_smaller_than_a_tile_is_screened(model: Model) -> None:
     assert result.tiles == 1
     assert result.rarity.shape == shape
     assert np.isfinite(result.rarity[2:-2, 2:-2, 2:-2]).all()
+
+
+def test_what_is_added_to_fill_a_tile_repeats_the_edge_and_is_not_scored() -> None:
+    small = corner_of_body()
+    small = Prepared(small.image[:10, :72, :30], small.body[:10, :72, :30], small.affine)
+    image, body = padded(small, SETTINGS)
+    assert image.shape == body.shape == (24, 72, 36)
+    np.testing.assert_array_equal(image[:10, :, :30], small.image)
+    np.testing.assert_array_equal(image[10:, :, :30], image[[9] * 14, :, :30])
+    np.testing.assert_array_equal(body[:10, :, :30], small.body)
+    assert not body[10:].any()
+    assert not body[:, :, 30:].any()
+
+
+def test_a_tile_comes_with_its_own_place_and_mask(prepared: Prepared) -> None:
+    where = pooled_mask(prepared.body, POOL)
+    shape = prepared.image.shape
+    boxes = [np.s_[4:28, 9:45, 15:51], np.s_[0:24, 0:36, 3:39]]
+    x, positions, mask = batch_of(boxes, prepared.image, where, shape, SETTINGS)
+    axes = ((np.arange(n // unit) + 0.5) * unit / n for n, unit in zip(shape, POOL, strict=True))
+    place = np.stack(np.meshgrid(*axes, indexing="ij"))
+    for index, box in enumerate(boxes):
+        inside = pooled(box, POOL)
+        np.testing.assert_allclose(x[index, 0], prepared.image[box] / 255, rtol=1e-6)
+        np.testing.assert_allclose(positions[index], place[:, *inside], rtol=1e-5)
+        np.testing.assert_array_equal(mask[index], where[inside])
 
 
 def test_only_tiles_that_hold_body_go_through_the_networks(

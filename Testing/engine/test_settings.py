@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from ctscreener.errors import InputError
-from ctscreener.model import ModelSettings
-from ctscreener.settings import from_json, read_json, to_json, write_json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctscreener.errors import InputError
+from ctscreener.model import ModelSettings
+from ctscreener.settings import from_json, read_json, to_json, write_json
 from Testing.engine.small_model import SETTINGS
 
 

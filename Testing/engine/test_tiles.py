@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from ctscreener.tiles import Average, Box, Shape, boxes, pooled, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ctscreener.tiles import Average, Box, Shape, boxes, pooled, step
 
 
 @st.composite

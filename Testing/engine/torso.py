@@ -1,6 +1,7 @@
 """A synthetic torso that is a function of the place in the patient, so that any grid can hold it."""
 
 import numpy as np
+
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL, Scan
 

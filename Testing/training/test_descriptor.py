@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from ctscreener.errors import InputError
-from ctscreener.networks import NetworkSettings, UNet
-from ctscreener.settings import from_json, read_json, to_json
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ctscreener.errors import InputError
+from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.settings import from_json, read_json, to_json
 from Testing.training.small_store import make_store
 from training import condition, descriptor, everything, presets, run
 from training.condition import ConditionSettings, measure_leak
 from training.crops import CropSettings
 from training.descriptor import ContrastSettings, DescriptorSettings
-from training.loop import LoopSettings
+from training.loop import LoopSettings, seeded
 from training.masking import MaskSettings
 from training.store import Store
 
@@ -79,6 +79,18 @@ def test_every_weight_of_network_and_head_gets_a_gradient() -> None:
     for name, weight in objective.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().max() > 0, name
+
+
+def test_the_two_views_of_one_voxel_are_compared() -> None:
+    with seeded(0):
+        objective = descriptor.Contrast(NETWORK, CONTRAST)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((2, 1, 8, 12, 12), generator=generator)
+    places = torch.rand((2, 32, 3), generator=generator) * 7
+    same = objective(torch.cat([images, images]), torch.cat([places, places]))
+    assert same["invariance"].item() == pytest.approx(0, abs=1e-9)
+    other = objective(torch.cat([images, images.flip(0)]), torch.cat([places, places.flip(0)]))
+    assert other["invariance"].item() > 1e-3
 
 
 def test_a_condition_trains_and_reports_its_leak(folder: Path, tmp_path: Path) -> None:

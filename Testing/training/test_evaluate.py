@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
+
 from ctscreener.calibration import Calibration
 from ctscreener.density import DensitySettings
 from ctscreener.errors import InputError
@@ -16,8 +18,6 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL
 from ctscreener.screen import screen
-from sklearn.metrics import roc_auc_score
-
 from training import evaluate
 from training.baselines.trivial import gradient_scores
 from training.cases import find_cases

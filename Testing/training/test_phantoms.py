@@ -5,8 +5,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from ctscreener.scan import Scan
 
+from ctscreener.scan import Scan
 from training.phantoms import organs
 from training.phantoms.canvas import Canvas
 from training.phantoms.fields import cubic_matrix, smooth_max, smooth_min, stretch

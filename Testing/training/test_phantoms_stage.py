@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from ctscreener.errors import InputError
 from ctscreener.progress import silent
-
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.stage import PhantomSettings, draw, main, make_phantoms, phantom_name
 from training.phantoms.writing import write_volume

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
-
 from Testing.training.small_store import make_store
 from training.prepare import PrepareSettings, find_sources, main
 from training.store import Box, Store

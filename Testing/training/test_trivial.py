@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL, Scan
-
 from training.baselines.trivial import (
     CELLS,
     MeanAtPlace,
@@ -85,6 +85,15 @@ def test_the_mean_of_a_scan_differs_from_it_by_noise_alone_and_a_lesion_stands_o
     hu[10:15, 20:30, 20:30] += 300
     scores = mean.scores(Scan(hu, scan.affine), body)
     assert scores[10:15, 20:30, 20:30].min() > 200
+
+
+def test_means_lie_where_they_were_measured() -> None:
+    """Linear interpolation between cells gives back what rises linearly, unless they are moved."""
+    scan = ramp((53, 110, 101), (2.0, -1.5, 2.5))
+    body = np.zeros(scan.shape, bool)
+    body[3:-2, 5:-9, 4:-1] = True  # 48, 96 and 96 voxels: cells of whole voxels
+    scores = MeanAtPlace.fit([(scan, body)]).scores(scan, body)
+    assert np.abs(scores[6:-5, 9:-13, 7:-4]).max() < 0.2
 
 
 def test_a_shifted_or_larger_body_meets_the_same_places(

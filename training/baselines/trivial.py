@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy import ndimage
+
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings, prepare, resample
 from ctscreener.scan import Scan, reoriented_to_canonical
-from scipy import ndimage
 
 CELLS = 48
 """Places along each side of the body's box."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-from ctscreener.scan import Scan
 
+from ctscreener.scan import Scan
 from training.phantoms.abdomen import paint_abdomen
 from training.phantoms.body import Surfaces, make_surfaces, paint_body
 from training.phantoms.bowel import paint_bowel

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
 from ctscreener.errors import InputError
 from ctscreener.progress import Progress
-
 from training.phantoms.phantom import Phantom, make_phantom
 from training.phantoms.sample import write_sample
 from training.phantoms.writing import write_json, write_volume
