@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from ctscreener import tiles
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings as HeadSettings
+from ctscreener.density import VoxelFlow
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import NetworkSettings, Shape
-from ctscreener.preprocess import Prepared, PreprocessSettings
+from ctscreener.preprocess import PreprocessSettings
 from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
 from ctscreener.settings import from_json, read_json, write_json
 from training.loop import FREE, LoopSettings, Trained, seeded, train
@@ -202,14 +203,13 @@ def describe(networks: Networks, store: Store, count: int, rng: np.random.Genera
     networks.to(device)
     each = max(1, round(count / len(store.names)))
     for number, name in enumerate(store.names):
-        whole = tuple(slice(0, extent) for extent in store.scans[name].shape)
-        prepared = Prepared(*store.read(name, whole), store.scans[name].affine)
+        prepared = store.prepared(name)
         image, body = padded(prepared, model)
         boxes = random_tiles(body, model, each, rng)
         where = pooled_mask(body, model.pool)
         for start in range(0, len(boxes), BLOCK):
             batch = boxes[start : start + BLOCK]
-            x, positions, mask = batch_of(batch, image, where, prepared.image.shape, model)
+            x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
             x = x.to(device)
             with autocast(device, reduced=True):
                 y = networks.descriptor.pooled(x, model.pool)
@@ -255,7 +255,7 @@ def start(
 ) -> None:
     """Initialize the act-norms of a flow on real descriptors, so that it starts as a Gaussian."""
     head = networks.density.head
-    if settings.head.head == "flow":
+    if isinstance(head, VoxelFlow):
         drawn = draw(rng, cache, settings)
         y, c, where = noisy(networks, drawn, settings.noise, torch.device("cpu"))
         head.flow.initialize(y.movedim(1, -1)[where], c.movedim(1, -1)[where])

@@ -12,8 +12,7 @@ from safetensors.torch import load_file
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks, half, save_model
-from ctscreener.preprocess import Prepared
-from ctscreener.screen import ScreenSettings, pooled_mask, score
+from ctscreener.screen import ScreenSettings, score
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
 from training.card import write_card
@@ -99,10 +98,8 @@ def reference_nll(networks: Networks, store: Store, settings: ScreenSettings) ->
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = []
     for number, name in enumerate(store.names):
-        whole = tuple(slice(0, extent) for extent in store.scans[name].shape)
-        image, body = store.read(name, whole)
-        nll, _ = score(Prepared(image, body, store.scans[name].affine), networks, settings, device)
-        found.append(nll[np.isfinite(nll) & pooled_mask(body, networks.settings.pool)])
+        nll, _ = score(store.prepared(name), networks, settings, device)
+        found.append(nll[np.isfinite(nll)])
         print(f"export: calibrated on {number + 1} of {len(store.names)} scans", flush=True)
     networks.cpu()
     return np.concatenate(found)

@@ -11,6 +11,7 @@ import blosc2
 import numpy as np
 
 from ctscreener.errors import InputError
+from ctscreener.preprocess import Prepared
 from ctscreener.settings import read_json, write_json
 
 FORMAT = "ctscreener-store"
@@ -120,6 +121,12 @@ class Store:
             Image, uint8, and body mask, bool, both `(d, h, w)`.
         """
         return self.image(name, box), self.body(name, box)
+
+    def prepared(self, name: str) -> Prepared:
+        """Read a whole scan as `ctscreener.preprocess.prepare` left it."""
+        depth, height, width = self.scans[name].shape
+        image, body = self.read(name, (slice(depth), slice(height), slice(width)))
+        return Prepared(image, body, self.scans[name].affine)
 
     def provenance(self) -> dict[str, Any]:
         """Say which scans these are, for the record of a run or a model."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import ndimage
+from skimage import measure
 
 from ctscreener.errors import InputError
 
@@ -75,13 +76,14 @@ def tissue_core(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     size = [max(1, round(CORE_MM / step) // 2 * 2 + 1) for step in spacing]
     # The borders count as dense, so that tissue cut off by the field of view stays.
     eroded = ndimage.minimum_filter(dense, size, mode="nearest")
-    parts, count = ndimage.label(eroded)
+    parts = regions(eroded)
+    count = int(parts.max())
     volumes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * np.prod(spacing) / 1000
     if not count or volumes.max() < SMALLEST_BODY_ML:
         raise no_body(f"less than {SMALLEST_BODY_ML:g} ml of tissue lie together")
     kept = np.flatnonzero(volumes >= SHARE_OF_LARGEST * volumes.max()) + 1
     opened = ndimage.maximum_filter(np.isin(parts, kept), size, mode="nearest")
-    return opened & dense
+    return np.logical_and(opened, dense)
 
 
 def outside_air(core: np.ndarray, hu: np.ndarray) -> np.ndarray:
@@ -94,11 +96,16 @@ def outside_air(core: np.ndarray, hu: np.ndarray) -> np.ndarray:
     seeds = np.zeros_like(core)
     for face in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
         seeds[face] = empty[face] & ~core[face]
-    parts, count = ndimage.label(~core)
-    reached = np.zeros(count + 1, bool)
+    parts = regions(~core)
+    reached = np.zeros(parts.max() + 1, bool)
     reached[parts[seeds]] = True
     reached[0] = False
     return reached[parts]
+
+
+def regions(mask: np.ndarray) -> np.ndarray:
+    """Number the 6-connected regions of a mask from 1 on, 0 outside, `(D, H, W)`."""
+    return np.asarray(measure.label(mask, connectivity=1))
 
 
 def no_body(found: str) -> InputError:

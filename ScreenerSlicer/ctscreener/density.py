@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ctscreener.flow import Flow, FlowSettings
+from ctscreener.flow import Flow, FlowSettings, zero
 
 MOST_NATS = 1e6
 """Scores end here: an absurd voxel stays finite, the rarest, and spoils no interpolation."""
@@ -66,8 +66,7 @@ class ConditionalGaussian(nn.Module):
             nn.SiLU(),
             nn.Conv3d(hidden, 2 * channels, 1),
         )
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        zero(self.network[-1])
 
     def nll(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
         """-log p(y | c) at the voxels of `where`, `(P,)`; see `Density.rows`."""

@@ -40,8 +40,7 @@ class ActNorm(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(channels))
         self.given = nn.Linear(condition, 2 * channels) if condition else None
         if self.given:
-            nn.init.zeros_(self.given.weight)
-            nn.init.zeros_(self.given.bias)
+            zero(self.given)
 
     def parameters_of(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Log-scale and shift for each row."""
@@ -111,8 +110,7 @@ class Coupling(nn.Module):
             nn.Linear(hidden, 2 * (channels - self.kept)),
         )
         # The identity at the start: a deep flow then begins as a Gaussian.
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        zero(self.network[-1])
 
     def read(self, u: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Log-scale and shift of the other half."""
@@ -202,6 +200,12 @@ class Flow(nn.Module):
     def layers(self) -> zip:
         """The triples of layers, first to last."""
         return zip(self.norms, self.rotations, self.couplings, strict=True)
+
+
+def zero(layer: nn.Module) -> None:
+    """Set all weights of a layer to zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def soft_clamp(a: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 import torch
 from safetensors import SafetensorError
@@ -57,6 +58,11 @@ class ModelSettings:
     def pool(self) -> Shape:
         """Voxels pooled into one score, along (D, H, W)."""
         return self.preprocess.multiple
+
+    @property
+    def voxel(self) -> np.ndarray:
+        """Size in mm of the voxel that one score stands for, along (D, H, W), `(3,)`."""
+        return np.multiply(self.preprocess.spacing, self.pool)
 
 
 class Networks(nn.Module):

@@ -76,7 +76,8 @@ class UNet(nn.Module):
         super().__init__()
         self.settings = settings
         channels = settings.channels
-        kernel = [stride + 2 for stride in settings.stem]
+        depth, height, width = settings.stem
+        kernel = (depth + 2, height + 2, width + 2)
         self.stem = nn.Conv3d(settings.inputs, channels[0], kernel, settings.stem, padding=1)
         self.encoder = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(width) for _ in range(settings.blocks)))
@@ -120,10 +121,11 @@ class UNet(nn.Module):
         size = torch.tensor(x.shape[2:], device=x.device, dtype=torch.float32)
         # grid_sample wants (w, h, d) in -1..1 between the outer faces of the volume.
         grid = ((2 * positions + 1) / size - 1).flip(-1)[:, :, None, None]
-        y = 0
+        parts = []
         for head, f in zip(self.heads, self.features(x), strict=True):
             samples = F.grid_sample(f.float(), grid, padding_mode="border", align_corners=False)
-            y = y + head(samples).float()
+            parts.append(head(samples).float())
+        y = torch.stack(parts).sum(0)
         return y[:, :, :, 0, 0].transpose(1, 2)  # (B, out, n, 1, 1) -> (B, n, out)
 
     def pooled(self, x: Tensor, stride: Shape) -> Tensor:

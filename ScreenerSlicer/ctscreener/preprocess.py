@@ -56,6 +56,12 @@ class Prepared:
     body: np.ndarray
     affine: np.ndarray
 
+    @property
+    def shape(self) -> Shape:
+        """Voxels along `(D, H, W)`."""
+        depth, height, width = self.image.shape
+        return depth, height, width
+
 
 def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     """Bring a scan to the canonical frame, crop it to the body and equalize it.

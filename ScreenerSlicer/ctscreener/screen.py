@@ -116,17 +116,16 @@ def score(
     done = 0
     for batch in batched(boxes, settings.batch):
         progress("scoring", done, len(boxes))
-        x, positions, mask = batch_of(batch, image, where, prepared.image.shape, model)
+        x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
         with torch.inference_mode(), autocast(device, settings.reduced):
             nll = networks.nll(x.to(device), positions.to(device), mask.to(device))
         for box, values in zip(batch, nll.cpu().numpy(), strict=True):
             average.add(tiles.pooled(box, model.pool), values)
         done += len(batch)
     progress("scoring", len(boxes), len(boxes))
-    extent = [n // unit for n, unit in zip(prepared.image.shape, model.pool, strict=True)]
+    extent = [n // unit for n, unit in zip(prepared.shape, model.pool, strict=True)]
     nll = average.mean()[: extent[0], : extent[1], : extent[2]]
-    voxel = np.multiply(model.preprocess.spacing, model.pool)
-    return smoothed(nll, model.smooth / voxel), len(boxes)
+    return smoothed(nll, model.smooth / model.voxel), len(boxes)
 
 
 def smoothed(nll: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -157,7 +156,7 @@ def padded(prepared: Prepared, model: ModelSettings) -> tuple[np.ndarray, np.nda
 def pooled_mask(body: np.ndarray, stride: tuple[int, int, int]) -> np.ndarray:
     """Blocks of `stride` voxels that hold any body."""
     split = [m for n, unit in zip(body.shape, stride, strict=True) for m in (n // unit, unit)]
-    return body.reshape(split).any(axis=(1, 3, 5))
+    return np.asarray(body.reshape(split).any(axis=(1, 3, 5)))
 
 
 def body_tiles(body: np.ndarray, model: ModelSettings, overlap: float) -> list[tiles.Box]:
@@ -170,14 +169,16 @@ def batch_of(
     batch: list[tiles.Box],
     image: np.ndarray,
     where: np.ndarray,
-    shape: tuple[int, ...],
+    shape: tiles.Shape,
     model: ModelSettings,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Images `(B, 1, D, H, W)`, positions `(B, 3, d, h, w)` and masks `(B, d, h, w)` of tiles."""
     x = torch.stack([torch.from_numpy(image[box]) for box in batch])[:, None].float() / 255
     positions = torch.stack(
         [
-            tile_positions(tuple(side.start for side in box), model.tile, shape, model.pool)
+            tile_positions(
+                (box[0].start, box[1].start, box[2].start), model.tile, shape, model.pool
+            )
             for box in batch
         ]
     )

@@ -119,7 +119,7 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
     from ctscreener.files import read_scan
     from ctscreener.model import load_model
     from ctscreener.preprocess import prepare, restore
-    from ctscreener.screen import Clock, ScreenSettings, score
+    from ctscreener.screen import Clock, ScreenSettings, score, smoothed
 
     torch.set_num_threads(threads)
     loaded = load_model(model)
@@ -131,22 +131,23 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
     with clock.measure("scoring"):
         if way == "MONAI float32":
             nll, tiles = monai_scores(prepared, loaded.networks)
+            kept = smoothed(pooled(nll, pool), settings.smooth / settings.voxel)
             stride = (1, 1, 1)
         else:
             how = ScreenSettings(overlap=OVERLAP, device="cpu", reduced=way == "engine")
             nll, tiles = score(prepared, loaded.networks, how, torch.device("cpu"))
-            stride = pool
+            kept, stride = nll, pool
     with clock.measure("restoring"):
         restore(nll, prepared, stride, scan)
     took = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - worked}
-    np.save(to, pooled(nll) if stride == pool else pooled(nll, pool))
+    np.save(to, kept)
     # Kilobytes on Linux, bytes on macOS.
     unit = 1e9 if sys.platform == "darwin" else 1e6
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     return took | {"stages": clock.seconds, "tiles": tiles, "memory": memory}
 
 
-def pooled(nll: np.ndarray, pool: tuple[int, int, int] = (1, 1, 1)) -> np.ndarray:
+def pooled(nll: np.ndarray, pool: tuple[int, int, int]) -> np.ndarray:
     """The score of each block, of which all voxels have the same: that of its first."""
     return nll[:: pool[0], :: pool[1], :: pool[2]]
 
