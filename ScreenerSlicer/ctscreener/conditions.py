@@ -40,8 +40,8 @@ def sincos(positions: Tensor, frequencies: int) -> Tensor:
         `(B, 6 * frequencies, ...)`.
 
     Example:
-        >>> sincos(torch.tensor([[0.0, 0.5, 1.0]]), 1).round(decimals=4)[0, 3:].tolist()
-        [1.0, 0.0, -1.0]
+        >>> sincos(torch.tensor([[0.0, 0.25, 1.0]]), 1).round(decimals=2)[0, 3:]
+        tensor([ 1.0000,  0.7100, -1.0000])
     """
     waves = [2.0**k * math.pi * positions for k in range(frequencies)]
     return torch.cat([f(wave) for wave in waves for f in (torch.sin, torch.cos)], dim=1)

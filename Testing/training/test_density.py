@@ -1,0 +1,144 @@
+"""The density is trained on what a screening computes, and export hands on just that."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ctscreener.density import DensitySettings as HeadSettings
+from ctscreener.errors import InputError
+from ctscreener.flow import FlowSettings
+from ctscreener.model import load_model
+from ctscreener.networks import NetworkSettings
+from ctscreener.screen import ScreenSettings, score, smoothed
+from Testing.training.small_store import make_store
+from training import condition, density, descriptor, export
+from training.crops import CropSettings
+from training.density import Cache, DensitySettings, draw, draw_box, pick, standardize
+from training.descriptor import ContrastSettings, DescriptorSettings
+from training.schedule import LoopSettings
+from training.store import Store
+
+TILE = (16, 24, 24)
+LOOP = LoopSettings(steps=3, lr=1e-3, warmup=1, precision="32-true", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with runs of a descriptor and of a condition."""
+    folder = tmp_path_factory.mktemp("density")
+    make_store(folder / "store", {"a": (24, 36, 36), "b": (20, 30, 33), "c": (18, 36, 30)})
+    crops = CropSettings(size=TILE, pairs=2, positions=32)
+    contrast = ContrastSettings(objective="simclr", width=16, projected=8)
+    shared = {"store": folder / "store", "crops": crops, "contrast": contrast, "loop": LOOP}
+    sizes = NetworkSettings(channels=(8, 16), out=4)
+    descriptor.main(DescriptorSettings(run=folder / "descriptor", network=sizes, **shared))
+    masked = NetworkSettings(channels=(8,), stem=(2, 3, 3), out=3, inputs=2)
+    condition.main(condition.ConditionSettings(run=folder / "condition", network=masked, **shared))
+    return folder
+
+
+def settings_for(runs: Path, name: str, head: str) -> DensitySettings:
+    """A short density training on the runs of the fixture."""
+    return DensitySettings(
+        store=runs / "store",
+        run=runs / name,
+        descriptor=runs / "descriptor",
+        condition=runs / "condition",
+        sincos=1,
+        head=HeadSettings(head=head, flow=FlowSettings(blocks=2, hidden=8), hidden=8),  # pyright: ignore[reportArgumentType]
+        held_out=("c",),
+        tile=TILE,
+        tiles=6,
+        block=(4, 4, 4),
+        voxels=128,
+        loop=replace(LOOP, steps=80, lr=5e-3, log_every=1),
+    )
+
+
+@pytest.mark.parametrize("head", ["gaussian", "flow"])
+def test_the_nll_falls_and_the_exported_model_scores_with_it(runs: Path, head: str) -> None:
+    settings = settings_for(runs, head, head)
+    trained = density.main(settings)
+    losses = [json.loads(line)["loss"] for line in (settings.run / "metrics.jsonl").open()]
+    assert trained.finished
+    assert np.mean(losses[-20:]) < np.mean(losses[:5])
+    out = runs / f"model_{head}"
+    export.main(export.ExportSettings(settings.store, settings.run, out, reference=("a", "b")))
+    model = load_model(str(out))
+    assert model.settings.condition.channels == 6 + 3
+    assert "| density | 80 |" in model.card
+    assert [scan["name"] for scan in model.provenance["reference"]] == ["a", "b"]
+    prepared = Store(settings.store).prepared("a")
+    nll, _ = score(prepared, model.networks, ScreenSettings(), torch.device("cpu"))
+    rarity = model.calibration.rarity(nll[np.isfinite(nll)])
+    # The scan is half of the reference: about a tenth of its voxels are rarer than 1.
+    assert 0.02 < (rarity > 1).mean() < 0.3
+
+
+def test_the_calibration_is_that_of_the_stored_weights(runs: Path) -> None:
+    settings = settings_for(runs, "stored", "gaussian")
+    density.main(settings)
+    out = runs / "model_stored"
+    export.main(export.ExportSettings(settings.store, settings.run, out))
+    used, kept = load_model(str(out)).networks, export.load_networks(settings.run)
+    for name, tensor in kept.state_dict().items():
+        assert torch.equal(used.state_dict()[name], tensor), name
+
+
+def test_an_unfinished_run_is_not_exported(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Expected a finished run of the stage `density`"):
+        export.main(export.ExportSettings(runs / "store", tmp_path))
+
+
+def test_standardized_descriptors_have_mean_zero_and_deviation_one(runs: Path) -> None:
+    settings = settings_for(runs, "unused", "gaussian")
+    store = Store(settings.store)
+    networks = density.assemble(settings, density.plan(settings, density.PreprocessSettings()))
+    cache = density.describe(networks, store, 6, np.random.default_rng(0))
+    standardize(networks, cache)
+    y = networks.density.standardize_y(cache.y.float()).movedim(1, -1)[cache.where]
+    torch.testing.assert_close(y.mean(0), torch.zeros(4), atol=1e-3, rtol=0)
+    torch.testing.assert_close(y.std(0), torch.ones(4), atol=1e-2, rtol=0)
+
+
+def test_a_step_draws_body_voxels_and_is_a_function_of_its_seed() -> None:
+    rng = np.random.default_rng(0)
+    where = torch.from_numpy(rng.random((3, 8, 8, 8)) < 0.2)
+    numbers = torch.arange(3 * 512).reshape(3, 1, 8, 8, 8).half()
+    settings = DensitySettings(per_step=5, block=(4, 4, 4), voxels=20)
+    cache = Cache(numbers, numbers[:, :0], where)
+    one, two = (draw(np.random.default_rng(7), cache, settings) for _ in "ab")
+    assert torch.equal(one.y, two.y)
+    assert one.seed == two.seed
+    assert one.where.flatten(1).sum(1).max() <= 4
+    inside = where.flatten()[one.y[:, 0][one.where].long()]
+    assert inside.all()
+
+
+def test_boxes_lie_inside_and_picks_inside_the_mask() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        box = draw_box(rng, torch.Size((5, 6, 7)), (3, 9, 2))
+        assert [side.stop - side.start for side in box] == [3, 6, 2]
+        assert all(
+            side.start >= 0 and side.stop <= n for side, n in zip(box, (5, 6, 7), strict=True)
+        )
+    mask = torch.from_numpy(rng.random((4, 5, 6)) < 0.5)
+    assert (pick(rng, mask, 9) & ~mask).sum() == 0
+    assert pick(rng, mask, 9).sum() == 9
+
+
+def test_blurred_scores_keep_constants_and_do_not_leak_in_from_outside() -> None:
+    nll = np.full((6, 7, 8), np.nan, np.float32)
+    nll[1:5, 1:6, 1:7] = 3.0
+    blurred = smoothed(nll, np.array([1.0, 2.0, 1.5]))
+    np.testing.assert_array_equal(np.isnan(blurred), np.isnan(nll))
+    np.testing.assert_allclose(blurred[np.isfinite(nll)], 3.0, rtol=1e-6)
+    nll[3, 3, 3] = 9.0
+    again = smoothed(nll, np.array([1.0, 1.0, 1.0]))
+    assert 3.0 < again[3, 3, 3] < 9.0
+    assert np.array_equal(smoothed(nll, np.zeros(3)), nll, equal_nan=True)

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The README's table: a model and three trivial scorers on held-out phantoms of four lesion families.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+model=${1:-preview}
+out=${2:-runs/phantom_table}
+run=".venv/bin/python training/run.py"
+sets=()
+for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
+  $run phantoms --out "$out/$family" --family "$family" --count 6 --seed 9100 --workers 2
+  sets+=("$out/$family")
+done
+# Whose mean HU at each place is the first trivial score.
+$run phantoms --out "$out/train" --count 40 --seed 1000 --prevalence 0.1 --workers 2
+$run evaluate --model "$model" --sets "${sets[@]}" --train "$out/train" --out "$out/results"
