@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the bundled model `preview` again, from raw scans: SCREENER_SCANS names the folder of real ones.
-# About 80 minutes on two quiet CPU cores; every stage goes on where a killed one ended.
+# Not the same digits: the bundled weights saw phantoms of an earlier state of the generator. Each stage was run by hand,
+# this script as a whole not yet. About 80 minutes on two quiet CPU cores, estimated; every stage goes on where a killed one ended.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${SCREENER_SCANS:?Expected SCREENER_SCANS to name the folder of the real scans}"
