@@ -45,15 +45,22 @@ def network_lines(model: ModelSettings) -> list[str]:
     if condition.sincos:
         parts.append(f"sin-cos of the position, {condition.sincos} frequencies an axis")
     if condition.learned:
-        parts.append(f"masking-invariant UNet {condition.learned.channels}")
-    size = f", {density.flow.blocks} x {density.flow.hidden}" if density.head == "flow" else ""
+        shell = condition.learned_shell
+        around = f", averaged over the shell {shell} around a voxel" if shell else ""
+        parts.append(f"masking-invariant UNet {condition.learned.channels}{around}")
+    if condition.surround:
+        parts.append(f"mean descriptor of the shell {condition.surround} around a voxel")
+    kinds = {
+        "flow": f"flow, {density.flow.blocks} x {density.flow.hidden}",
+        "gaussian": f"Gaussian, {density.covariance} covariance",
+    }
     spacing = " x ".join(f"{step:g}" for step in model.preprocess.spacing)
     block = " x ".join(map(str, model.pool))
     return [
         f"voxels of {spacing} mm (D, H, W), scored in blocks of {block} voxels",
         f"descriptor: UNet {descriptor.channels}, {descriptor.out} channels",
         f"condition: {'; '.join(parts) or 'none'}",
-        f"density: {density.head}{size}",
+        f"density: {kinds[density.head]}",
     ]
 
 
@@ -76,7 +83,9 @@ def data_text(provenance: dict[str, Any]) -> str:
     }
     reference = ", ".join(scan["name"] for scan in provenance["reference"])
     listed = "\n".join(f"- {name} {digest[:16]}" for name, digest in sorted(trained.items()))
+    odd = ", ".join(provenance["odd"])
+    without = f" Left out, as each held too much of the tail: {odd}." if odd else ""
     return (
-        f"Rarity refers to {len(provenance['reference'])} scans: {reference}.\n\n"
+        f"Rarity refers to {len(provenance['reference'])} scans: {reference}.{without}\n\n"
         f"Trained on {len(trained)} scans (name, start of the SHA-256):\n\n{listed}"
     )

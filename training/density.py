@@ -45,6 +45,10 @@ class DensitySettings:
     """Run folder of the learned condition; none leaves it out."""
     sincos: int = 0
     """Frequencies of the sin-cos condition along each axis; 0 leaves it out."""
+    learned_shell: tuple[int, int] | None = None
+    """Shell over which the learned condition is averaged, pooled voxels; none reads the voxel."""
+    surround: tuple[int, int] | None = None
+    """Shell whose mean descriptor is a condition, pooled voxels; none leaves it out."""
     head: HeadSettings = field(default_factory=HeadSettings)
     """Which density, and its sizes."""
     exclude: tuple[str, ...] = ()
@@ -166,7 +170,9 @@ def plan(settings: DensitySettings, preprocess: PreprocessSettings) -> ModelSett
     return ModelSettings(
         preprocess=preprocess,
         descriptor=network_of(settings.descriptor),
-        condition=ConditionSettings(settings.sincos, learned),
+        condition=ConditionSettings(
+            settings.sincos, learned, settings.learned_shell, settings.surround
+        ),
         density=settings.head,
         tile=settings.tile,
     )
@@ -213,7 +219,8 @@ def describe(networks: Networks, store: Store, count: int, rng: np.random.Genera
             x = x.to(device)
             with autocast(device, reduced=True):
                 y = networks.descriptor.pooled(x, model.pool)
-                c = networks.condition.pooled(x, positions.to(device), model.pool)
+                place = positions.to(device), mask.to(device)
+                c = networks.condition.pooled(x, y, *place, model.pool)
             parts.append((y.half().cpu(), c.half().cpu(), mask))
         if number % 10 == 0:
             print(f"density: described {number + 1} of {len(store.names)} scans", flush=True)

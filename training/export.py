@@ -32,6 +32,9 @@ class ExportSettings:
     """The model folder to write; its name is the model's name."""
     reference: tuple[str, ...] = ("*",)
     """Names of the scans that rarity refers to; `*` stands for any text."""
+    odd: float = 5.0
+    """A reference scan that holds more than so many times its share of the rarest thousandth is
+    left out: it would hide what is rare in all others."""
     smooth: float = 0.0
     """Standard deviation in mm of the Gaussian that the scores are blurred with."""
     results: Path | None = None
@@ -54,11 +57,13 @@ def main(settings: ExportSettings) -> None:
     networks = load_networks(settings.density, settings.smooth)
     store = Store(settings.store, without(settings.store, settings.reference))
     nll = reference_nll(networks, store, settings.screen)
-    calibration = Calibration.fit(nll)
-    provenance = trace(settings, networks.settings, store)
+    kept = ordinary(nll, settings.odd)
+    calibration = Calibration.fit(np.concatenate([nll[name] for name in kept]))
+    provenance = trace(settings, store, kept)
     card = write_card(settings.out.name, networks.settings, provenance, settings.notes)
     save_model(settings.out, networks, calibration, provenance, card)
-    print(f"export: wrote {settings.out}, calibrated on {len(nll)} voxels")
+    odd = ", ".join(sorted(set(nll) - set(kept))) or "none"
+    print(f"export: wrote {settings.out}, calibrated on {len(kept)} scans; left out as odd: {odd}")
 
 
 def load_networks(run: Path, smooth: float = 0.0) -> Networks:
@@ -93,20 +98,50 @@ def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def reference_nll(networks: Networks, store: Store, settings: ScreenSettings) -> np.ndarray:
-    """Nll of all body voxels of the reference scans, on the pooled grid, float32, `(P,)`."""
+def reference_nll(
+    networks: Networks, store: Store, settings: ScreenSettings
+) -> dict[str, np.ndarray]:
+    """Nll of all body voxels of each reference scan, on the pooled grid, float32, `(P,)` each."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found = []
+    found = {}
     for number, name in enumerate(store.names):
-        nll, _ = score(store.prepared(name), networks, settings, device)
-        found.append(nll[np.isfinite(nll)])
+        nll = score(store.prepared(name), networks, settings, device).nll
+        found[name] = nll[np.isfinite(nll)]
         print(f"export: calibrated on {number + 1} of {len(store.names)} scans", flush=True)
     networks.cpu()
-    return np.concatenate(found)
+    return found
 
 
-def trace(settings: ExportSettings, model: ModelSettings, reference: Store) -> dict[str, Any]:
+def ordinary(nll: dict[str, np.ndarray], odd: float) -> list[str]:
+    """Names of the scans none of which holds the tail of all of them by itself.
+
+    Arguments:
+        nll: Scores of each scan, nats, `(P,)` each.
+        odd: Times its share of the rarest thousandth from which a scan is left out, above 1.
+
+    Returns:
+        The rest, after leaving out the oddest scan as often as there is one.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> scans = {name: rng.normal(size=10_000) for name in "abcdefgh"}
+        >>> ordinary(scans | {"odd": rng.normal(size=10_000) + 2}, 5)
+        ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+    """
+    kept = list(nll)
+    while len(kept) > 1:
+        border = np.quantile(np.concatenate([nll[name] for name in kept]), 0.999)
+        shares = [float((nll[name] > border).mean()) for name in kept]
+        oddest = int(np.argmax(shares))
+        if shares[oddest] <= odd * 0.001:
+            break
+        del kept[oddest]
+    return kept
+
+
+def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, Any]:
     """Say how the model was made: settings, data with hashes, steps, hours, measured results."""
+    reference = store.provenance()["scans"]
     density = from_json(DensitySettings, read_json(settings.density / "settings.json"))
     runs = {"descriptor": density.descriptor, "condition": density.condition}
     stages = {
@@ -121,7 +156,8 @@ def trace(settings: ExportSettings, model: ModelSettings, reference: Store) -> d
     return {
         "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
         "stages": stages,
-        "reference": reference.provenance()["scans"],
+        "reference": [scan for scan in reference if scan["name"] in kept],
+        "odd": [scan["name"] for scan in reference if scan["name"] not in kept],
         "results": read_json(settings.results) if settings.results else None,
     }
 

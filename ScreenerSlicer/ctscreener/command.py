@@ -107,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, default=3.0, help="lowest rarity of a finding, 0 to 20 (3)")
     add("--overlap", type=float, default=0.5, help="how much tiles overlap, 0 to 0.9 (0.5)")
     add("--min-volume", type=float, default=0.1, metavar="ML", help="smallest finding (0.1)")
+    bounds = ("R0", "R1", "A0", "A1", "S0", "S1")
+    add("--region", nargs=6, type=float, metavar=bounds, help="score this box alone, RAS mm")
     add("--series", metavar="UID", help="which series of a DICOM folder with several")
     add("--batch", type=int, default=1, metavar="N", help="tiles at once (1)")
     add("--events", action="store_true", help="JSON lines on stdout, for programs")
@@ -137,6 +139,7 @@ def _settings(options: argparse.Namespace) -> "ScreenSettings":
     return ScreenSettings(
         findings=FindingSettings(options.threshold, options.min_volume),
         overlap=options.overlap,
+        region=tuple(options.region) if options.region else None,
         device=find_device(options.device),
         batch=options.batch,
     )
@@ -227,9 +230,9 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
         job.report.progress("reading", 1, 1)
         reading = time.perf_counter() - began
         check_space(folder, 4 * scan.hu.size + 8_000_000)
-        screened = screen(scan, job.model, job.settings, job.report.progress)
+        screened = screen(scan, job.model, job.settings, job.report.progress, job.report.notice)
     seconds = {"reading": reading, **screened.seconds}
-    origin = provenance(source, scan, job.wanted, screened.device, seconds)
+    origin = provenance(source, scan, job.wanted, screened, seconds)
     text = findings_to_json(screened.findings, origin)
     title = f"{name}, model {job.model.name}"
     job.report.progress("writing", 0, 1)

@@ -3,6 +3,10 @@
 `none` is a condition of zero channels, `sincos` encodes the position in the whole scan, `learned`
 is a network that was made invariant to masked blocks (Goncharov et al., arXiv 2502.08321, 3.2).
 They may be combined: their channels are concatenated.
+
+A network that trained for long forgets what masks hid; one that trained for minutes does not. What
+it and the descriptor say around a voxel, in a shell that leaves out the voxel itself, is blind to
+a small anomaly there by construction.
 """
 
 import math
@@ -13,6 +17,9 @@ from torch import Tensor, nn
 
 from ctscreener.networks import NetworkSettings, Shape, UNet
 
+Shell = tuple[int, int]
+"""Pooled voxels from a voxel to the faces of the inner and the outer cube: what lies between."""
+
 
 @dataclass(frozen=True)
 class ConditionSettings:
@@ -22,11 +29,15 @@ class ConditionSettings:
     """Frequencies of the positional encoding along each axis; 0 leaves it out."""
     learned: NetworkSettings | None = None
     """The masking-invariant network, which takes 2 channels; None leaves it out."""
+    learned_shell: Shell | None = None
+    """Shell around a voxel over which the network's output is averaged; None reads the voxel."""
+    surround: Shell | None = None
+    """Shell whose mean descriptor is a condition; None leaves it out."""
 
-    @property
-    def channels(self) -> int:
-        """Channels of the condition."""
-        return 6 * self.sincos + (self.learned.out if self.learned else 0)
+    def channels(self, described: int) -> int:
+        """Channels of the condition, where descriptors have `described` channels."""
+        learned = self.learned.out if self.learned else 0
+        return 6 * self.sincos + learned + (described if self.surround else 0)
 
 
 def sincos(positions: Tensor, frequencies: int) -> Tensor:
@@ -45,6 +56,41 @@ def sincos(positions: Tensor, frequencies: int) -> Tensor:
     """
     waves = [2.0**k * math.pi * positions for k in range(frequencies)]
     return torch.cat([f(wave) for wave in waves for f in (torch.sin, torch.cos)], dim=1)
+
+
+def shell_mean(maps: Tensor, where: Tensor, shell: Shell) -> Tensor:
+    """The mean over the body voxels of a cubic shell around each voxel.
+
+    Arguments:
+        maps: Any maps, `(B, C, D, H, W)`.
+        where: Voxels that count, bool, `(B, D, H, W)`.
+        shell: Half sides of the cube that is left out and of the whole cube, less half a voxel.
+
+    Returns:
+        `(B, C, D, H, W)`, float32; 0 where the shell holds no voxel that counts.
+
+    Example:
+        >>> line = torch.tensor([1.0, 2.0, 30.0, 4.0, 5.0])[None, None, None, None]
+        >>> shell_mean(line, torch.ones(1, 1, 1, 5), (0, 1)).flatten().tolist()
+        [2.0, 15.5, 3.0, 17.5, 4.0]
+    """
+    weight = where[:, None].float()
+    inner, outer = shell
+    values = maps.float() * weight
+    total = box_sum(values, outer) - box_sum(values, inner)
+    count = box_sum(weight, outer) - box_sum(weight, inner)
+    return total / count.round().clamp_min(1)
+
+
+def box_sum(maps: Tensor, radius: int) -> Tensor:
+    """Sums over cubes of `2 radius + 1` voxels around each voxel, `(B, C, D, H, W)`, float32."""
+    for axis in (2, 3, 4):
+        at = torch.arange(maps.shape[axis], device=maps.device)
+        near = ((at - at[:, None]).abs() <= radius).float()
+        # Autocast would add in bfloat16.
+        with torch.autocast(maps.device.type, enabled=False):
+            maps = (maps.movedim(axis, -1) @ near).movedim(-1, axis)
+    return maps
 
 
 def tile_positions(start: Shape, size: Shape, shape: Shape, stride: Shape) -> Tensor:
@@ -83,19 +129,28 @@ class Condition(nn.Module):
         self.settings = settings
         self.learned = UNet(settings.learned) if settings.learned else None
 
-    def pooled(self, x: Tensor, positions: Tensor, stride: Shape) -> Tensor:
+    def pooled(
+        self, x: Tensor, y: Tensor, positions: Tensor, where: Tensor, stride: Shape
+    ) -> Tensor:
         """Conditions of whole tiles, nothing masked.
 
         Arguments:
             x: The image, scaled to 0..1, `(B, 1, D, H, W)`.
-            positions: Share of the body's box, `(B, 3, d, h, w)`, see `tile_positions`.
+            y: Its descriptors, `(B, d, D / stride, H / stride, W / stride)`.
+            positions: Share of the body's box, `(B, 3, ...)` on that grid, see `tile_positions`.
+            where: Body voxels of that grid, bool, `(B, ...)`.
             stride: Voxels pooled into one.
 
         Returns:
-            `(B, channels, d, h, w)`, float32; zero channels where there is no condition.
+            `(B, channels, ...)`, float32; zero channels where there is no condition.
         """
-        parts = [sincos(positions, self.settings.sincos)] if self.settings.sincos else []
+        settings = self.settings
+        parts = [sincos(positions, settings.sincos)] if settings.sincos else []
         if self.learned:
             visible = torch.cat([x, torch.ones_like(x)], dim=1)
-            parts.append(self.learned.pooled(visible, stride))
+            c = self.learned.pooled(visible, stride)
+            shell = settings.learned_shell
+            parts.append(shell_mean(c, where, shell) if shell else c)
+        if settings.surround:
+            parts.append(shell_mean(y, where, settings.surround))
         return torch.cat(parts, dim=1) if parts else positions[:, :0]

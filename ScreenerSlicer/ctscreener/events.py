@@ -26,6 +26,10 @@ class Reporter(ABC):
         """Say where a stage is: this method is a `ctscreener.progress.Progress`."""
 
     @abstractmethod
+    def notice(self, code: str, message: str) -> None:
+        """Say what is not done as it was asked for: this method is a `fallback.Notice`."""
+
+    @abstractmethod
     def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
         """Say what was found.
 
@@ -81,6 +85,10 @@ class Events(Reporter):
     def progress(self, stage: str, done: int, total: int) -> None:
         """Send a progress line."""
         self._send("progress", stage=stage, done=done, total=total)
+
+    def notice(self, code: str, message: str) -> None:
+        """Send a notice line."""
+        self._send("notice", code=code, message=message)
 
     def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
         """Send a result line: the record, and the folder that holds the files."""
@@ -146,6 +154,11 @@ class Terminal(Reporter):
             print(file=self._err, flush=True)
         self._open = False
         self._stage = ""
+
+    def notice(self, code: str, message: str) -> None:
+        """Print one line; the bar of the stage begins anew."""
+        self._close()
+        print(f"ctscreener: {message} [{code}]", file=self._err, flush=True)
 
     def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
         """Print the findings as a table, and where the files are."""

@@ -80,7 +80,10 @@ class Networks(nn.Module):
         # The seed does not matter: weights from a file or from training replace what it draws.
         generator = torch.Generator().manual_seed(0)
         self.density = Density(
-            settings.descriptor.out, settings.condition.channels, settings.density, generator
+            settings.descriptor.out,
+            settings.condition.channels(settings.descriptor.out),
+            settings.density,
+            generator,
         )
 
     def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
@@ -95,7 +98,7 @@ class Networks(nn.Module):
             nll in nats, float32, `(B, d, h, w)`, NaN where not scored.
         """
         y = self.descriptor.pooled(x, self.settings.pool)
-        c = self.condition.pooled(x, positions, self.settings.pool)
+        c = self.condition.pooled(x, y, positions, where, self.settings.pool)
         return self.density(y, c, where)
 
 

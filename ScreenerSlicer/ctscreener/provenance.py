@@ -16,7 +16,7 @@ from ctscreener.version import VERSION
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
-    from ctscreener.screen import ScreenSettings
+    from ctscreener.screen import Screened, ScreenSettings
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def provenance(
     source: Mapping[str, Any],
     scan: Scan,
     wanted: Mapping[str, Any],
-    device: str,
+    screened: "Screened",
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Put together where a result comes from.
@@ -101,7 +101,7 @@ def provenance(
         source: The fingerprint of the scan.
         scan: The scan, for its grid.
         wanted: What was asked, see `request`.
-        device: What the networks ran on.
+        screened: What came out: what the networks ran on, and what was not done as asked for.
         seconds: How long each stage took.
 
     Returns:
@@ -119,7 +119,8 @@ def provenance(
             "voxel_to_ras_mm": scan.affine.tolist(),
         },
         "torch": torch.__version__,
-        "device": device,
+        "device": screened.device,
+        "notices": list(screened.notices),
         "seconds": {stage: round(float(time), 3) for stage, time in seconds.items()},
     }
 

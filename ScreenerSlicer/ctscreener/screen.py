@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from ctscreener import tiles
 from ctscreener.conditions import tile_positions
 from ctscreener.device import find_device
+from ctscreener.errors import InputError
+from ctscreener.fallback import Notice, Plan, plans, unheard
 from ctscreener.findings import Finding, FindingSettings, find
 from ctscreener.model import Model, ModelSettings, Networks
 from ctscreener.preprocess import Prepared, prepare, restore
@@ -28,6 +30,8 @@ class ScreenSettings:
     """What counts as a finding."""
     overlap: float = 0.5
     """Share of a tile that the next one covers again, in 0..0.9."""
+    region: tuple[float, float, float, float, float, float] | None = None
+    """The only part that is scored, RAS mm: lowest and highest R, A, S; None for all of it."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     batch: int = 1
@@ -47,6 +51,7 @@ class Screened:
         seconds: Time of each stage.
         device: Where the networks ran.
         tiles: Tiles that went through the networks.
+        notices: What was not done as asked for, such as smaller tiles for want of memory.
     """
 
     rarity: np.ndarray
@@ -54,6 +59,7 @@ class Screened:
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     tiles: int = 0
+    notices: tuple[str, ...] = ()
 
 
 def screen(
@@ -61,6 +67,7 @@ def screen(
     model: Model,
     settings: ScreenSettings = ScreenSettings(),
     progress: Progress = silent,
+    notice: Notice = unheard,
 ) -> Screened:
     """Show what is unusual in a CT.
 
@@ -69,29 +76,81 @@ def screen(
         model: What it is compared with.
         settings: How.
         progress: Told about every step.
+        notice: Told what is not done as it was asked for.
 
     Raises:
-        InputError: `scan.no_body`, `device.unavailable` and others of preprocessing.
+        InputError: `scan.no_body`, `region.empty`, `device.unavailable` and others of
+            preprocessing.
     """
     device = torch.device(find_device(settings.device))
-    clock = Clock()
+    clock, notices = Clock(), list[str]()
+
+    def announce(code: str, message: str) -> None:
+        notices.append(message)
+        notice(code, message)
+
     with clock.measure("preparing"):
         progress("preparing", 0, 1)
-        prepared = prepare(scan, model.settings.preprocess)
+        prepared = within(prepare(scan, model.settings.preprocess), settings.region)
         progress("preparing", 1, 1)
     with clock.measure("scoring"):
-        nll, count = score(prepared, model.networks, settings, device, progress)
+        scored = score(prepared, model.networks, settings, device, progress, announce)
     with clock.measure("restoring"):
         progress("restoring", 0, 1)
-        rarity = restore(nll, prepared, model.settings.pool, scan)
-        scored = np.isfinite(rarity)
-        rarity[scored] = model.calibration.rarity(rarity[scored])
+        rarity = restore(scored.nll, prepared, model.settings.pool, scan)
+        known = np.isfinite(rarity)
+        rarity[known] = model.calibration.rarity(rarity[known])
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
         findings = find(rarity, scan, settings.findings)
         progress("findings", 1, 1)
-    return Screened(rarity, findings, clock.seconds, str(device), count)
+    where = str(scored.device)
+    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices))
+
+
+def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:
+    """Score the body in a region alone; what the networks see of the rest stays.
+
+    Arguments:
+        prepared: The scan.
+        region: Lowest and highest R, A, S of the centres of scored voxels, mm; None for all.
+
+    Raises:
+        InputError: `region.empty` where the region holds no body.
+    """
+    if region is None:
+        return prepared
+    body = prepared.body.copy()
+    for axis in range(3):
+        # The canonical frame is parallel to the patient's axes.
+        ras = int(np.flatnonzero(prepared.affine[:3, axis])[0])
+        step, start = prepared.affine[ras, axis], prepared.affine[ras, 3]
+        at = start + step * np.arange(body.shape[axis])
+        outside = (at < region[2 * ras]) | (at > region[2 * ras + 1])
+        np.moveaxis(body, axis, 0)[outside] = False
+    if not body.any():
+        raise InputError(
+            "region.empty",
+            f"Expected a region that holds body, found none in R, A, S {region} mm.",
+            "Move the region, or screen the whole scan.",
+        )
+    return replace(prepared, body=body)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of a prepared scan.
+
+    Arguments:
+        nll: In nats, float32, on the pooled grid, `(D, H, W)`, NaN where not scored.
+        tiles: Tiles that went through the networks.
+        device: Where the networks ran in the end.
+    """
+
+    nll: np.ndarray
+    tiles: int
+    device: torch.device
 
 
 def score(
@@ -100,32 +159,52 @@ def score(
     settings: ScreenSettings,
     device: torch.device,
     progress: Progress = silent,
-) -> tuple[np.ndarray, int]:
-    """Nll of a prepared scan on the pooled grid.
+    notice: Notice = unheard,
+) -> Scored:
+    """Nll of a prepared scan on the pooled grid, with less memory where there is too little.
 
-    Returns:
-        nll in nats, float32, `(D, H, W)` divided by the pooling and padded to a whole tile, NaN
-        outside of the body; and the number of tiles.
+    Raises:
+        torch.OutOfMemoryError: The last plan has too little memory as well.
     """
-    model = networks.settings
+    *others, last = plans(device, settings.batch, networks.settings)
+    for plan in others:
+        try:
+            return score_by(plan, prepared, networks, settings, progress, notice)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+    return score_by(last, prepared, networks, settings, progress, notice)
+
+
+def score_by(
+    plan: Plan,
+    prepared: Prepared,
+    networks: Networks,
+    settings: ScreenSettings,
+    progress: Progress,
+    notice: Notice,
+) -> Scored:
+    """Score by one plan; the map is that of the scan, without the padding to a whole tile."""
+    if plan.code:
+        notice(plan.code, plan.message)
+    model = replace(networks.settings, tile=plan.tile)
     image, body = padded(prepared, model)
     where = pooled_mask(body, model.pool)
     average = tiles.Average(where.shape)
     boxes = body_tiles(body, model, settings.overlap)
-    networks.to(device).eval()
+    networks.to(plan.device).eval()
     done = 0
-    for batch in batched(boxes, settings.batch):
+    for batch in batched(boxes, plan.batch):
         progress("scoring", done, len(boxes))
         x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
-        with torch.inference_mode(), autocast(device, settings.reduced):
-            nll = networks.nll(x.to(device), positions.to(device), mask.to(device))
+        with torch.inference_mode(), autocast(plan.device, settings.reduced):
+            nll = networks.nll(*(part.to(plan.device) for part in (x, positions, mask)))
         for box, values in zip(batch, nll.cpu().numpy(), strict=True):
             average.add(tiles.pooled(box, model.pool), values)
         done += len(batch)
     progress("scoring", len(boxes), len(boxes))
     extent = [n // unit for n, unit in zip(prepared.shape, model.pool, strict=True)]
     nll = average.mean()[: extent[0], : extent[1], : extent[2]]
-    return smoothed(nll, model.smooth / model.voxel), len(boxes)
+    return Scored(smoothed(nll, model.smooth / model.voxel), len(boxes), plan.device)
 
 
 def smoothed(nll: np.ndarray, sigma: np.ndarray) -> np.ndarray:

@@ -135,7 +135,8 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
             stride = (1, 1, 1)
         else:
             how = ScreenSettings(overlap=OVERLAP, device="cpu", reduced=way == "engine")
-            nll, tiles = score(prepared, loaded.networks, how, torch.device("cpu"))
+            scored = score(prepared, loaded.networks, how, torch.device("cpu"))
+            nll, tiles = scored.nll, scored.tiles
             kept, stride = nll, pool
     with clock.measure("restoring"):
         restore(nll, prepared, stride, scan)

@@ -317,17 +317,20 @@ def test_options_reach_the_engine_and_default_to_its_settings(
 ) -> None:
     seen = []
 
-    def look(_scan: object, _model: object, settings: ScreenSettings, _progress: object) -> None:
+    def look(_scan: object, _model: object, settings: ScreenSettings, *_hear: object) -> None:
         seen.append(settings)
         raise InputError("test", "Seen.", "Go on.")
 
     monkeypatch.setattr(ctscreener.screen, "screen", look)
     screen(data, tmp_path / "out")
     other = ["--threshold", "4", "--min-volume", "2", "--overlap", "0.25", "--batch", "3"]
+    other += ["--region", "-9", "9", "0", "20", "-5", "5.5"]
     screen(data, tmp_path / "out", *other)
     assert seen == [
         ScreenSettings(device="cpu"),
-        ScreenSettings(FindingSettings(4.0, 2.0), overlap=0.25, device="cpu", batch=3),
+        ScreenSettings(
+            FindingSettings(4.0, 2.0), 0.25, (-9.0, 9.0, 0.0, 20.0, -5.0, 5.5), "cpu", 3
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ctscreener.conditions import Condition, ConditionSettings, sincos, tile_positions
+from ctscreener.conditions import Condition, ConditionSettings, shell_mean, sincos, tile_positions
 from ctscreener.networks import NetworkSettings
 from Testing.engine.small_model import perturb
 
@@ -59,14 +59,16 @@ def test_sines_and_cosines_have_wavelengths_of_2_1_and_a_half() -> None:
         (ConditionSettings(sincos=2), 12),
         (ConditionSettings(learned=LEARNED), 3),
         (ConditionSettings(sincos=1, learned=LEARNED), 9),
+        (ConditionSettings(learned=LEARNED, learned_shell=(0, 1), surround=(1, 2)), 5),
     ],
 )
 def test_channels_are_as_many_as_the_settings_say(
     settings: ConditionSettings, channels: int
 ) -> None:
     positions = tile((0, 0, 0)).expand(2, -1, -1, -1, -1)
-    c = Condition(settings).pooled(torch.rand(2, 1, *SIZE), positions, POOL)
-    assert settings.channels == channels
+    x, y, where = torch.rand(2, 1, *SIZE), torch.rand(2, 2, 4, 4, 4), torch.rand(2, 4, 4, 4) > 0.3
+    c = Condition(settings).pooled(x, y, positions, where, POOL)
+    assert settings.channels(2) == channels
     assert c.shape == (2, channels, 4, 4, 4)
 
 
@@ -75,10 +77,44 @@ def test_position_comes_first_and_the_learned_part_sees_the_whole_image() -> Non
     perturb(condition, 0.1)
     assert condition.learned is not None
     x, positions = torch.rand(1, 1, *SIZE), tile((4, 6, 9))[None]
-    c = condition.pooled(x, positions, POOL)
+    y, where = torch.rand(1, 2, 4, 4, 4), torch.ones(1, 4, 4, 4, dtype=torch.bool)
+    c = condition.pooled(x, y, positions, where, POOL)
     torch.testing.assert_close(c[:, :6], sincos(positions, 1))
     visible = torch.cat([x, torch.ones_like(x)], dim=1)
     torch.testing.assert_close(c[:, 6:], condition.learned.pooled(visible, POOL))
+
+
+@pytest.mark.parametrize("shell", [(0, 1), (1, 3), (2, 9)])
+def test_a_shell_mean_is_the_mean_over_the_shells_body(shell: tuple[int, int]) -> None:
+    maps, where = torch.rand(1, 2, 6, 7, 8), torch.rand(1, 6, 7, 8) > 0.4
+    found = shell_mean(maps, where, shell)
+    at = torch.stack(torch.meshgrid(*map(torch.arange, (6, 7, 8)), indexing="ij"), -1)
+    for voxel in ((0, 0, 0), (3, 3, 4), (5, 6, 7)):
+        away = (at - torch.tensor(voxel)).abs().amax(-1)
+        inside = (away > shell[0]) & (away <= shell[1]) & where[0]
+        expected = maps[0][:, inside].sum(-1) / max(1, int(inside.sum()))
+        torch.testing.assert_close(found[0, :, *voxel], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shell_mean_does_not_see_what_it_leaves_out() -> None:
+    maps, where = torch.rand(1, 1, 9, 9, 9), torch.ones(1, 9, 9, 9, dtype=torch.bool)
+    other = maps.clone()
+    other[:, :, 3:6, 3:6, 3:6] = 50.0
+    one, two = (shell_mean(m, where, (1, 3))[0, 0] for m in (maps, other))
+    assert one[4, 4, 4] == pytest.approx(two[4, 4, 4].item(), rel=1e-4)
+    assert abs(one[4, 4, 6] - two[4, 4, 6]) > 1
+
+
+def test_a_condition_reads_shells_where_it_is_told_to() -> None:
+    settings = ConditionSettings(learned=LEARNED, learned_shell=(0, 2), surround=(1, 2))
+    condition = Condition(settings)
+    perturb(condition, 0.1)
+    assert condition.learned is not None
+    x, y, where = torch.rand(1, 1, *SIZE), torch.rand(1, 2, 4, 4, 4), torch.rand(1, 4, 4, 4) > 0.3
+    c = condition.pooled(x, y, tile((0, 0, 0))[None], where, POOL)
+    learned = condition.learned.pooled(torch.cat([x, torch.ones_like(x)], dim=1), POOL)
+    torch.testing.assert_close(c[:, :3], shell_mean(learned, where, (0, 2)))
+    torch.testing.assert_close(c[:, 3:], shell_mean(y, where, (1, 2)))
 
 
 def test_a_learned_condition_without_a_mask_channel_is_refused() -> None:

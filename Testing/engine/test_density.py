@@ -8,13 +8,21 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ctscreener.density import LOG_VARIANCE_LIMIT, ConditionalGaussian, Density, DensitySettings
+from ctscreener import density as density_module
+from ctscreener.density import (
+    LOG_VARIANCE_LIMIT,
+    ConditionalGaussian,
+    Density,
+    DensitySettings,
+    FullGaussian,
+)
 from ctscreener.flow import FlowSettings
 from Testing.engine.small_model import perturb
 
 D, K = 4, 3
 GRID = (2, 3, 4, 5)
 GAUSSIAN = DensitySettings(head="gaussian", hidden=8)
+FULL = DensitySettings(head="gaussian", covariance="full", hidden=8)
 FLOW = DensitySettings(flow=FlowSettings(blocks=2, hidden=8))
 
 
@@ -66,6 +74,39 @@ def test_a_conditional_gaussian_is_that_of_torch_wherever_the_condition_is_const
     torch.testing.assert_close(model(y, c, where)[where], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("condition", [0, K])
+def test_a_full_gaussian_is_that_of_torch(condition: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(density_module, "ROWS", 7)
+    model, (y, c, where) = density(FULL, condition), maps(condition)
+    head = model.head
+    assert isinstance(head, FullGaussian)
+    rows, given = y.movedim(1, -1)[where], c.movedim(1, -1)[where]
+    out = head.bias + (head.network(given) if head.network else 0 * rows[:, :1])
+    limit = LOG_VARIANCE_LIMIT / 2
+    lower = torch.diag_embed((limit * torch.tanh(out[:, D : 2 * D] / limit)).exp())
+    at = 2 * D
+    for offset in range(1, D):
+        entries = out[:, at : at + D - offset]
+        lower += torch.diag_embed(entries, offset=-offset)
+        at += D - offset
+    normal = torch.distributions.MultivariateNormal(out[:, :D], precision_matrix=lower.mT @ lower)
+    torch.testing.assert_close(model(y, c, where)[where], -normal.log_prob(rows))
+
+
+def test_a_full_gaussian_learns_which_channels_go_together() -> None:
+    model = Density(2, 0, FULL, torch.Generator()).head
+    first = torch.randn(4096, 1, generator=torch.Generator().manual_seed(0))
+    rows = torch.cat([first, 0.9 * first + 0.1 * torch.randn(4096, 1)], 1)
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    assert isinstance(model, FullGaussian)
+    for _ in range(200):
+        optimizer.zero_grad()
+        model.row_nll(rows, rows[:, :0]).mean().backward()
+        optimizer.step()
+    along, across = model.row_nll(torch.tensor([[2.0, 1.8], [2.0, -1.8]]), torch.zeros(2, 0))
+    assert across > along + 50
+
+
 def test_a_gaussians_variance_is_bounded_whatever_the_condition() -> None:
     model, (y, c, where) = density(GAUSSIAN), maps()
     nll = model(0 * y, 1e6 * c, where)[where]
@@ -75,7 +116,7 @@ def test_a_gaussians_variance_is_bounded_whatever_the_condition() -> None:
 
 
 @pytest.mark.parametrize("condition", [0, K])
-@pytest.mark.parametrize("settings", [GAUSSIAN, FLOW])
+@pytest.mark.parametrize("settings", [GAUSSIAN, FULL, FLOW])
 def test_only_the_asked_for_voxels_are_scored(settings: DensitySettings, condition: int) -> None:
     model, (y, c, where) = density(settings, condition), maps(condition)
     nll = model(y, c, where)
@@ -88,7 +129,7 @@ def test_only_the_asked_for_voxels_are_scored(settings: DensitySettings, conditi
     assert torch.isnan(nothing).all()
 
 
-@pytest.mark.parametrize("settings", [GAUSSIAN, FLOW])
+@pytest.mark.parametrize("settings", [GAUSSIAN, FULL, FLOW])
 def test_standardization_takes_scale_and_offset_away(settings: DensitySettings) -> None:
     model, (y, c, where) = density(settings), maps()
     plain = model(y, c, where)

@@ -104,6 +104,19 @@ def test_an_error_does_not_continue_the_line_of_the_bar() -> None:
     assert screen.getvalue().splitlines()[-1] == "ctscreener: It is so. Do this. [code]"
 
 
+def test_a_notice_reaches_programs_and_people() -> None:
+    lines, screen = io.StringIO(), Screen()
+    Events(lines).notice("device.processor", "Going on with the processor.")
+    wanted = {"event": "notice", "code": "device.processor"}
+    assert json.loads(lines.getvalue()) == wanted | {"message": "Going on with the processor."}
+    terminal = Terminal(io.StringIO(), screen)
+    terminal.progress("scoring", 1, 4)
+    terminal.notice("device.processor", "Going on with the processor.")
+    assert screen.getvalue().splitlines()[-1] == (
+        "ctscreener: Going on with the processor. [device.processor]"
+    )
+
+
 def test_a_result_names_the_findings_the_picture_and_the_limits() -> None:
     out = io.StringIO()
     Terminal(out, io.StringIO()).result("chest", Path("out"), RECORD, reused=True)

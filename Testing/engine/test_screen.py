@@ -90,25 +90,25 @@ def test_the_map_lies_on_the_scans_grid_and_covers_its_body(
 
 @pytest.mark.parametrize("batch", [3, 100])
 def test_the_batch_does_not_matter(prepared: Prepared, batch: int) -> None:
-    one, count = score(prepared, networks(), EXACT, CPU)
-    many, again = score(prepared, networks(), replace(EXACT, batch=batch), CPU)
-    assert count == again > 3
-    np.testing.assert_allclose(many, one, atol=1e-3, rtol=1e-4)
+    one = score(prepared, networks(), EXACT, CPU)
+    many = score(prepared, networks(), replace(EXACT, batch=batch), CPU)
+    assert one.tiles == many.tiles > 3
+    np.testing.assert_allclose(many.nll, one.nll, atol=1e-3, rtol=1e-4)
 
 
 def test_the_order_of_tiles_does_not_matter(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = replace(EXACT, overlap=0.25)
-    forward, count = score(prepared, networks(), settings, CPU)
-    assert count > 8
+    forward = score(prepared, networks(), settings, CPU)
+    assert forward.tiles > 8
 
     def backward(body: np.ndarray, model: ModelSettings, overlap: float) -> list[Box]:
         found = body_tiles(body, model, overlap)
         return [found[index] for index in np.random.default_rng(0).permutation(len(found))]
 
     monkeypatch.setattr(screen_module, "body_tiles", backward)
-    np.testing.assert_array_equal(score(prepared, networks(), settings, CPU)[0], forward)
+    np.testing.assert_array_equal(score(prepared, networks(), settings, CPU).nll, forward.nll)
 
 
 @pytest.mark.parametrize(("order", "flips"), AXES)
@@ -181,22 +181,22 @@ def test_only_tiles_that_hold_body_go_through_the_networks(
         return ours(self, x, *others)
 
     monkeypatch.setattr(Networks, "nll", counted)
-    nll, count = score(corner_of_body(), networks(), replace(EXACT, batch=2), CPU)
-    assert nll.shape == (24, 24, 36)
-    assert count == sum(shown) == 1
-    scored = np.zeros(nll.shape, bool)
+    found = score(corner_of_body(), networks(), replace(EXACT, batch=2), CPU)
+    assert found.nll.shape == (24, 24, 36)
+    assert found.tiles == sum(shown) == 1
+    scored = np.zeros(found.nll.shape, bool)
     scored[:5, :7, :10] = True
-    np.testing.assert_array_equal(np.isfinite(nll), scored)
+    np.testing.assert_array_equal(np.isfinite(found.nll), scored)
 
 
 def test_what_is_scored_elsewhere_does_not_change_a_voxel() -> None:
     some = corner_of_body()
     everything = replace(some, body=np.ones_like(some.body))
-    one, count = score(some, networks(), EXACT, CPU)
-    other, more = score(everything, networks(), EXACT, CPU)
-    assert more > count
-    scored = np.isfinite(one)
-    np.testing.assert_allclose(other[scored], one[scored], atol=1e-3, rtol=1e-4)
+    one = score(some, networks(), EXACT, CPU)
+    other = score(everything, networks(), EXACT, CPU)
+    assert other.tiles > one.tiles
+    scored = np.isfinite(one.nll)
+    np.testing.assert_allclose(other.nll[scored], one.nll[scored], atol=1e-3, rtol=1e-4)
 
 
 def test_every_stage_tells_its_progress_to_the_end(model: Model) -> None:
@@ -216,8 +216,8 @@ def test_every_stage_tells_its_progress_to_the_end(model: Model) -> None:
 
 
 def test_bfloat16_hardly_moves_a_score(prepared: Prepared) -> None:
-    exact = score(prepared, networks(), EXACT, CPU)[0]
-    reduced = score(prepared, networks(), replace(EXACT, reduced=True), CPU)[0]
+    exact = score(prepared, networks(), EXACT, CPU).nll
+    reduced = score(prepared, networks(), replace(EXACT, reduced=True), CPU).nll
     assert reduced.dtype == np.float32
     body = np.isfinite(exact)
     np.testing.assert_array_equal(np.isfinite(reduced), body)
@@ -239,3 +239,26 @@ def test_a_device_that_is_not_here_is_refused(model: Model) -> None:
     with pytest.raises(InputError) as error:
         screen(SCAN, model, replace(EXACT, device="cuda:99"))
     assert error.value.code == "device.unavailable"
+
+
+def test_a_region_is_scored_as_in_the_whole_scan(model: Model, screened: Screened) -> None:
+    region = (-40.0, 10.0, -200.0, 30.0, -30.0, 60.0)
+    part = screen(SCAN, model, replace(EXACT, region=region))
+    scored = np.isfinite(part.rarity)
+    assert 0 < scored.sum() < np.isfinite(screened.rarity).sum() / 2
+    # Scores are interpolated on the way back: at the region's border, from fewer neighbours.
+    inside = ndimage.binary_erosion(scored, iterations=4)
+    assert inside.sum() > 1000
+    np.testing.assert_allclose(part.rarity[inside], screened.rarity[inside], atol=0.02)
+    ras = SCAN.affine[:3, :3] @ np.argwhere(scored).T + SCAN.affine[:3, 3:]
+    # A scan's voxel has the score of the prepared one that it lies in.
+    slack = np.array(COARSE.spacing)[::-1] / 2 + 1e-6
+    for axis in range(3):
+        assert ras[axis].min() >= region[2 * axis] - slack[axis]
+        assert ras[axis].max() <= region[2 * axis + 1] + slack[axis]
+        assert np.ptp(ras[axis]) > 30
+
+
+def test_a_region_without_body_is_refused(model: Model) -> None:
+    with pytest.raises(InputError, match="region"):
+        screen(SCAN, model, replace(EXACT, region=(900.0, 950.0, -9.0, 9.0, -9.0, 9.0)))

@@ -69,11 +69,11 @@ def test_the_nll_falls_and_the_exported_model_scores_with_it(runs: Path, head: s
     out = runs / f"model_{head}"
     export.main(export.ExportSettings(settings.store, settings.run, out, reference=("a", "b")))
     model = load_model(str(out))
-    assert model.settings.condition.channels == 6 + 3
+    assert model.settings.condition.channels(5) == 6 + 3
     assert "| density | 80 |" in model.card
     assert [scan["name"] for scan in model.provenance["reference"]] == ["a", "b"]
     prepared = Store(settings.store).prepared("a")
-    nll, _ = score(prepared, model.networks, ScreenSettings(), torch.device("cpu"))
+    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).nll
     rarity = model.calibration.rarity(nll[np.isfinite(nll)])
     # The scan is half of the reference: about a tenth of its voxels are rarer than 1.
     assert 0.02 < (rarity > 1).mean() < 0.3
