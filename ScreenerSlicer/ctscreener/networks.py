@@ -169,7 +169,9 @@ def average(z: Tensor, full: torch.Size, stride: Shape) -> Tensor:
     Returns:
         `(B, C, D / stride, H / stride, W / stride)`.
     """
-    for axis in range(3):
+    # The axis that shrinks most goes first: the others then have less to do.
+    shrink = [full[axis] / stride[axis] / z.shape[axis + 2] for axis in range(3)]
+    for axis in sorted(range(3), key=shrink.__getitem__):
         matrix = pooling_matrix(z.shape[axis + 2], full[axis], stride[axis])
         z = (z.movedim(axis + 2, -1) @ matrix.T.to(z.device)).movedim(-1, axis + 2)
     return z

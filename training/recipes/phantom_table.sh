@@ -11,5 +11,5 @@ for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
   sets+=("$out/$family")
 done
 # Whose mean HU at each place is the first trivial score.
-$run phantoms --out "$out/train" --count 40 --seed 1000 --prevalence 0.1 --workers 2
+$run phantoms --out "$out/train" --count 40 --seed 4000 --prevalence 0.1 --workers 2
 $run evaluate --model "$model" --sets "${sets[@]}" --train "$out/train" --out "$out/results"
