@@ -29,7 +29,7 @@ from scipy.ndimage import gaussian_filter, zoom
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 
-from ctscreener.findings import FindingSettings
+from ctscreener.findings import FindingSettings, find
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.slicer_logics import Logics
 from ScreenerSlicerLib.volume import Fingerprint, shared_scan_of
@@ -109,14 +109,16 @@ def run(host: SlicerScene, shape: tuple[int, ...], repeats: int) -> Iterator[Tim
         return shared_scan_of(scan_node), Fingerprint.of(scan_node)
 
     yield timed("start: take the scan", 50, repeats, start)
+    found = find(rarity, shared_scan_of(scan_node))
     results = []
 
     def finish() -> None:
         if results:
             host.scene.RemoveNode(results.pop().map_node)
         results.append(ScreenResult.create(host.scene, logics, scan_node, rarity, {}))
+        results[0].put_findings(found, FindingSettings())
 
-    yield timed("end: put the map into the scene", 50, repeats, finish)
+    yield timed("end: put map and findings into the scene", 50, repeats, finish)
     (result,) = results
     result.heat_map.show(scan_node)
     result.heat_map.legend(True)
@@ -178,7 +180,8 @@ def phantom(
     """
     rng = np.random.default_rng(0)
     small = gaussian_filter(rng.normal(size=[-(-extent // 2) for extent in shape]), 2)
-    field = zoom(small.astype(np.float32), 2, order=1)[tuple(slice(0, end) for end in shape)]
+    field = np.asarray(zoom(small.astype(np.float32), 2, order=1))
+    field = field[tuple(slice(0, extent) for extent in shape)]
     index = np.ogrid[tuple(slice(-1, 1, extent * 1j) for extent in shape)]
     body = (index[1] / 0.75) ** 2 + (index[2] / 0.85) ** 2 + 0 * index[0] < 1
     inside = field[body]

@@ -1,0 +1,1 @@
+"""The Slicer side of Screener: nodes, the child process, install and export, without widgets."""

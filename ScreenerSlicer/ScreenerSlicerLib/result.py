@@ -1,0 +1,209 @@
+"""A screening's result: the nodes that it left in the scene, found by what they refer to.
+
+Nothing is held but the map. Whatever else belongs to it is looked up in the scene, so that a
+scene that was saved and opened again gives the same result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Self, final
+
+import numpy as np
+import slicer
+
+from ctscreener.errors import InputError
+from ctscreener.findings import Finding, FindingSettings, find
+from ctscreener.scan import Scan
+from ScreenerSlicerLib.findings_content import SAME_MM
+from ScreenerSlicerLib.findings_table import FindingsTable, Row
+from ScreenerSlicerLib.heat_map import HeatMap
+from ScreenerSlicerLib.navigation import Navigation
+from ScreenerSlicerLib.outline import Outline
+from ScreenerSlicerLib.place_words import Body
+from ScreenerSlicerLib.region_statistics import Statistics, put_statistics, statistics_of
+from ScreenerSlicerLib.segments import make_segments, regions_of
+from ScreenerSlicerLib.slicer_logics import Logics
+from ScreenerSlicerLib.study import put_into_study
+from ScreenerSlicerLib.volume import shared_scan_of, world_point
+
+SCAN, FINDINGS = "ScreenerScan", "ScreenerFindings"
+SEGMENTS, STATISTICS = "ScreenerSegments", "ScreenerStatistics"
+"""Roles of the nodes that a map refers to; Slicer keeps them right when IDs change."""
+PROVENANCE = "Screener.Provenance"
+
+
+@final
+class ScreenResult:
+    """What came of one screening.
+
+    Attributes:
+        heat_map: The map and how it is shown.
+        outline: The line of a second threshold.
+        navigation: From finding to finding.
+    """
+
+    def __init__(self, scene: slicer.vtkMRMLScene, logics: Logics, heat_map: HeatMap) -> None:
+        self._scene = scene
+        self._logics = logics
+        self.heat_map = heat_map
+        self.outline = Outline(scene, heat_map)
+        self.navigation = Navigation(scene, self.map_node, lambda: self.rows)
+
+    @classmethod
+    def create(
+        cls,
+        scene: slicer.vtkMRMLScene,
+        logics: Logics,
+        scan_node: slicer.vtkMRMLScalarVolumeNode,
+        rarity: np.ndarray,
+        provenance: dict[str, Any],
+    ) -> Self:
+        """Add the map of a scan to the scene, with a list of findings that is still empty.
+
+        Arguments:
+            scene: Where to.
+            logics: Slicer's logics on that scene.
+            scan_node: The scan.
+            rarity: Its map, `(D, H, W)`, NaN where not scored.
+            provenance: What it comes from: plain JSON, kept with the map.
+        """
+        name = f"{scan_node.GetName()} rarity"
+        heat_map = HeatMap.create(scene, logics, rarity, scan_node, name)
+        heat_map.node.SetAttribute(PROVENANCE, json.dumps(provenance))
+        heat_map.node.SetNodeReferenceID(SCAN, scan_node.GetID())
+        return cls(scene, logics, heat_map)
+
+    @classmethod
+    def all_in(cls, scene: slicer.vtkMRMLScene, logics: Logics) -> list[Self]:
+        """Find the results of a scene, those of a scene that was opened included, oldest first."""
+        return [cls(scene, logics, heat_map) for heat_map in HeatMap.all_in(scene, logics)]
+
+    @property
+    def map_node(self) -> slicer.vtkMRMLScalarVolumeNode:
+        """The rarity map."""
+        return self.heat_map.node
+
+    @property
+    def scan_node(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The scan that was screened; None once it was removed."""
+        return self.map_node.GetNodeReference(SCAN)
+
+    @property
+    def table(self) -> FindingsTable:
+        """The findings; an empty table where there is none or it was removed."""
+        node = self.map_node.GetNodeReference(FINDINGS)
+        if node is not None:
+            return FindingsTable(self._scene, node)
+        table = FindingsTable.create(self._scene, f"{self.map_node.GetName()} findings")
+        self.map_node.SetNodeReferenceID(FINDINGS, table.node.GetID())
+        if self.scan_node is not None:
+            put_into_study(self._scene, table.node, self.scan_node)
+        return table
+
+    @property
+    def table_node(self) -> slicer.vtkMRMLTableNode:
+        """The node of the findings."""
+        return self.table.node
+
+    @property
+    def segmentation_node(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """The segments that were made last; None where none were."""
+        return self.map_node.GetNodeReference(SEGMENTS)
+
+    @property
+    def statistics_node(self) -> slicer.vtkMRMLTableNode | None:
+        """What the segments hold; None where none were made."""
+        return self.map_node.GetNodeReference(STATISTICS)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The findings with their places and reviews, rarest first."""
+        return self.table.rows()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings, rarest first."""
+        return [row.finding for row in self.rows]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Model, hashes, parameters, device and seconds, as the engine told them."""
+        return json.loads(self.map_node.GetAttribute(PROVENANCE) or "{}")
+
+    @property
+    def rarity(self) -> Scan:
+        """The map, with rarities for HU, NaN where not scored; not to be written."""
+        return shared_scan_of(self.map_node)
+
+    @property
+    def scan(self) -> Scan:
+        """The scan, in the type in which its node holds it; not to be written.
+
+        Raises:
+            InputError: `scan.removed` or `scan.changed`.
+        """
+        node = self.scan_node
+        if node is None:
+            raise InputError(
+                "scan.removed",
+                f"Expected the scan of {self.map_node.GetName()} in the scene, found it removed.",
+                "Load the scan and screen it again.",
+            )
+        scan, rarity = shared_scan_of(node), self.rarity
+        if scan.shape != rarity.shape or not np.allclose(scan.affine, rarity.affine, atol=SAME_MM):
+            raise InputError(
+                "scan.changed",
+                f"Expected {node.GetName()} on the grid on which it was screened, found another.",
+                "Screen the volume again.",
+            )
+        return scan
+
+    def put_findings(self, findings: Sequence[Finding], settings: FindingSettings) -> None:
+        """List findings, with their places, and colour the map from their threshold on.
+
+        Arguments:
+            findings: Those of this map.
+            settings: What they were found with.
+        """
+        self.heat_map.set_threshold(settings.threshold)
+        body = Body.of(self.map_node)
+        points = [world_point(self.map_node, one.peak_ras) for one in findings]
+        places = [body.place_of(point) if body else None for point in points]
+        self.table.fill(findings, places, self.rarity, settings)
+
+    def find_again(self, settings: FindingSettings) -> None:
+        """Find anew in the map, with another threshold or smallest volume; no model is run.
+
+        Raises:
+            InputError: `scan.removed` or `scan.changed`; the list stays as it was.
+        """
+        self.put_findings(find(self.rarity.hu, self.scan, settings), settings)
+
+    def make_segments(self, ranks: Sequence[int]) -> list[Statistics]:
+        """Make segments of findings, and a table of what they hold.
+
+        Segments that were made before stay as they are: someone may have edited them.
+
+        Arguments:
+            ranks: Of which findings, from 1.
+
+        Returns:
+            Statistics of each.
+
+        Raises:
+            InputError: `scan.removed` or `scan.changed`.
+        """
+        scan, rarity = self.scan, self.rarity.hu
+        wanted = [one for one in self.findings if one.rank in ranks]
+        regions = regions_of(wanted, rarity, self.table.settings.threshold)
+        assert self.scan_node is not None, "there is a scan"
+        name = f"{self.scan_node.GetName()} anomalous regions"
+        node = make_segments(self._scene, self._logics, regions, self.scan_node, name)
+        self.map_node.SetNodeReferenceID(SEGMENTS, node.GetID())
+        statistics = [statistics_of(region, rarity, scan) for region in regions]
+        table = put_statistics(self._scene, statistics, f"{name} statistics")
+        self.map_node.SetNodeReferenceID(STATISTICS, table.GetID())
+        put_into_study(self._scene, table, self.scan_node)
+        return statistics

@@ -1,0 +1,113 @@
+"""Benchmark: for how long the window stands still during a run, and when a slider is moved.
+
+    python Testing/benchmarks/panel.py [--shape 300 512 512] [--worker ScreenerSlicerLib.stub_worker]
+
+A timer of 5 ms runs in the test host beside the module; the longest time between two of its calls
+is how long a user could not click. It is told for the whole run with the stub for its engine (the
+window does the same work whatever the child does), for the moment in which the result is taken,
+and for each move of a slider. The aim is 50 ms during a run, on a machine that does nothing else.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
+
+import numpy as np
+from PySide6 import QtCore
+
+from ScreenerSlicerLib.job_maker import ENGINE, STUB
+from Testing.host.application import Application
+from Testing.module.opened import Opened
+from training.tables import markdown
+
+TICK_MS = 5
+AIM_MS = 50.0
+
+
+@final
+@dataclass
+class Watch:
+    """Notes how long a timer had to wait, under the name of what was going on.
+
+    Arguments:
+        now: What is going on.
+        waits: Milliseconds between two calls, by what was going on at the second.
+    """
+
+    now: str = "idle"
+    waits: dict[str, list[float]] = field(default_factory=dict)
+    last: float = 0.0
+
+    def start(self) -> QtCore.QTimer:
+        """Start the timer; keep what is returned."""
+        self.last = time.perf_counter()
+        timer = QtCore.QTimer()
+        timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
+        timer.timeout.connect(self.tick)
+        timer.start(TICK_MS)
+        return timer
+
+    def tick(self) -> None:
+        """Note the time since the last call."""
+        now = time.perf_counter()
+        self.waits.setdefault(self.now, []).append(1000 * (now - self.last))
+        self.last = now
+
+
+def scan_of(shape: tuple[int, int, int]) -> np.ndarray:
+    """A block of tissue in air, int16."""
+    voxels = np.full(shape, -1000, np.int16)
+    d, h, w = (extent // 6 for extent in shape)
+    voxels[d : -d - 1, h : -h - 1, w : -w - 1] = 40
+    return voxels
+
+
+def measure(opened: Opened, shape: tuple[int, int, int]) -> Watch:
+    """Screen a volume and move sliders, watched."""
+    opened.add(scan_of(shape))
+    watch = Watch()
+    timer = watch.start()
+    opened.host.wait(lambda: len(watch.waits.get("idle", ())) > 100, 60)
+    opened.start()
+    watch.now = "run"
+    screening = opened.widget.logic.screening
+    opened.host.wait(lambda: opened.ui.progressLabel.text.startswith("Taking the map"), 3600)
+    watch.now = "run, the map is read and taken"
+    opened.host.wait(lambda: not screening.busy, 3600)
+    opened.host.wait(lambda: opened.ui.screenButton.text == "Screen volume", 60)
+    watch.now = "threshold moved"
+    for threshold in np.linspace(2.5, 4.0, 16):
+        opened.ui.thresholdSlider.value = float(threshold)
+        opened.host.app.processEvents()
+    watch.now = "findings listed again"
+    opened.host.wait(lambda: opened.result.table.settings.threshold == 4.0, 60)
+    timer.stop()
+    return watch
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--shape", type=int, nargs=3, default=(300, 512, 512))
+    parser.add_argument("--worker", choices=(STUB, ENGINE), default=STUB)
+    options = parser.parse_args()
+    with Application(views=False) as host:
+        watch = measure(Opened.in_host(host, options.worker), tuple(options.shape))
+    header = ["while", "longest, ms", "99 %, ms", f"above {AIM_MS:.0f} ms", "calls"]
+    print(markdown(header, [_row(what, waits) for what, waits in watch.waits.items()]))
+
+
+def _row(what: str, waits: list[float]) -> list[str]:
+    above = sum(wait > AIM_MS for wait in waits)
+    numbers = (max(waits), np.percentile(waits, 99), above, len(waits))
+    return [what, *(f"{number:.0f}" for number in numbers)]
+
+
+if __name__ == "__main__":
+    main()
