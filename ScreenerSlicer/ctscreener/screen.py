@@ -192,7 +192,8 @@ def score_by(
     average = tiles.Average(where.shape)
     boxes = body_tiles(body, model, settings.overlap)
     # Weights in the order of the images: a tenth faster on processors.
-    networks.to(plan.device, memory_format=torch.channels_last_3d).eval()
+    order = torch.channels_last_3d
+    networks.to(plan.device, memory_format=order).eval()  # pyright: ignore[reportCallIssue]
     done = 0
     for batch in batched(boxes, plan.batch):
         progress("scoring", done, len(boxes))
