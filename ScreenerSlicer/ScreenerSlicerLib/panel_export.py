@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import final
 
+import qt
 import slicer
 import slicer.util
 from slicer.i18n import tr as _
@@ -135,7 +136,7 @@ class ExportPanel:
         return [path]
 
 
-def _allow(button: object, why_not: str) -> None:
+def _allow(button: qt.QPushButton, why_not: str) -> None:
     """Enable a button, or say in its tip why it is not."""
     button.enabled = not why_not
     button.toolTip = why_not

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ctscreener.events import duration
 from ScreenerSlicerLib.job import JobProgress
+from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.screening import Update
 
 
@@ -73,9 +74,9 @@ class RunPanel:
         if message:
             slicer.util.showStatusMessage(f"Screener: {message}", 5000)
 
-    def show_end(self, update: Update, findings: int) -> None:
-        """Say how a run ended."""
-        self.say(end_message(update, findings, self._clock() - self._began))
+    def show_end(self, update: Update, result: ScreenResult | None) -> None:
+        """Say how a run ended, and with what."""
+        self.say(end_message(update, result, self._clock() - self._began))
 
     def _notice(self, notice: str) -> None:
         self._ui.runNoticeLabel.text = notice
@@ -113,14 +114,17 @@ def stage_words() -> dict[str, str]:
     }
 
 
-def end_message(update: Update, findings: int, seconds: float) -> str:
+def end_message(update: Update, result: ScreenResult | None, seconds: float) -> str:
     """Write how a run ended."""
     if update.error is not None:
         return f"{update.error.message} {update.error.action}".strip()
     if update.reason is not None:
         return _("The result was dropped: {reason}").format(reason=update.reason)
-    if update.state == "cancelled":
+    if result is None:
         return _("Cancelled. Nothing of this run was kept.")
-    return _("Done in {time}. Findings: {count}. Rare is not ill.").format(
-        time=duration(seconds), count=findings
+    done = _("Done in {time}. Findings from rarity {threshold:.1f} on: {count}. Rare is not ill.")
+    return done.format(
+        time=duration(seconds),
+        threshold=result.table.settings.threshold,
+        count=len(result.findings),
     )

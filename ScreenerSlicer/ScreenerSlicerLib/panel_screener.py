@@ -212,7 +212,7 @@ class ScreenerPanel:
             self._parameters.anomalyMap = result.map_node
             self._remember_seconds(result)
         self.update()
-        self._run.show_end(update, len(result.findings) if result else 0)
+        self._run.show_end(update, result)
 
     def _remember_seconds(self, result: ScreenResult) -> None:
         """Keep what a tile took for later estimates, where all went as asked for."""

@@ -163,39 +163,46 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     from monai.inferers.utils import sliding_window_inference
     from torch.nn import functional
 
-    from ctscreener.conditions import sincos, tile_positions
+    from ctscreener.conditions import shell_mean, sincos, tile_positions
     from ctscreener.screen import padded, pooled_mask
+    from ctscreener.tiles import pooled as on_pooled_grid
 
     model, tiles, shape = networks.settings, 0, prepared.image.shape
     condition = networks.condition
+    # The engine's own padding: MONAI would centre a scan that is shorter than a tile.
+    image, body = padded(prepared, model)
+    inside = pooled_mask(body, model.pool)
 
     def predict(x: torch.Tensor, where: list[list[slice]]) -> torch.Tensor:
         nonlocal tiles
         tiles += len(where)
         y = functional.avg_pool3d(networks.descriptor.dense(x), model.pool)
-        start = tuple(side.start for side in where[0][2:])
+        box = (where[0][2], where[0][3], where[0][4])
+        start = tuple(side.start for side in box)
+        seen = torch.from_numpy(inside[on_pooled_grid(box, model.pool)].copy())[None]
         parts = [x.new_zeros(1, 0, *y.shape[2:])]
         if model.condition.sincos:
             positions = tile_positions(start, model.tile, shape, model.pool)[None]
             parts.append(sincos(positions, model.condition.sincos))
         if condition.learned:
             visible = torch.cat([x, torch.ones_like(x)], dim=1)
-            parts.append(functional.avg_pool3d(condition.learned.dense(visible), model.pool))
+            c = functional.avg_pool3d(condition.learned.dense(visible), model.pool)
+            shell = model.condition.learned_shell
+            parts.append(shell_mean(c, seen, shell) if shell else c)
+        if model.condition.surround:
+            parts.append(shell_mean(y, seen, model.condition.surround))
         everywhere = torch.ones(1, *y.shape[2:], dtype=torch.bool)
         nll = networks.density(y, torch.cat(parts, dim=1), everywhere)
         return functional.interpolate(nll[:, None], scale_factor=model.pool, mode="nearest")
 
-    # The engine's own padding: MONAI would centre a scan that is shorter than a tile.
-    image, body = padded(prepared, model)
     x = torch.from_numpy(image)[None, None].float() / 255
     with torch.inference_mode():
         nll = sliding_window_inference(
             x, model.tile, 1, predict, OVERLAP, mode="constant", with_coord=True
         )
-    where = pooled_mask(body, model.pool)
     for axis, unit in enumerate(model.pool):
-        where = where.repeat(unit, axis)
-    scores = np.where(where, np.asarray(nll)[0, 0], np.float32("nan"))
+        inside = inside.repeat(unit, axis)
+    scores = np.where(inside, np.asarray(nll)[0, 0], np.float32("nan"))
     return scores[: shape[0], : shape[1], : shape[2]], tiles
 
 

@@ -53,7 +53,7 @@ def parameterNodeWrapper(cls: type) -> type:
         setattr(cls, name, _field(parameters[name]))
     taken = [name for name in vars(Wrapper) if name[:2] != "__" and hasattr(cls, name)]
     if taken:
-        raise ValueError(f"Cannot use reserved name '{taken[0]}' in a parameterNodeWrapper")
+        raise ValueError(f"'{taken[0]}' is a name that the wrapper needs itself")
     about = {"allParameters": parameters, "__module__": cls.__module__, "__doc__": cls.__doc__}
     return type(cls.__name__, (cls, Wrapper), about)
 
@@ -80,7 +80,7 @@ class Wrapper:
 
     def _parameter(self, name: str) -> Parameter:
         if name not in self.allParameters:
-            raise ValueError(f"Cannot find a param with the given name: {name}")
+            raise ValueError(f"there is no parameter '{name}'")
         return self.allParameters[name]
 
     def getValue(self, name: str) -> Any:

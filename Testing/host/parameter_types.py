@@ -143,7 +143,7 @@ class Parameter:
         known = (int, float, str, bool, FloatRange)
         if isinstance(plain, type) and (plain in known or issubclass(plain, WITH_SUBCLASSES)):
             return plain
-        raise TypeError(f"Unable to create serializer for type: {plain}")
+        raise TypeError(f"{self.name} cannot be a parameter: {plain}")
 
     def _default(self, given: Default | None) -> Any:
         written = next((one for one in self.annotations if isinstance(one, Default)), None)

@@ -44,8 +44,7 @@ def connector(widget: QtWidgets.QWidget, parameter: Parameter) -> Connector:
         if fits(parameter) and (made := connect(widget, parameter)):
             return made
     raise RuntimeError(
-        f"Unable to create GUI connector from datatype '{parameter.kind}' to widget type"
-        f" '{type(widget)}'"
+        f"a {type(widget).__name__} cannot show {parameter.name}, a {parameter.kind.__name__}"
     )
 
 

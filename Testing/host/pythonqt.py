@@ -119,7 +119,7 @@ def _property_of(cls: type[QtCore.QObject], about: QtCore.QMetaProperty) -> QtPr
         if setter:
             setter(this, convert(value))
         elif not this.setProperty(name, convert(value)):
-            raise AttributeError(f"Property '{name}' of '{cls.__name__}' could not be set")
+            raise AttributeError(f"'{name}' of '{cls.__name__}' cannot be set to {value!r}")
 
     made = QtProperty(read, write if about.isWritable() else None)
     made.on_class = _method(cls, name)
@@ -201,7 +201,7 @@ def _signal_and_slot(
     signature = QtCore.QMetaObject.normalizedSignature(signal).data().decode()
     known = getattr(type(this), "vtk_signals", {}).get(signature, signature)
     if this.metaObject().indexOfSignal(known) < 0:
-        raise ValueError(f"signal '{signal}' does not exist on {this.metaObject().className()}")
+        raise ValueError(f"{this.metaObject().className()} has no signal '{signal}'")
     function = getattr(receiver, slot.partition("(")[0]) if slot else receiver
     if not callable(function):
         raise TypeError(f"{function!r} cannot be called when '{signal}' comes")
@@ -238,14 +238,13 @@ def _set_attribute(this: QtCore.QObject, name: str, value: object) -> None:
     known = inspect.getattr_static(cls, name, None)
     if isinstance(known, QtCore.Property):
         if known.fset is None:
-            raise AttributeError(f"Property '{name}' of type '{cls.__name__}' is not writable")
+            raise AttributeError(f"'{name}' of '{cls.__name__}' can only be read")
         known.fset(this, value)
     elif hasattr(type(known), "__set__"):
         type(known).__set__(known, this, value)
     elif known is None and name not in vars(this) and _is_cpp(cls) and name[0] != "_":
         raise AttributeError(
-            f"Property '{name}' of type '{cls.__name__}' does not exist and creating new"
-            " attributes on C++ objects is not allowed"
+            f"'{cls.__name__}' has no property '{name}', and C++ objects take no new attributes"
         )
     else:
         vars(this)[name] = value

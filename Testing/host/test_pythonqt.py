@@ -63,7 +63,7 @@ def test_a_property_that_a_subclass_overrides_is_an_attribute_too() -> None:
 def test_a_mistyped_attribute_is_an_error() -> None:
     button = QtWidgets.QPushButton()
 
-    with pytest.raises(AttributeError, match="'toolTips' of type 'QPushButton' does not exist"):
+    with pytest.raises(AttributeError, match="'QPushButton' has no property 'toolTips'"):
         button.toolTips = "Screen the volume"
     with pytest.raises(AttributeError):
         _ = button.tooltip
@@ -94,7 +94,7 @@ def test_connecting_to_no_signal_is_an_error() -> None:
     button = QtWidgets.QPushButton()
 
     for signal in ("clickd()", "clicked(int)", "clicked"):
-        with pytest.raises(ValueError, match="does not exist on QPushButton"):
+        with pytest.raises(ValueError, match="QPushButton has no signal"):
             button.connect(signal, list)
     with pytest.raises(TypeError, match="cannot be called"):
         button.connect("clicked()", None)

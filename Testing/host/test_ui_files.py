@@ -78,7 +78,7 @@ def test_without_the_connection_the_selector_stays_empty(panel_of: Load) -> None
     [
         ('"ctkSliderWidget"', '"ctkSlideWidget"', NotImplementedError, "ctkSlideWidget"),
         ('"maximum"', '"maximun"', ValueError, "ctkSliderWidget has no property 'maximun'"),
-        ("mrmlSceneChanged(vtkMRMLScene*)", "mrmlSceneChanged()", ValueError, "does not exist"),
+        ("mrmlSceneChanged(vtkMRMLScene*)", "mrmlSceneChanged()", ValueError, "has no signal"),
         ("setMRMLScene(vtkMRMLScene*)", "setScene(vtkMRMLScene*)", ValueError, "setScene"),
     ],
 )

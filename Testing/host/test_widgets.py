@@ -109,9 +109,19 @@ def test_a_selector_makes_nodes(selector: Any) -> None:
     assert selector.currentNode() is node
 
 
+def test_what_is_deleted_is_called_no_longer() -> None:
+    scene, box = slicer.vtkMRMLScene(), slicer.qMRMLNodeComboBox()
+    box.setMRMLScene(scene)
+    assert scene.HasObserver(scene.NodeAddedEvent)
+
+    box.delete()
+
+    assert not scene.HasObserver(scene.NodeAddedEvent)
+
+
 def test_a_stand_in_refuses_a_mistyped_attribute(selector: Any) -> None:
     for widget in (selector, ctk.ctkSliderWidget(), ctk.ctkCollapsibleButton()):
-        with pytest.raises(AttributeError, match="does not exist"):
+        with pytest.raises(AttributeError, match="has no property"):
             widget.nodeTyps = []
 
 

@@ -130,5 +130,5 @@ def _check_properties(tree: ElementTree.Element, named: dict[str, QtCore.QObject
 
 def _connect(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, slot: str) -> None:
     if not hasattr(receiver, slot.partition("(")[0]):
-        raise ValueError(f"slot '{slot}' does not exist on {receiver.className()}")
+        raise ValueError(f"{receiver.className()} has no slot '{slot}'")
     sender.connect(signal, receiver, slot)

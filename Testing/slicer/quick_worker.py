@@ -2,7 +2,8 @@
 
 Variables: `QUICK_SHAPE` is that of its map, all zeros; `QUICK_HANG` is the stage in which it
 sleeps, `QUICK_STUBBORN` makes it ignore the request to end, `QUICK_ERROR` is an error that it
-reports instead of a result, and into `QUICK_PIDS` it writes its own process and one that it starts.
+reports instead of a result, `QUICK_STATUS` the exit status after one, and into `QUICK_PIDS` it
+writes its own process and one that it starts.
 """
 
 import json
@@ -46,7 +47,7 @@ def main() -> int:
     voxels = shape[0] * shape[1] * shape[2]
     (out / "anomaly.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + bytes(4 * voxels))
     send(event="result", scan="scan", folder="result", findings=[], provenance={"model": {}})
-    return 0
+    return int(os.environ.get("QUICK_STATUS", "0"))
 
 
 if __name__ == "__main__":

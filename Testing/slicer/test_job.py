@@ -241,7 +241,7 @@ def test_the_bundled_model_screens_the_sample(tmp_path: Path) -> None:
     request = ScreenRequest(overlap=0.0, threshold=2.0)
     job = ScreenJob(scan, request, [sys.executable], tmp_path, log_folder=tmp_path / "logs")
     job.start()
-    assert soon(lambda: job.poll() is None and job.state != "running", 600)
+    assert soon(lambda: job.poll() is None and job.state != "running", 1500)
     assert job.state == "done", str(job.error)
     output = job.output()
     assert output.rarity.shape == scan.shape

@@ -15,9 +15,9 @@ from ctscreener.scan import Scan, reoriented_to_canonical
 from ctscreener.screen import body_tiles, padded
 from ctscreener.settings import from_json
 from ScreenerSlicerLib.hardware import Device, Gpu, Hardware
-from ScreenerSlicerLib.models import BUNDLED, read_model
+from ScreenerSlicerLib.models import BUNDLED, Tiling, read_model
 from ScreenerSlicerLib.preflight import Conditions, duration, examine, orientation, timing_key
-from ScreenerSlicerLib.tile_count import SAMPLE_MM, sampled
+from ScreenerSlicerLib.tile_count import SAMPLE_MM, count_tiles, sampled
 from Testing.engine.torso import canonical_affine, torso, turned
 
 CPU = Device("cpu", "CPU, 2 cores", "Running on the CPU.")
@@ -120,8 +120,8 @@ def run_by_engine(scan: Scan) -> int:
 
 @pytest.mark.parametrize("degrees", [0.0, 20.0])
 def test_tiles_are_foreseen(degrees: float, engine_tiles: Callable[[Scan], int]) -> None:
-    shape = (90, 84, 100)
-    affine = turned(canonical_affine(shape, (3.5, 3.0, 3.0)), degrees, 0, shape)
+    shape = (140, 84, 90)
+    affine = turned(canonical_affine(shape, (4.0, 3.0, 3.0)), degrees, 0, shape)
     scan = torso(affine, shape)
     other_way = Scan(scan.hu[::-1], scan.affine @ reversed_axis(shape[0]))
     assert examine(scan, CONDITIONS).tiles == pytest.approx(engine_tiles(scan), rel=0.34)
@@ -133,6 +133,14 @@ def reversed_axis(size: int) -> np.ndarray:
     way = np.eye(4)
     way[0, 0], way[0, 3] = -1, size - 1
     return way
+
+
+def test_tiles_stand_along_the_patients_axes() -> None:
+    tiling = Tiling((1.0, 1.0, 1.0), (20, 40, 60), (2, 2, 2))
+    corners = np.array([[0, 0, 0], [59.5, 39.5, 99.5]])
+    ends = np.linspace(*corners, 200, dtype=np.float32)
+    assert count_tiles(ends, tiling, 0.0) == 5
+    assert count_tiles(ends[:, ::-1], tiling, 0.0) > 5
 
 
 def test_tiles_of_real_scans_are_foreseen(

@@ -148,6 +148,10 @@ def test_a_program_that_is_not_there_is_told(scan: Scan, tmp_path: Path) -> None
     assert list(folder.iterdir()) == []
 
 
+def test_a_crash_after_the_result_takes_nothing_away(scan: Scan, tmp_path: Path) -> None:
+    assert quick(scan, tmp_path, QUICK_STATUS="1")().rarity.shape == scan.shape
+
+
 def test_a_map_of_another_scan_is_refused(scan: Scan, tmp_path: Path) -> None:
     with pytest.raises(Failed) as failed:
         quick(scan, tmp_path, QUICK_SHAPE="[18, 20, 21]")()

@@ -1,0 +1,210 @@
+"""The whole story of a reader, clicked: from the scan to what is kept of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+
+from ctscreener.findings import NOTICE
+from Testing.module.opened import Opened, torso
+
+
+def test_from_the_first_click_to_the_saved_scene(seen: Opened, tmp_path: Path) -> None:
+    host, ui = seen.host, seen.ui
+    assert ui.noticeLabel.text == NOTICE
+    assert not ui.screenButton.enabled
+    assert ui.screenButton.toolTip == "Load a CT, or the sample, and choose it above."
+
+    scan = seen.add(torso())
+    assert "80 x 72 x 64 voxels" in ui.cardLabel.text
+    assert ui.screenButton.enabled
+
+    seen.start()
+    assert ui.screenButton.text == "Cancel"
+    fractions: list[int] = []
+
+    def scored() -> bool:
+        fractions.append(ui.progressBar.value)
+        return "of 10 tiles" in ui.progressLabel.text and "so far" in ui.progressLabel.text
+
+    host.wait(scored, 60)
+    seen.wait_for_end()
+    assert fractions == sorted(fractions)
+    assert "Findings from rarity 3.0 on: 2." in ui.messageLabel.text
+
+    result = seen.result
+    for view in host.scene.views.slices.values():
+        assert view.composite.GetBackgroundVolumeID() == scan.GetID()
+        assert view.composite.GetForegroundVolumeID() == result.map_node.GetID()
+    assert [row[0] for row in seen.table()] == ["1", "2"]
+
+    seen.click_row(1)
+    peak = result.findings[1].peak_ras
+    for view in host.scene.views.slices.values():
+        matrix = view.node.GetSliceToRAS()
+        origin = np.array([matrix.GetElement(row, 3) for row in range(3)])
+        normal = np.array([matrix.GetElement(row, 2) for row in range(3)])
+        assert abs((np.array(peak) - origin) @ normal) < 1e-3
+
+    host.click(ui.nextButton)
+    assert result.navigation.current == 1
+    host.click(ui.rejectButton)
+    host.write(ui.commentEdit, "a plate")
+    assert seen.table()[0][5:] == ["rejected", "a plate"]
+
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    host.click(ui.exportButton)
+    host.click(ui.segmentsButton)
+    assert result.segmentation_node is not None
+    assert result.segmentation_node.GetSegmentation().GetNumberOfSegments() == 1
+    ui.folderEdit.currentPath = str(folder)
+    host.click(ui.tablesButton)
+    kept = json.loads((folder / "CT findings.json").read_text(encoding="utf-8"))
+    assert [one["verdict"] for one in kept["findings"]] == ["rejected", ""]
+    assert kept["findings"][0]["comment"] == "a plate"
+    assert kept["provenance"]["synthetic"]
+
+    before = seen.table()
+    host.scene.save(tmp_path / "scene.mrb")
+    slicer.mrmlScene.Clear(0)
+    assert seen.table() == []
+    host.scene.load(tmp_path / "scene.mrb")
+    host.app.processEvents()
+    assert seen.table() == before
+    assert ui.mapSelector.currentNode() is seen.result.map_node
+    assert ui.inputSelector.currentNode().GetName() == "CT"
+
+
+def test_sliders_show_at_once_and_the_list_follows(opened: Opened) -> None:
+    opened.add(torso())
+    result = opened.screen()
+    opened.click_row(1)
+    opened.host.click(opened.ui.unsureButton)
+
+    opened.ui.thresholdSlider.value = 3.9
+    assert result.heat_map.threshold == 3.9
+    assert opened.ui.thresholdLabel.text.startswith("1 in 7,900 voxels")
+    assert len(opened.table()) == 2
+    opened.host.wait(lambda: len(opened.table()) == 1)
+    assert result.table.settings.threshold == 3.9
+
+    opened.ui.thresholdSlider.value = 3.0
+    opened.host.wait(lambda: len(opened.table()) == 2)
+    assert opened.table()[1][5] == "unsure"
+
+    opened.ui.minVolumeSpin.value = 50.0
+    opened.host.wait(lambda: opened.table() == [])
+    assert "Absence of colour is not absence of disease" in opened.ui.findingsLabel.text
+
+    opened.ui.opacitySlider.value = 0.25
+    opened.ui.colourRange.setValues(1.0, 5.0)
+    assert result.heat_map.opacity == 0.25
+    assert result.heat_map.colour_range == (1.0, 5.0)
+
+
+def test_the_bare_scan_is_seen_as_long_as_the_button_is_held(seen: Opened) -> None:
+    seen.add(torso())
+    result = seen.screen()
+    result.navigation.go_to(1)
+    view = seen.host.scene.views.red
+
+    def coloured() -> int:
+        pixels = view.pixels().astype(int)
+        # The legend stands on the right.
+        return int((np.ptp(pixels[:, :128], axis=-1) > 60).sum())
+
+    assert coloured() > 0
+    seen.ui.hideButton.pressed.emit()
+    assert coloured() == 0
+    seen.ui.hideButton.released.emit()
+    assert coloured() > 0
+
+
+def test_legend_outline_and_3d_come_and_go(seen: Opened) -> None:
+    seen.add(torso())
+    result = seen.screen()
+    ui = seen.ui
+    seen.host.click(ui.legendBox)
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(result.map_node)
+    assert not legend.GetVisibility()
+    seen.host.click(ui.outlineBox)
+    assert result.outline.node is not None
+    seen.host.click(ui.outlineBox)
+    assert result.outline.node is None
+    seen.host.click(ui.renderBox)
+    assert result.heat_map.rendered
+    seen.host.click(ui.renderBox)
+    assert not result.heat_map.rendered
+
+
+def test_a_region_alone_is_screened(opened: Opened) -> None:
+    scan = opened.add(torso())
+    region = opened.ui.regionSelector.addNode()
+    bounds = [0.0] * 6
+    region.GetRASBounds(bounds)
+    whole = [0.0] * 6
+    scan.GetRASBounds(whole)
+    assert bounds == pytest.approx(whole, abs=1e-3)
+    region.SetSize(40.0, 40.0, 40.0)
+    opened.host.app.processEvents()
+    result = opened.screen()
+    low, high = (np.array(result.provenance["parameters"]["region"][at::2]) for at in (0, 1))
+    assert high - low == pytest.approx([40.0] * 3)
+    scored = np.argwhere(np.isfinite(result.rarity.hu))
+    assert np.ptp(scored, axis=0).max() <= 40
+
+
+def test_a_second_screening_keeps_the_first_and_its_reviews(opened: Opened) -> None:
+    opened.add(torso())
+    first = opened.screen()
+    opened.click_row(0)
+    opened.host.click(opened.ui.acceptButton)
+    second = opened.screen()
+    assert second.map_node is not first.map_node
+    assert opened.table()[0][5] == "accepted"
+    assert opened.ui.mapSelector.nodeCount() == 2
+    opened.ui.thresholdSlider.value = 3.9
+    opened.host.wait(lambda: len(opened.table()) == 1)
+
+    opened.ui.mapSelector.setCurrentNode(first.map_node)
+    assert opened.result.map_node is first.map_node
+    assert opened.ui.thresholdSlider.value == 3.0
+    assert len(opened.table()) == 2
+
+
+def test_a_verdict_is_taken_back_by_a_second_click(opened: Opened) -> None:
+    opened.add(torso())
+    opened.screen()
+    assert not opened.ui.acceptButton.enabled
+    opened.click_row(0)
+    opened.host.click(opened.ui.acceptButton)
+    assert (opened.table()[0][5], opened.ui.acceptButton.checked) == ("accepted", True)
+    opened.host.click(opened.ui.acceptButton)
+    assert (opened.table()[0][5], opened.ui.acceptButton.checked) == ("", False)
+
+
+def test_a_run_goes_on_while_another_module_is_open(opened: Opened) -> None:
+    opened.add(torso())
+    opened.start()
+    opened.widget.exit()
+    opened.wait_for_end()
+    assert len(opened.table()) == 2
+    opened.widget.enter()
+    opened.ui.opacitySlider.value = 0.5
+    assert opened.parameters.opacity == 0.5
+
+
+def test_files_are_never_replaced(opened: Opened, tmp_path: Path) -> None:
+    opened.add(torso(), "CT: chest/abdomen")
+    opened.screen()
+    opened.host.click(opened.ui.exportButton)
+    opened.ui.folderEdit.currentPath = str(tmp_path)
+    opened.host.click(opened.ui.tablesButton)
+    opened.host.click(opened.ui.tablesButton)
+    names = {file.name for file in tmp_path.iterdir()}
+    stem = "CT_ chest_abdomen findings"
+    assert names == {f"{stem}{n}.{end}" for n in ("", " 2") for end in ("csv", "json")}
