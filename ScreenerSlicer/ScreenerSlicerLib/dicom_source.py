@@ -96,10 +96,9 @@ def read_source(
 def _matched(headers: list["Dataset"], shape: tuple[int, ...], planes: Planes) -> list["Dataset"]:
     """Sort headers by the planes of the volume; each must lie on one of its own."""
     normal = np.cross(planes.orientation[:3], planes.orientation[3:])
-    along = planes.positions @ normal
-    order = np.argsort(along)
-    found = sorted(headers, key=lambda one: float(np.dot(one.ImagePositionPatient, normal)))
-    in_order = [found[int(i)] for i in np.argsort(order)]
+    # The slices of the volume may run against the normal.
+    way = normal * np.sign((planes.positions[-1] - planes.positions[0]) @ normal)
+    in_order = sorted(headers, key=lambda one: float(np.dot(one.ImagePositionPatient, way)))
     apart = [
         np.abs(np.array(one.ImagePositionPatient, float) - position).max()
         for one, position in zip(in_order, planes.positions, strict=True)

@@ -65,7 +65,7 @@ def count_tiles(
     """
     spacing = np.array(model.spacing, np.float32)
     # In the engine's frame D, H, W run along S, A, R up to a sign, which does not matter here.
-    at = points / spacing
+    at = points[:, ::-1] / spacing
     low, high = at.min(axis=0), at.max(axis=0)
     extent = np.ceil((high - low) / model.multiple).astype(int) * model.multiple
     shape = np.maximum(extent, model.tile)

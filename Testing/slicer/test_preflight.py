@@ -140,7 +140,7 @@ def test_tiles_stand_along_the_patients_axes() -> None:
     corners = np.array([[0, 0, 0], [59.5, 39.5, 99.5]])
     ends = np.linspace(*corners, 200, dtype=np.float32)
     assert count_tiles(ends, tiling, 0.0) == 5
-    assert count_tiles(ends[:, ::-1], tiling, 0.0) > 5
+    assert count_tiles(ends[:, ::-1], tiling, 0.0) == 4
 
 
 def test_tiles_of_real_scans_are_foreseen(
