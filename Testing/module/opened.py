@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 import slicer
 import slicer.util
-from PySide6 import QtCore
 
 from ScreenerSlicerLib.result import ScreenResult
-from Testing.host.app import SlicerApp
 from Testing.host.application import Application
 
 if TYPE_CHECKING:
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "ScreenerSlicer" / "ScreenerSlicer.py"
 SHAPE = (64, 72, 80)
-
-# Qt's class, as in Slicer: `slicer.util.startupEnvironment` asks it for its values.
-SlicerApp.startupEnvironment = lambda _: QtCore.QProcessEnvironment.systemEnvironment()
 
 
 def torso() -> np.ndarray:

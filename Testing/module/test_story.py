@@ -73,7 +73,7 @@ def test_from_the_first_click_to_the_saved_scene(seen: Opened, tmp_path: Path) -
     slicer.mrmlScene.Clear(0)
     assert seen.table() == []
     host.scene.load(tmp_path / "scene.mrb")
-    host.app.processEvents()
+    host.wait(lambda: seen.table() != [])
     assert seen.table() == before
     assert ui.mapSelector.currentNode() is seen.result.map_node
     assert ui.inputSelector.currentNode().GetName() == "CT"

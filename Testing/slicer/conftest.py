@@ -1,11 +1,14 @@
 """Scenes for the tests of what the module does with nodes."""
 
 import pytest
+
+# First: without Slicer's libraries, it skips these tests and says why.
+from Testing.host.fixtures import scene_with_views, slicer_scene  # isort: split
+
 import slicer
 
 from ScreenerSlicerLib.screening import Screening
 from ScreenerSlicerLib.slicer_logics import Logics
-from Testing.host.fixtures import scene_with_views, slicer_scene
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 from Testing.slicer.fake_job import Jobs
