@@ -48,13 +48,15 @@ class Prepared:
 
     Arguments:
         image: Equalized intensities, uint8, `(D, H, W)`; the networks get them divided by 255.
-        body: Which voxels are scored, bool, `(D, H, W)`.
+        body: Which voxels are body, bool, `(D, H, W)`.
         affine: Voxel index to RAS mm, `(4, 4)`.
+        region: Which voxels are asked for, bool, `(D, H, W)`; None for all. Body is scored there.
     """
 
     image: np.ndarray
     body: np.ndarray
     affine: np.ndarray
+    region: np.ndarray | None = None
 
     @property
     def shape(self) -> Shape:

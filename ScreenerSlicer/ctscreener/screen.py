@@ -97,7 +97,8 @@ def screen(
         scored = score(prepared, model.networks, settings, device, progress, announce)
     with clock.measure("restoring"):
         progress("restoring", 0, 1)
-        rarity = restore(scored.nll, prepared, model.settings.pool, scan)
+        shown = replace(prepared, body=part_of(prepared.body, prepared.region))
+        rarity = restore(scored.nll, shown, model.settings.pool, scan)
         known = np.isfinite(rarity)
         rarity[known] = model.calibration.rarity(rarity[known])
         progress("restoring", 1, 1)
@@ -121,21 +122,21 @@ def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:
     """
     if region is None:
         return prepared
-    body = prepared.body.copy()
+    inside = np.ones(prepared.shape, bool)
     for axis in range(3):
         # The canonical frame is parallel to the patient's axes.
         ras = int(np.flatnonzero(prepared.affine[:3, axis])[0])
         step, start = prepared.affine[ras, axis], prepared.affine[ras, 3]
-        at = start + step * np.arange(body.shape[axis])
+        at = start + step * np.arange(prepared.shape[axis])
         outside = (at < region[2 * ras]) | (at > region[2 * ras + 1])
-        np.moveaxis(body, axis, 0)[outside] = False
-    if not body.any():
+        np.moveaxis(inside, axis, 0)[outside] = False
+    if not (inside & prepared.body).any():
         raise InputError(
             "region.empty",
             f"Expected a region that holds body, found none in R, A, S {region} mm.",
             "Move the region, or screen the whole scan.",
         )
-    return replace(prepared, body=body)
+    return replace(prepared, region=inside)
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ def score_by(
     image, body = padded(prepared, model)
     where = pooled_mask(body, model.pool)
     average = tiles.Average(where.shape)
-    boxes = body_tiles(body, model, settings.overlap)
+    wanted = part_of(body, prepared.region)
+    boxes = body_tiles(wanted, model, settings.overlap)
     # Weights in the order of the images: a tenth faster on processors.
     order = torch.channels_last_3d
     networks.to(plan.device, memory_format=order).eval()  # pyright: ignore[reportCallIssue]
@@ -205,8 +207,18 @@ def score_by(
         done += len(batch)
     progress("scoring", len(boxes), len(boxes))
     extent = [n // unit for n, unit in zip(prepared.shape, model.pool, strict=True)]
-    nll = average.mean()[: extent[0], : extent[1], : extent[2]]
-    return Scored(smoothed(nll, model.smooth / model.voxel), len(boxes), plan.device)
+    # Conditions and blur see the body around the region, as they do without one.
+    nll = smoothed(average.mean(), model.smooth / model.voxel)
+    nll[~pooled_mask(wanted, model.pool)] = np.nan
+    return Scored(nll[: extent[0], : extent[1], : extent[2]], len(boxes), plan.device)
+
+
+def part_of(body: np.ndarray, region: np.ndarray | None) -> np.ndarray:
+    """The body inside a region, which may be smaller than a padded body; all of it for None."""
+    if region is None:
+        return body
+    pads = [(0, n - m) for n, m in zip(body.shape, region.shape, strict=True)]
+    return body & np.pad(region, pads)
 
 
 def smoothed(nll: np.ndarray, sigma: np.ndarray) -> np.ndarray:

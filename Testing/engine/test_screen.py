@@ -259,6 +259,21 @@ def test_a_region_is_scored_as_in_the_whole_scan(model: Model, screened: Screene
         assert np.ptp(ras[axis]) > 30
 
 
+def test_a_regions_conditions_see_the_body_around_it() -> None:
+    settings = replace(
+        SETTINGS, condition=replace(SETTINGS.condition, learned_shell=(0, 2), surround=(1, 3))
+    )
+    body = np.random.default_rng(0).integers(0, 256, (48, 72, 72), dtype=np.uint8)
+    whole = Prepared(body, np.ones(body.shape, bool), np.eye(4))
+    region = np.zeros(body.shape, bool)
+    region[20:30, 30:42, 30:42] = True
+    part = score(replace(whole, region=region), networks(settings), EXACT, CPU).nll
+    scored = np.isfinite(part)
+    np.testing.assert_array_equal(scored, pooled_mask(region, POOL))
+    everything = score(whole, networks(settings), EXACT, CPU).nll
+    np.testing.assert_allclose(part[scored], everything[scored], atol=1e-3, rtol=1e-4)
+
+
 def test_a_region_without_body_is_refused(model: Model) -> None:
     with pytest.raises(InputError, match="region"):
         screen(SCAN, model, replace(EXACT, region=(900.0, 950.0, -9.0, 9.0, -9.0, 9.0)))
