@@ -48,8 +48,9 @@ def network_lines(model: ModelSettings) -> list[str]:
         shell = condition.learned_shell
         around = f", averaged over the shell {shell} around a voxel" if shell else ""
         parts.append(f"masking-invariant UNet {condition.learned.channels}{around}")
-    if condition.surround:
-        parts.append(f"mean descriptor of the shell {condition.surround} around a voxel")
+    parts += [
+        f"mean descriptor of the shell {shell} around a voxel" for shell in condition.surround
+    ]
     kinds = {
         "flow": f"flow, {density.flow.blocks} x {density.flow.hidden}",
         "gaussian": f"Gaussian, {density.covariance} covariance",

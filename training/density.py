@@ -4,7 +4,9 @@ The networks are frozen, so descriptors and conditions of many tiles are compute
 held in memory in half precision; a step then costs the density alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +49,8 @@ class DensitySettings:
     """Frequencies of the sin-cos condition along each axis; 0 leaves it out."""
     learned_shell: tuple[int, int] | None = None
     """Shell over which the learned condition is averaged, pooled voxels; none reads the voxel."""
-    surround: tuple[int, int] | None = None
-    """Shell whose mean descriptor is a condition, pooled voxels; none leaves it out."""
+    surround: tuple[tuple[int, int], ...] = ()
+    """Shells whose mean descriptors are conditions, pooled voxels."""
     head: HeadSettings = field(default_factory=HeadSettings)
     """Which density, and its sizes."""
     exclude: tuple[str, ...] = ()
@@ -58,7 +60,12 @@ class DensitySettings:
     tile: Shape = (64, 96, 96)
     """Voxels that the networks see at a time, along D, H, W."""
     tiles: int = 512
-    """Tiles whose descriptors are held in memory."""
+    """Tiles whose descriptors are held in memory; each scan gives the same share."""
+    often: tuple[str, ...] = ()
+    """Names of scans that give `times` that share, such as the real ones beside many phantoms; `*`
+    stands for any text."""
+    times: int = 4
+    """How many shares those scans give."""
     per_step: int = 4
     """Blocks of one step (the paper's m patches)."""
     block: Shape = (32, 32, 32)
@@ -143,7 +150,7 @@ def main(settings: DensitySettings) -> Trained:
         )
     write_json(settings.run / "model.json", networks.settings)
     rng = np.random.default_rng([settings.loop.seed, 0])
-    cache = describe(networks, store, settings.tiles, rng)
+    cache = describe(networks, store, tiles_of(store.names, settings), rng)
     standardize(networks, cache)
     start(networks, cache, settings, rng)
 
@@ -193,25 +200,40 @@ def assemble(settings: DensitySettings, model: ModelSettings) -> Networks:
     return networks.eval()
 
 
+def tiles_of(names: Sequence[str], settings: DensitySettings) -> list[int]:
+    """How many tiles each scan gives, at least one.
+
+    Example:
+        >>> tiles_of(["ct_1", "phantom_1"], DensitySettings(tiles=10, often=("ct_*",)))
+        [8, 2]
+    """
+    shares = [
+        settings.times if any(fnmatch(name, often) for often in settings.often) else 1
+        for name in names
+    ]
+    return [max(1, round(settings.tiles * share / sum(shares))) for share in shares]
+
+
 @torch.inference_mode()
-def describe(networks: Networks, store: Store, count: int, rng: np.random.Generator) -> Cache:
-    """Descriptors and conditions of random tiles, the same number of each scan.
+def describe(
+    networks: Networks, store: Store, counts: Sequence[int], rng: np.random.Generator
+) -> Cache:
+    """Descriptors and conditions of random tiles.
 
     Arguments:
         networks: The frozen networks.
         store: Where the scans are.
-        count: Tiles, at least one a scan.
+        counts: Tiles of each scan, in the order of the store; less where it has no more.
         rng: Draws them.
     """
     model = networks.settings
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks.to(device)
-    each = max(1, round(count / len(store.names)))
-    for number, name in enumerate(store.names):
+    for number, (name, count) in enumerate(zip(store.names, counts, strict=True)):
         prepared = store.prepared(name)
         image, body = padded(prepared, model)
-        boxes = random_tiles(body, model, each, rng)
+        boxes = random_tiles(body, model, count, rng)
         where = pooled_mask(body, model.pool)
         for start in range(0, len(boxes), BLOCK):
             batch = boxes[start : start + BLOCK]
@@ -318,7 +340,7 @@ def watch(networks: Networks, settings: DensitySettings) -> dict[str, float]:
     trained_on = set(Store(settings.store, settings.held_out).names)
     others = [name for name in everything.names if name in trained_on]
     store = Store(settings.store, (*others, *settings.exclude))
-    cache = describe(networks, store, len(store.names) * 2, np.random.default_rng(0))
+    cache = describe(networks, store, [2] * len(store.names), np.random.default_rng(0))
     nll = torch.cat(
         [
             networks.density(y[None].float(), c[None].float(), where[None])[where[None]]

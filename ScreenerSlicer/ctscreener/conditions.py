@@ -31,13 +31,14 @@ class ConditionSettings:
     """The masking-invariant network, which takes 2 channels; None leaves it out."""
     learned_shell: Shell | None = None
     """Shell around a voxel over which the network's output is averaged; None reads the voxel."""
-    surround: Shell | None = None
-    """Shell whose mean descriptor is a condition; None leaves it out."""
+    surround: tuple[Shell, ...] = ()
+    """Shells whose mean descriptors are conditions: a near one tells what belongs beside a small
+    anomaly, a far one beside a large one."""
 
     def channels(self, described: int) -> int:
         """Channels of the condition, where descriptors have `described` channels."""
         learned = self.learned.out if self.learned else 0
-        return 6 * self.sincos + learned + (described if self.surround else 0)
+        return 6 * self.sincos + learned + described * len(self.surround)
 
 
 def sincos(positions: Tensor, frequencies: int) -> Tensor:
@@ -151,6 +152,5 @@ class Condition(nn.Module):
             c = self.learned.pooled(visible, stride)
             shell = settings.learned_shell
             parts.append(shell_mean(c, where, shell) if shell else c)
-        if settings.surround:
-            parts.append(shell_mean(y, where, settings.surround))
+        parts += [shell_mean(y, where, shell) for shell in settings.surround]
         return torch.cat(parts, dim=1) if parts else positions[:, :0]

@@ -189,8 +189,7 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
             c = functional.avg_pool3d(condition.learned.dense(visible), model.pool)
             shell = model.condition.learned_shell
             parts.append(shell_mean(c, seen, shell) if shell else c)
-        if model.condition.surround:
-            parts.append(shell_mean(y, seen, model.condition.surround))
+        parts += [shell_mean(y, seen, shell) for shell in model.condition.surround]
         everywhere = torch.ones(1, *y.shape[2:], dtype=torch.bool)
         nll = networks.density(y, torch.cat(parts, dim=1), everywhere)
         return functional.interpolate(nll[:, None], scale_factor=model.pool, mode="nearest")

@@ -59,7 +59,7 @@ def test_sines_and_cosines_have_wavelengths_of_2_1_and_a_half() -> None:
         (ConditionSettings(sincos=2), 12),
         (ConditionSettings(learned=LEARNED), 3),
         (ConditionSettings(sincos=1, learned=LEARNED), 9),
-        (ConditionSettings(learned=LEARNED, learned_shell=(0, 1), surround=(1, 2)), 5),
+        (ConditionSettings(learned=LEARNED, learned_shell=(0, 1), surround=((1, 2), (0, 1))), 7),
     ],
 )
 def test_channels_are_as_many_as_the_settings_say(
@@ -106,7 +106,7 @@ def test_a_shell_mean_does_not_see_what_it_leaves_out() -> None:
 
 
 def test_a_condition_reads_shells_where_it_is_told_to() -> None:
-    settings = ConditionSettings(learned=LEARNED, learned_shell=(0, 2), surround=(1, 2))
+    settings = ConditionSettings(learned=LEARNED, learned_shell=(0, 2), surround=((1, 2), (0, 3)))
     condition = Condition(settings)
     perturb(condition, 0.1)
     assert condition.learned is not None
@@ -114,7 +114,8 @@ def test_a_condition_reads_shells_where_it_is_told_to() -> None:
     c = condition.pooled(x, y, tile((0, 0, 0))[None], where, POOL)
     learned = condition.learned.pooled(torch.cat([x, torch.ones_like(x)], dim=1), POOL)
     torch.testing.assert_close(c[:, :3], shell_mean(learned, where, (0, 2)))
-    torch.testing.assert_close(c[:, 3:], shell_mean(y, where, (1, 2)))
+    torch.testing.assert_close(c[:, 3:5], shell_mean(y, where, (1, 2)))
+    torch.testing.assert_close(c[:, 5:], shell_mean(y, where, (0, 3)))
 
 
 def test_a_learned_condition_without_a_mask_channel_is_refused() -> None:

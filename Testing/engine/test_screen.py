@@ -261,7 +261,7 @@ def test_a_region_is_scored_as_in_the_whole_scan(model: Model, screened: Screene
 
 def test_a_regions_conditions_see_the_body_around_it() -> None:
     settings = replace(
-        SETTINGS, condition=replace(SETTINGS.condition, learned_shell=(0, 2), surround=(1, 3))
+        SETTINGS, condition=replace(SETTINGS.condition, learned_shell=(0, 2), surround=((1, 3),))
     )
     body = np.random.default_rng(0).integers(0, 256, (48, 72, 72), dtype=np.uint8)
     whole = Prepared(body, np.ones(body.shape, bool), np.eye(4))

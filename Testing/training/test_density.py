@@ -98,7 +98,7 @@ def test_standardized_descriptors_have_mean_zero_and_deviation_one(runs: Path) -
     settings = settings_for(runs, "unused", "gaussian")
     store = Store(settings.store)
     networks = density.assemble(settings, density.plan(settings, density.PreprocessSettings()))
-    cache = density.describe(networks, store, 6, np.random.default_rng(0))
+    cache = density.describe(networks, store, [2, 2, 2], np.random.default_rng(0))
     standardize(networks, cache)
     y = networks.density.standardize_y(cache.y.float()).movedim(1, -1)[cache.where]
     torch.testing.assert_close(y.mean(0), torch.zeros(4), atol=1e-3, rtol=0)
