@@ -227,9 +227,9 @@ def describe(
         rng: Draws them.
     """
     model = networks.settings
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks.to(device)
+    cache, filled = empty(model, sum(counts)), 0
     for number, (name, count) in enumerate(zip(store.names, counts, strict=True)):
         prepared = store.prepared(name)
         image, body = padded(prepared, model)
@@ -243,12 +243,24 @@ def describe(
                 y = networks.descriptor.pooled(x, model.pool)
                 place = positions.to(device), mask.to(device)
                 c = networks.condition.pooled(x, y, *place, model.pool)
-            parts.append((y.half().cpu(), c.half().cpu(), mask))
+            held = slice(filled, filled + len(batch))
+            cache.y[held], cache.c[held], cache.where[held] = y, c, mask
+            filled = held.stop
         if number % 10 == 0:
             print(f"density: described {number + 1} of {len(store.names)} scans", flush=True)
     networks.cpu()
-    y, c, mask = (torch.cat(part) for part in zip(*parts, strict=True))
-    return Cache(y.clone(), c.clone(), mask.clone())
+    return Cache(cache.y[:filled], cache.c[:filled], cache.where[:filled])
+
+
+def empty(model: ModelSettings, count: int) -> Cache:
+    """Room for `count` tiles: gigabytes, so they are written in place and never held twice."""
+    d, h, w = (side // unit for side, unit in zip(model.tile, model.pool, strict=True))
+    described = model.descriptor.out
+    y, c = (
+        torch.empty((count, channels, d, h, w), dtype=torch.float16)
+        for channels in (described, model.condition.channels(described))
+    )
+    return Cache(y, c, torch.empty((count, d, h, w), dtype=torch.bool))
 
 
 def random_tiles(
