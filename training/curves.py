@@ -59,22 +59,34 @@ def average_precision(counts: Counts) -> Bounded:
     Returns:
         Chance is the share of lesion voxels; NaN where there are none.
     """
-    n, p = (a[::-1].astype(float) for a in (counts.negatives, counts.positives))
+    value, best, worst = precisions(counts.negatives, counts.positives)
+    return Bounded(value, max(best - value, value - worst))
+
+
+def precisions(negatives: np.ndarray, positives: np.ndarray) -> tuple[float, float, float]:
+    """Average precision with the voxels of a bin taken together, and its limits otherwise.
+
+    Arguments:
+        negatives: Other voxels at each score, lowest first, `(bins,)`.
+        positives: Lesion voxels at each score, `(bins,)`.
+
+    Returns:
+        Taken together; with the lesion voxels of each bin first; with them last. NaN without any.
+    """
+    n, p = (a[::-1].astype(float) for a in (negatives, positives))
     used = (n + p) > 0
     n, p = n[used], p[used]
     total = p.sum()
     if not total:
-        return Bounded(np.nan, np.nan)
+        return np.nan, np.nan, np.nan
     found, false = np.cumsum(p), np.cumsum(n)
-    before, passed = found - p, false - n
-    value = p * found / (found + false)
-    # Best: all lesion voxels of a bin come first. Worst: last, one after the other; precision is
-    # concave in their number then, so that the mean of its ends is no larger than its mean.
-    best = p * found / np.maximum(found + passed, 1)
-    first = (before + 1) / (before + 1 + false)
-    worst = p * (first + found / (found + false)) / 2
-    off = max((best - value).sum(), (value - np.minimum(worst, value)).sum())
-    return Bounded(float(value.sum() / total), float(off / total))
+    together = found / (found + false)
+    first = found / np.maximum(found + false - n, 1)
+    # One after the other behind the others; concave in their number, so that the mean of the
+    # ends is no larger than the mean of all.
+    last = ((found - p + 1) / (found - p + 1 + false) + together) / 2
+    sums = [float((p * some).sum() / total) for some in (together, first, last)]
+    return sums[0], max(sums[:2]), min(sums[0], sums[2])
 
 
 def dice(negatives: np.ndarray, positives: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from training.counts import Counts
-from training.curves import areas, dice
+from training.curves import areas, dice, precisions
 
 COARSE = 2048
 """Groups of bins that single scans are kept in: 50 MB for 1,000 scans."""
@@ -116,9 +116,14 @@ class Scans:
 
         return interval(measure, draws, found.any(axis=1))
 
-    def mean_area(self, kind: int, up_to: float, draws: np.ndarray) -> Estimate:
-        """Mean of the areas of those scans that have lesions and other voxels; see above."""
-        return self.mean(areas(self.table[0], self.table[kind], up_to), draws)
+    def pooled_precision(self, draws: np.ndarray) -> Estimate:
+        """Average precision over all voxels together; see above."""
+        negatives, found = self._by_patient[:2]
+
+        def measure(times: np.ndarray) -> float:
+            return precisions(times @ negatives, times @ found)[0]
+
+        return interval(measure, draws, found.any(axis=1))
 
     def mean(self, values: np.ndarray, draws: np.ndarray) -> Estimate:
         """Mean of one number a scan, NaN left out.
