@@ -17,10 +17,10 @@ from ctscreener.provenance import fingerprint, request
 from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings, screen
 from training.baselines.trivial import MeanAtPlace, gradient_scores, random_scores
+from training.case_picture import draw_case
 from training.cases import Case, Others, read_case_mask
 from training.froc import Marks
 from training.measured import Measured
-from training.case_picture import draw_case
 from training.protocols import Grid, Place, Protocol, Truth, count
 
 KEPT_VERSION = 2
