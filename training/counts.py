@@ -50,7 +50,8 @@ class Counts:
     @classmethod
     def none(cls) -> Self:
         """No voxel at all: what a sum starts with."""
-        return cls(*np.zeros((3, BINS), np.int64), 0)
+        negatives, positives, parts = np.zeros((3, BINS), np.int64)
+        return cls(negatives, positives, parts, 0)
 
     @classmethod
     def of(
@@ -114,7 +115,8 @@ class Counts:
         """Counts from what `packed` gave."""
         full = np.zeros((3, BINS), np.int64)
         full[:, bins] = table
-        return cls(*full, int(regions))
+        negatives, positives, parts = full
+        return cls(negatives, positives, parts, int(regions))
 
 
 def pooled(scans: Iterable[Counts]) -> Counts:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,15 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.events import Terminal
-from ctscreener.files import read_scan
 from ctscreener.maps import whole_file
 from ctscreener.model import load_model
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.provenance import fingerprint, request
-from ctscreener.scan import Scan
 from ctscreener.settings import write_json
-from training.baselines.trivial import MeanAtPlace, body_of
+from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
+from training.baselines.trivial import MeanAtPlace
 from training.cases import Case, find_cases
-from training.evaluator import EvaluateSettings, Evaluator
+from training.evaluator import BUILT_IN, EvaluateSettings, Evaluator
 from training.kept import load_arrays, save_arrays
 from training.measured import Measured
 from training.method import describe
@@ -52,7 +50,10 @@ def main(settings: EvaluateSettings) -> None:
     cases = find_cases(
         settings.sets, settings.labels, settings.limit, settings.others, settings.patient
     )
-    evaluator = Evaluator(settings, model, fit_mean(settings, model.settings.preprocess, cases))
+    mean = fit_mean(settings, model.settings.preprocess, cases)
+    fitted = tuple(map(load_fitted, settings.baselines))
+    evaluator = Evaluator(settings, model, mean, fitted)
+    check_fitted(fitted, [evaluator.digest(case.scan)["sha256"] for case in cases], BUILT_IN)
     measured, skipped = measure_all(evaluator, cases)
     if settings.share != (1, 1):
         number, machines = settings.share
@@ -66,7 +67,8 @@ def main(settings: EvaluateSettings) -> None:
         "torch": torch.__version__,
         "measuring": evaluator.protocol(),
         "resamples": settings.resamples,
-        "mean_at_place_scans": evaluator.mean.scans if evaluator.mean else 0,
+        "mean_at_place_scans": mean.scans if mean else 0,
+        "baselines": {some.name: some.sha256 for some in fitted},
         "sets": [
             summary({c: m for c, m in measured.items() if c.part == part}, protocol, evaluator)
             for part in dict.fromkeys(case.part for case in measured)
@@ -144,7 +146,7 @@ def _measured(
     threads = max(1, (os.cpu_count() or 1) // workers)
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
-        measure = partial(_elsewhere, evaluator.settings, evaluator.mean)
+        measure = partial(_elsewhere, evaluator.settings, evaluator.mean, evaluator.fitted)
         for case, refused in zip(cases, pool.map(measure, cases), strict=True):
             yield case, InputError(*refused) if refused else None
 
@@ -159,10 +161,10 @@ def _refusal(evaluator: Evaluator, case: Case) -> InputError | None:
 
 
 def _elsewhere(
-    settings: EvaluateSettings, mean: MeanAtPlace | None, case: Case
+    settings: EvaluateSettings, mean: MeanAtPlace | None, fitted: tuple[Fitted, ...], case: Case
 ) -> tuple[str, str, str] | None:
     """The same in a process of its own, which loads the model once."""
-    refused = _refusal(Evaluator(settings, _model(settings.model), mean), case)
+    refused = _refusal(Evaluator(settings, _model(settings.model), mean, fitted), case)
     return (refused.code, refused.message, refused.action) if refused else None
 
 
@@ -192,20 +194,3 @@ def fit_mean(
     mean = MeanAtPlace.fit(bodies(paths, preprocess))
     save_arrays(kept, key, hu=mean.hu, scans=np.array(mean.scans))
     return mean
-
-
-def bodies(
-    paths: Sequence[Path], preprocess: PreprocessSettings
-) -> Iterator[tuple[Scan, np.ndarray]]:
-    """Read scans and find their bodies; what cannot be used is named and left out."""
-    report = Terminal(sys.stdout, sys.stderr)
-    for done, path in enumerate(paths):
-        report.progress("averaging", done, len(paths))
-        try:
-            scan = read_scan(path)
-            body = body_of(scan, preprocess)
-        except InputError as error:
-            report.refused(error, path.name)
-            continue
-        yield scan, body
-    report.progress("averaging", len(paths), len(paths))

@@ -16,6 +16,7 @@ from ctscreener.model import Model
 from ctscreener.provenance import fingerprint, request
 from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings, screen
+from training.baselines.fitted import Fitted
 from training.baselines.trivial import MeanAtPlace, gradient_scores, random_scores
 from training.case_picture import draw_case
 from training.cases import Case, Others, read_case_mask
@@ -27,6 +28,9 @@ KEPT_VERSION = 2
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
 SCREENER = "Screener"
 """Name of the model's score."""
+PLACE, GRADIENT, RANDOM = "HU - mean at place", "gradient", "random"
+BUILT_IN = (SCREENER, PLACE, GRADIENT, RANDOM)
+"""Names that no fitted baseline may have."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class EvaluateSettings:
     """The scan's `own` grid, or the `prepared` one that the networks see."""
     region_voxels: int = 1
     """Voxels that a lesion needs to count in AUPRO and FROC; smaller ones count voxel by voxel."""
+    baselines: tuple[Path, ...] = ()
+    """Folders of fitted baselines, which score the same voxels."""
     train: Path | None = None
     """Folder of scans whose mean HU at each place is a trivial score; none leaves it out."""
     train_limit: int = 60
@@ -90,11 +96,13 @@ class Evaluator:
         settings: All settings.
         model: The model.
         mean: Mean HU of the training scans; None leaves that score out.
+        fitted: Baselines that score the same voxels.
     """
 
     settings: EvaluateSettings
     model: Model
     mean: MeanAtPlace | None
+    fitted: tuple[Fitted, ...] = ()
     _digests: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -124,6 +132,7 @@ class Evaluator:
             "inputs": [self.digest(path) for path in (case.scan, case.mask)],
             "label": [case.label, case.others],
             "mean": mean,
+            "baselines": [[some.name, some.sha256] for some in self.fitted],
         }
         path = self.settings.out / "scans" / case.part / f"{case.name}.npz"
         return Measured(path, json.dumps(key, sort_keys=True))
@@ -189,6 +198,8 @@ class Evaluator:
         yield SCREENER, rarity
         del rarity
         if self.mean is not None:
-            yield "HU - mean at place", self.mean.scores(scan, body)
-        yield "gradient", gradient_scores(scan, body)
-        yield "random", random_scores(body, np.random.default_rng(seed))
+            yield PLACE, self.mean.scores(scan, body)
+        for some in self.fitted:
+            yield some.name, some.scorer.scores(scan, body)
+        yield GRADIENT, gradient_scores(scan, body)
+        yield RANDOM, random_scores(body, np.random.default_rng(seed))

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 REACH_MM = 10.0
 """Half the side of the cube that holds one peak; lower peaks in it are no findings."""
@@ -78,7 +78,8 @@ def peaks(scores: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     values = np.where(np.isnan(scores), -np.inf, scores).astype(np.float32)
     size = [2 * int(REACH_MM / step) + 1 for step in spacing]
     top = (values == ndimage.maximum_filter(values, size, mode="nearest")) & ~np.isnan(scores)
-    label, _ = ndimage.label(top, np.ones((3, 3, 3)))
+    label = np.zeros(top.shape, np.int32)
+    ndimage.label(top, np.ones((3, 3, 3)), output=label)
     flat = np.flatnonzero(label)
     first = flat[np.unique(label.ravel()[flat], return_index=True)[1]]
     return np.stack(np.unravel_index(first, scores.shape), axis=1)
@@ -98,7 +99,7 @@ def nearest(
     voxels = np.argwhere(where)
     if not len(voxels) or not len(at):
         return np.zeros(len(at), np.int64)
-    apart, index = cKDTree(voxels * spacing).query(
+    apart, index = KDTree(voxels * spacing).query(
         at * spacing, distance_upper_bound=NEAR_MM * (1 + 1e-9)
     )
     close = np.isfinite(apart)

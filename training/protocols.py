@@ -61,7 +61,7 @@ class Truth:
         lesion = labels == label if label else labels > 0
         region = np.zeros(labels.shape, np.int32)
         for box in _boxes(lesion):
-            region[box] = ndimage.label(lesion[box], NEIGHBOURS)[0]
+            ndimage.label(lesion[box], NEIGHBOURS, output=region[box])
             sizes = np.bincount(region[box].ravel())
             small = sizes < fewest
             small[0] = False

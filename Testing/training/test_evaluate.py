@@ -18,6 +18,8 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL
 from ctscreener.screen import screen
+from training.baselines.fitted import BaselineSettings, load_fitted
+from training.baselines.fitted import main as fit
 from training.baselines.trivial import gradient_scores
 from training.cases import Case, find_cases
 from training.curves import auroc
@@ -246,6 +248,24 @@ def test_scans_with_empty_masks_are_negatives_alone(
         part["scores"]["gradient"]["auroc"]["pooled"]["value"] for part in (with_it, without)
     ]
     assert pooled[0] != pooled[1]
+
+
+def test_a_fitted_baseline_scores_the_same_voxels(
+    settings: EvaluateSettings, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    for name in "de":
+        write_case(tmp_path / "train", name, rng, ())
+    fit(BaselineSettings((tmp_path / "train",), tmp_path / "hu_at_place"))
+    both = dataclasses.replace(
+        settings, baselines=(tmp_path / "hu_at_place",), train=tmp_path / "train", limit=2
+    )
+    results = results_of(both)
+    (sha256,) = results["baselines"].values()
+    assert sha256 == load_fitted(tmp_path / "hu_at_place").sha256
+    scores = results["sets"][0]["scores"]
+    # The same method twice, on bodies found at other spacings.
+    found, again = (scores[n]["auroc"]["pooled"] for n in ("hu_at_place", "HU - mean at place"))
+    assert found["value"] == pytest.approx(again["value"], abs=0.1)
 
 
 def test_what_cannot_be_used_is_listed_and_the_rest_is_measured(

@@ -4,7 +4,7 @@
 # Goes on where a killed one ended: phantoms, training, calibration and measuring, cell by cell. In the environment:
 #   TRAIN, TEST   scans of the training set and of each of the four test sets
 #   STEPS         steps of each network in place of the preset's, for trying out
-#   COARSEN       voxel size of the phantoms relative to the usual one: 2.5 for trying out
+#   COARSEN       voxel size of the phantoms relative to the usual one: 1.5 for trying out
 #   CELLS         the cells to train and measure; without it, all of them
 #   WORKERS       processes that make, prepare and measure scans
 # Research use only: phantoms are not patients.
