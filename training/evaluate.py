@@ -128,7 +128,7 @@ def measure_all(
             skipped.append({"set": case.part, "scan": case.name, "reason": refused.message})
             report.refused(refused, case.name)
     report.progress("evaluating", len(todo), len(todo))
-    if not kept:
+    if cases and not kept:
         found = f"Expected a usable scan among {len(cases)}, found none."
         raise InputError("evaluate.nothing", found, "The reason for each is listed above.")
     return kept, skipped

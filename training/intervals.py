@@ -151,14 +151,15 @@ class Scans:
         # The first group holds the voxels without a score, which nothing can call a lesion.
         each = dice(self.table[0], self.table[1])[:, 1:]
         there = np.isfinite(each)
-        total, number = np.where(there, each, 0).sum(axis=0), there[:, 0].sum()
+        each = np.where(there, each, 0)
+        total, number = each.sum(axis=0), there[:, 0].sum()
         result = np.full(len(each), np.nan)
         for patient in range(self.count):
             own = self.patients == patient
             others = number - there[own, 0].sum()
             if others:
-                best = np.argmax(total - np.where(there, each, 0)[own].sum(axis=0))
-                result[own] = each[own, best]
+                best = np.argmax(total - each[own].sum(axis=0))
+                result[own] = np.where(there[own, 0], each[own, best], np.nan)
         return result
 
 
