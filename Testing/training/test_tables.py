@@ -12,7 +12,8 @@ from PIL import Image
 
 from ctscreener.errors import InputError
 from ctscreener.findings import NOTICE
-from training.page import column_of, page
+from training.beside import column_of
+from training.page import page
 from training.plots import plot_set, svg
 from training.printed import COLUMNS, METRICS, OTHERS, SCREENER, TABLE_2, TABLE_3, TABLE_4
 from training.tables import FORMAT, FORMAT_VERSION, TablesSettings, main
