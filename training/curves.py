@@ -125,7 +125,8 @@ def best_dice(counts: Counts) -> BestDice:
     curve = dice(counts.negatives, counts.positives)[1:]
     if np.isnan(curve).all():
         return BestDice(Bounded(np.nan, np.nan), np.nan)
-    best = int(np.nanargmax(curve))
+    # Of equal ones the highest: it is the score of a voxel, not of a bin that is empty.
+    best = len(curve) - 1 - int(np.nanargmax(curve[::-1]))
     # The best of all orders: a threshold within a bin that has all its lesion voxels above it.
     n, p = (a.astype(float) for a in (counts.negatives, counts.positives))
     found, false = _from_the_top(p), _from_the_top(n) - n
