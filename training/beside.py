@@ -165,7 +165,8 @@ def _ours(result: Results, protocol: str, name: str = SCREENER) -> str:
         for column in COLUMNS
     ]
     title = result["model"]["name"] if name == SCREENER else name
-    return _cells(title, f"ours, {protocol}", numbers, "ours")
+    made = " on phantoms" if any(part["family"] for part in result["sets"]) else ""
+    return _cells(title, f"ours{made}, {protocol}", numbers, "ours")
 
 
 def _percent(score: Mapping[str, Any], where: tuple[str, ...] | None) -> str:

@@ -2,18 +2,20 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluator import SCREENER
+from training.froc import RATES
 
 COLOURS = tuple(mpl.color_sequences["tab10"])
 GREYS = ("0.35", "0.55", "0.75")
 """Colours of the trivial scores."""
-RATES = (0.1, 16.0)
+SHOWN = (0.1, 10.0)
 """False findings a scan that the FROC shows."""
 
 Named = tuple[str, Mapping[str, Any], bool]
@@ -36,13 +38,15 @@ def plot_set(named: Sequence[Named], title: str) -> Figure:
             if curve:
                 axes.plot(*zip(*curve, strict=True), label=name, **style)
         if score["froc"]["curve"]:
-            froc.step(*zip(*score["froc"]["curve"], strict=True), where="post", **style)
+            froc.step(*_within(score["froc"]["curve"]), where="post", **style)
     for axes, what in ((roc, "lesion voxels found (ROC)"), (pro, "mean overlap of lesions (PRO)")):
         axes.plot([0, 1], [0, 1], ":", color="0.8", linewidth=1)
         axes.axvline(0.3, color="0.8", linewidth=1)
         _label(axes, "share of other voxels", what)
     froc.set_xscale("log")
-    froc.set_xlim(*RATES)
+    froc.set_xlim(*SHOWN)
+    froc.set_xticks(RATES, [str(Fraction(rate)) for rate in RATES])
+    froc.minorticks_off()
     _label(froc, "false findings a scan", "lesions found (FROC)")
     _draw_histogram(histogram, named[0])
     # Below all panels: beside a curve there is no room for a dozen names.
@@ -73,9 +77,21 @@ def _styles(named: Sequence[Named]) -> list[dict[str, Any]]:
     return styles
 
 
+def _within(curve: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a FROC that is shown, as a rising staircase from one border to the other."""
+    rates, found = np.array(curve).T
+    first, last = (int(np.searchsorted(rates, border, side="right")) - 1 for border in SHOWN)
+    ends = found[max(first, 0)], found[last]
+    inside = slice(first + 1, last + 1)
+    return (
+        np.concatenate([SHOWN[:1], rates[inside], SHOWN[1:]]),
+        np.concatenate([ends[:1], found[inside], ends[1:]]),
+    )
+
+
 def _draw_histogram(axes: Axes, named: Named) -> None:
     """Shares of lesion voxels and of others at each score of one scorer."""
-    name, score, _ = named
+    name, score, model = named
     edges = score["histogram"]["edges"]
     for kind, colour in (("negatives", "0.6"), ("positives", "tab:red")):
         if edges:
@@ -83,7 +99,7 @@ def _draw_histogram(axes: Axes, named: Named) -> None:
             axes.stairs(
                 score["histogram"][kind], edges, fill=True, alpha=0.55, color=colour, label=label
             )
-    axes.set_xlabel("rarity" if name == SCREENER else f"score of {name}", fontsize=8)
+    axes.set_xlabel(f"{'rarity by' if model else 'score of'} {name}", fontsize=8)
     axes.set_ylabel("share of voxels", fontsize=8)
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=7, frameon=False)
