@@ -141,6 +141,9 @@ def other_paper(other: Other, results: Sequence[Results]) -> Iterator[str]:
     ]
     for result in results:
         for part in result["sets"]:
+            # Precision and Dice of drawn voxels say nothing of a scan.
+            if part["protocol"] == "authors" or other.only not in (None, column_of(part)):
+                continue
             score = part["scores"][SCREENER]
             numbers = [_percent(score, where) for where in other.ours]
             title = f"{result['model']['name']} on {part['set']}"

@@ -110,8 +110,11 @@ def verdicts(results: Sequence[Results], protocol: str) -> list[Verdict]:
         sets = paired(pair[0], pair[1], protocol)
         if not sets:
             continue
-        rows = [printed[method].numbers[: len(COLUMNS)] for method in (claim.better, claim.worse)]
-        difference = float(np.subtract(*rows).mean())
+        above, below = (
+            np.array(printed[method].numbers[: len(COLUMNS)])
+            for method in (claim.better, claim.worse)
+        )
+        difference = float((above - below).mean())
         ours = float(np.mean([some.mean() for some in sets]))
         found.append(Verdict(claim, difference, ours, *_interval(sets)))
     return found

@@ -99,9 +99,8 @@ def nearest(
     voxels = np.argwhere(where)
     if not len(voxels) or not len(at):
         return np.zeros(len(at), np.int64)
-    apart, index = KDTree(voxels * spacing).query(
-        at * spacing, distance_upper_bound=NEAR_MM * (1 + 1e-9)
-    )
+    tree, reach = KDTree(voxels * spacing), NEAR_MM * (1 + 1e-9)
+    apart, index = map(np.asarray, tree.query(at * spacing, distance_upper_bound=reach))
     close = np.isfinite(apart)
     result = np.zeros(len(at), np.int64)
     result[close] = name[tuple(voxels[index[close]].T)]

@@ -59,6 +59,7 @@ class Other:
         ours: Our metric for each column, as kind and name in `results.json`; None where we have
             none.
         differs: Why no number there can be compared with ours digit by digit.
+        only: Which of the Screener paper's sets it is about; none for any.
     """
 
     title: str
@@ -66,6 +67,7 @@ class Other:
     rows: tuple[tuple[str, tuple[float, ...]], ...]
     ours: tuple[tuple[str, ...] | None, ...]
     differs: str
+    only: str | None = None
 
 
 def _row(name: str, text: str, method: tuple[str, str, str] | None = None) -> Row:
@@ -173,7 +175,8 @@ TWO_PHASE = Other(
     ),
     (("dice", "elsewhere"),),
     "LiTS there, and only inside of the liver, which an organ annotation gives; slices of 256 x "
-    "256 pixels; training on healthy livers. Ours is screened in the whole body without any "
+    "256 pixels; training on BTCV. Ours is screened in the whole body without any "
     "annotation, at a threshold fixed on other patients. * as copied there from other papers.",
+    "LiTS",
 )
 OTHERS = (SIMPLESLICENET, TWO_PHASE)

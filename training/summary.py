@@ -35,6 +35,16 @@ AREAS = {
 """Areas: of lesion voxels (1) or of parts of regions (2), up to which false positive rate."""
 HISTOGRAM = 64
 """Columns of the plotted histograms of scores."""
+UNDEFINED = {
+    "ap": {"pooled": dict.fromkeys(("value", "low", "high")), "rounding": None},
+    "dice": {
+        "best": None,
+        "rounding": None,
+        "threshold": None,
+        "elsewhere": dict.fromkeys(("value", "low", "high")),
+    },
+}
+"""What depends on the share of lesion voxels: where voxels are drawn, it is that of the drawing."""
 MARKS_DRAWN = 200
 """Points of a plotted FROC."""
 
@@ -61,6 +71,8 @@ def summary(
         rng = np.random.default_rng(evaluator.settings.seed)
         draws = scans.draws(evaluator.settings.resamples, rng)
         scores[name] = numbers(total, scans, singles[name], marks, draws)
+        if protocol == "authors":
+            scores[name] |= UNDEFINED
     return {
         "set": cases[0].part,
         "protocol": protocol,
