@@ -1,14 +1,24 @@
 """Cases: scans of which the lesions are known."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from ctscreener.errors import InputError
+from ctscreener.files import read_labels, same_grid
+from ctscreener.preprocess import resample
+from ctscreener.scan import Scan
 from ctscreener.settings import read_json
+from training.layouts import find_pairs, lesion_value
 from training.phantoms.lesion_site import LABELS
 
-MASK = "_lesion.nii.gz"
+Others = Literal["ignored", "healthy"]
+"""What mask values are that are neither 0 nor the lesion's: lesions of another kind, which count
+neither as lesions nor as healthy, or healthy tissue, such as the organ that holds the lesion."""
 
 
 @dataclass(frozen=True)
@@ -20,37 +30,51 @@ class Case:
         name: Name of the scan.
         scan: Its file or DICOM folder.
         mask: File of the mask.
-        label: Value of the lesions that are sought; 0 for any. Voxels of other values above 0
-            count neither as lesions nor as healthy.
+        label: Value of the lesions that are sought; 0 for any.
+        others: What other values above 0 are.
+        patient: Whose scan it is.
     """
 
     part: str
     name: str
     scan: Path
     mask: Path
-    label: int
+    label: int = 0
+    others: Others = "ignored"
+    patient: str = ""
 
 
 def find_cases(
-    sets: Sequence[Path], labels: Sequence[int] = (), limit: int | None = None
+    sets: Sequence[Path],
+    labels: Sequence[int] = (),
+    limit: int | None = None,
+    others: Sequence[Others] = (),
+    patient: str = "(.*)",
 ) -> list[Case]:
     """Find the scans that have a mask in each set.
 
     Arguments:
-        sets: Folders.
+        sets: Folders: `<name>_lesion.nii.gz` beside each scan, or the layout of nnU-Net or of the
+            Medical Segmentation Decathlon, which a file `dataset.json` tells.
         labels: Value of the lesions in each set's masks, 0 for any; empty to take the value of
-            the family that a set of phantoms was made for, and any value in other sets.
+            the family that a set of phantoms was made for, the only one that `dataset.json`
+            names, and any value in other sets.
         limit: Scans of each set at most.
+        others: What other values are in each set; empty for `healthy` where a `dataset.json`
+            names them, since they are organs there, and `ignored` elsewhere.
+        patient: Regular expression whose first group is the patient in the name of a scan.
 
     Raises:
-        InputError: `evaluate.labels`, `evaluate.sets`, `evaluate.no_masks` or `scan.missing`.
+        InputError: `evaluate.labels`, `evaluate.sets`, `evaluate.patient`, `evaluate.no_masks`,
+            `evaluate.layout` or `scan.missing`.
     """
-    if labels and len(labels) != len(sets):
-        raise InputError(
-            "evaluate.labels",
-            f"Expected a label for each of {len(sets)} sets, found {len(labels)}.",
-            "Give as many --labels as --sets, or none.",
-        )
+    for flag, given in (("labels", labels), ("others", others)):
+        if given and len(given) != len(sets):
+            raise InputError(
+                "evaluate.labels",
+                f"Expected one of --{flag} for each of {len(sets)} sets, found {len(given)}.",
+                f"Give as many --{flag} as --sets, or none.",
+            )
     names = [folder.resolve().name for folder in sets]
     if len(set(names)) < len(names):
         raise InputError(
@@ -61,33 +85,75 @@ def find_cases(
     cases = []
     for number, (part, folder) in enumerate(zip(names, sets, strict=True)):
         label = labels[number] if labels else label_of(folder)
-        masks = sorted(path for path in folder.glob(f"*{MASK}") if path.name[0] != ".")
-        if not masks:
-            raise InputError(
-                "evaluate.no_masks",
-                f"Expected masks named *{MASK} in {folder}, found none.",
-                "Check the folder.",
-            )
-        cases += [_case(part, mask, label) for mask in masks[:limit]]
+        organs = (folder / "dataset.json").is_file()
+        rest = others[number] if others else ("healthy" if organs else "ignored")
+        cases += [
+            Case(part, name, scan, mask, label, rest, patient_of(name, patient))
+            for name, scan, mask in find_pairs(folder)[:limit]
+        ]
     return cases
 
 
 def label_of(folder: Path) -> int:
-    """The value of the family that a set of phantoms was made for; 0, any, for other sets."""
+    """The value of the lesions in a set's masks, as far as the set says; 0, any, otherwise."""
+    if (folder / "dataset.json").is_file():
+        return lesion_value(folder)
+    return LABELS.get(family_of(folder) or "", 0)
+
+
+def family_of(folder: Path) -> str | None:
+    """The family that a set of phantoms was made for; none for other sets."""
     path = folder / "manifest.json"
     manifest = read_json(path) if path.is_file() else {}
-    return LABELS.get(manifest.get("settings", {}).get("family"), 0)
+    return manifest.get("settings", {}).get("family")
 
 
-def _case(part: str, mask: Path, label: int) -> Case:
-    """The scan that a mask belongs to."""
-    name = mask.name.removesuffix(MASK)
-    for scan in (mask.with_name(f"{name}.nii.gz"), mask.with_name(name)):
-        if scan.exists():
-            return Case(part, name, scan, mask, label)
+def patient_of(name: str, pattern: str) -> str:
+    """Whose scan a name stands for.
+
+    Raises:
+        InputError: `evaluate.patient`.
+
+    Example:
+        >>> patient_of("LIDC-0007_scan2", "(.*)_scan.*")
+        'LIDC-0007'
+    """
+    try:
+        found = re.fullmatch(pattern, name)
+        if found and found.groups():
+            return found[1]
+        problem = "no group that matches"
+    except re.error as error:
+        problem = str(error)
     raise InputError(
-        "scan.missing",
-        f"Expected the scan of {mask.name} beside it, found neither {name}.nii.gz nor a folder "
-        f"{name}.",
-        "Put it there, or remove the mask.",
+        "evaluate.patient",
+        f"Expected --patient to find a patient in the name {name}, found {pattern!r}: {problem}.",
+        "Give a regular expression whose first group is the patient, such as '(.*)_scan.*'.",
+    )
+
+
+def read_case_mask(case: Case, scan: Scan, resampled: bool) -> np.ndarray:
+    """Read the mask of a case on the grid of its scan.
+
+    Arguments:
+        case: The case.
+        scan: Its scan.
+        resampled: Take the nearest voxel of a mask on another grid, in place of refusing it.
+
+    Returns:
+        Labels, uint8, in the shape of the scan.
+
+    Raises:
+        InputError: `mask.grid`, `mask.values` or `scan.*`.
+    """
+    labels, affine = read_labels(case.mask)
+    if same_grid(labels.shape, affine, scan.shape, scan.affine):
+        return labels
+    if resampled:
+        return resample(labels, affine, scan.affine, scan.shape, 0, nearest=True)
+    raise InputError(
+        "mask.grid",
+        f"Expected {case.mask.name} on the {scan.shape} voxels of its scan, found {labels.shape} "
+        "or another place.",
+        "Give --resample-masks to take the nearest voxels, or resample the mask yourself.",
     )

@@ -1,6 +1,8 @@
 """Arrays kept between runs, each with a key that tells what it was computed from."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,11 +16,27 @@ def save_arrays(path: Path, key: str, **arrays: np.ndarray) -> None:
         np.savez_compressed(beside, allow_pickle=False, key=np.array(key), **arrays)
 
 
-def load_arrays(path: Path, key: str) -> dict[str, np.ndarray] | None:
-    """Read kept arrays; None where there are none, or where they depend on something else."""
+def load_arrays(
+    path: Path, key: str, names: Sequence[str] | None = None
+) -> dict[str, np.ndarray] | None:
+    """Read kept arrays.
+
+    Arguments:
+        path: The file.
+        key: What they must depend on.
+        names: Which ones, in this order; None for all.
+
+    Returns:
+        The arrays; None where there are none, they depend on something else, or the file is
+        damaged.
+    """
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as stored:
-        if stored["key"] != key:
-            return None
-        return {name: stored[name] for name in stored.files if name != "key"}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if stored["key"] != key:
+                return None
+            wanted = [name for name in stored.files if name != "key"] if names is None else names
+            return {name: stored[name] for name in wanted}
+    except (BadZipFile, KeyError, ValueError, EOFError):
+        return None

@@ -20,8 +20,9 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   condition   train the network that says what to expect at a voxel
   density     train the model of descriptors, given conditions
   export      write a model folder that `ctscreener` uses
+  baseline    fit a rival, to be measured beside a model
   evaluate    measure a model on scans with known lesions
-  tables      print the results of evaluations as one table
+  tables      results of evaluations as one table, and as a page beside the papers' numbers
   all         prepare to export in one go, on phantoms where no scans are given
 """
 
@@ -131,6 +132,13 @@ def export(preset: str | None, arguments: list[str]) -> None:
     main(_parse(ExportSettings, arguments, None, "export"))
 
 
+def baseline(preset: str | None, arguments: list[str]) -> None:
+    """Fit a rival."""
+    from training.baselines.fitted import BaselineSettings, main
+
+    main(_parse(BaselineSettings, arguments, None, "baseline"))
+
+
 def evaluate(preset: str | None, arguments: list[str]) -> None:
     """Measure a model on scans with known lesions."""
     from training.evaluate import EvaluateSettings, main
@@ -139,7 +147,7 @@ def evaluate(preset: str | None, arguments: list[str]) -> None:
 
 
 def tables(preset: str | None, arguments: list[str]) -> None:
-    """Print results as one table."""
+    """Lay results out as tables and as a page."""
     from training.tables import TablesSettings, main
 
     main(_parse(TablesSettings, arguments, None, "tables"))
@@ -159,6 +167,7 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "condition": condition,
     "density": density,
     "export": export,
+    "baseline": baseline,
     "evaluate": evaluate,
     "tables": tables,
     "all": everything,

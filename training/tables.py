@@ -1,45 +1,93 @@
-"""Results as Markdown tables."""
+"""Results as tables: Markdown, CSV, and a page beside what the papers print."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from ctscreener.errors import InputError
+from ctscreener.maps import whole_file
 from ctscreener.settings import read_json
 
-HEADER = (
-    "model",
-    "set",
-    "scans",
-    "score",
-    "AUROC (95%)",
-    "AUROC@.3 (95%)",
-    "a scan: AUROC (95%)",
-    "AUROC@.3 (95%)",
+FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 2
+
+COLUMNS = (
+    ("AUROC (95%)", "auroc", "pooled"),
+    ("AUROC@.3 (95%)", "auroc@0.3", "pooled"),
+    ("AUPRO@.3 (95%)", "aupro@0.3", "pooled"),
+    ("a scan: AUROC (95%)", "auroc", "mean"),
+    ("AUROC@.3 (95%)", "auroc@0.3", "mean"),
+    ("AP (95%)", "ap", "pooled"),
+    ("Dice, others' threshold (95%)", "dice", "elsewhere"),
+    ("FROC (95%)", "froc", "sensitivity"),
 )
+"""Title, metric and kind of each number."""
+HEADER = ("model", "set", "voxels", "scans", "score", *(title for title, _, _ in COLUMNS))
 
 
 @dataclass(frozen=True)
 class TablesSettings:
-    """Print the results of evaluations as one table."""
+    """Print the results of evaluations as one table, and write a page that explains them."""
 
     results: tyro.conf.Positional[tuple[Path, ...]]
     """Files `results.json` of the stage `evaluate`."""
+    out: Path | None = None
+    """Folder for `table.md`, `table.csv` and `page.html`; none prints the table only."""
+    pictures: int = 2
+    """Best and worst scans of each set that the page shows."""
 
 
 def main(settings: TablesSettings) -> None:
-    """Print one table of all results.
+    """Print one table of all results; write it, and the page, where asked to.
 
     Arguments:
         settings: All settings.
 
     Raises:
-        InputError: A file cannot be read.
+        InputError: A file cannot be read, or is not of this version.
     """
-    rows = [row for path in settings.results for row in evaluation_rows(read_json(path))]
-    print(markdown(HEADER, rows), end="")
+    results = [read_results(path) for path in settings.results]
+    table = markdown(HEADER, [row for result in results for row in evaluation_rows(result)])
+    print(table, end="")
+    if settings.out is None:
+        return
+    # The page needs matplotlib, the table does not.
+    from training.page import page
+
+    settings.out.mkdir(parents=True, exist_ok=True)
+    folders = [path.parent for path in settings.results]
+    texts = {
+        "table.md": table,
+        "table.csv": comma_separated(results),
+        "page.html": page(results, folders, settings.pictures),
+    }
+    for name, text in texts.items():
+        with whole_file(settings.out / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+    print(f"Wrote {', '.join(texts)} in {settings.out}")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read the results of one evaluation.
+
+    Raises:
+        InputError: `json.unreadable` or `tables.version`.
+    """
+    results = read_json(path)
+    known = results if isinstance(results, dict) else {}
+    found = known.get("format"), known.get("format_version")
+    if found != (FORMAT, FORMAT_VERSION):
+        raise InputError(
+            "tables.version",
+            f"Expected {FORMAT} version {FORMAT_VERSION} in {path}, found {found[0]} version "
+            f"{found[1]}.",
+            "Run the stage `evaluate` again.",
+        )
+    return results
 
 
 def evaluation_table(results: Mapping[str, Any]) -> str:
@@ -52,21 +100,49 @@ def evaluation_table(results: Mapping[str, Any]) -> str:
 
 
 def evaluation_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    """One row for each set and score, in the order of `HEADER`."""
+    """One row for each set, protocol and score, in the order of `HEADER`."""
     return [
         [
             results["model"]["name"],
             part["set"],
+            part["protocol"],
             str(len(part["scans"])),
             name,
-            *(interval(score[area][kind]) for kind, area in COLUMNS),
+            *(interval(score[metric][kind]) for _, metric, kind in COLUMNS),
         ]
         for part in results["sets"]
         for name, score in part["scores"].items()
     ]
 
 
-COLUMNS = [(kind, area) for kind in ("pooled", "mean") for area in ("auroc", "auroc@0.3")]
+def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
+    """Every number of several results, one a line, with its interval and its rounding."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(
+        ["model", "set", "voxels", "grid", "score", "metric", "kind", "value", "low", "high"]
+        + ["rounding"]
+    )
+    for result in results:
+        for part in result["sets"]:
+            for name, score in part["scores"].items():
+                place = part["set"], part["protocol"], result["measuring"]["grid"], name
+                for line in _numbers(score):
+                    table.writerow([result["model"]["name"], *place, *line])
+    return text.getvalue()
+
+
+def _numbers(score: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Metric, kind, value, low, high and rounding of each number of one score."""
+    for metric, kinds in score.items():
+        if not isinstance(kinds, dict):
+            continue
+        for kind, value in kinds.items():
+            if isinstance(value, dict) and "low" in value:
+                rounding = kinds.get("rounding") if kind == "pooled" else None
+                yield [metric, kind, value["value"], value["low"], value["high"], rounding]
+    best = score["dice"]
+    yield ["dice", "best", best["best"], None, None, best["rounding"]]
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:
@@ -78,7 +154,7 @@ def interval(estimate: Mapping[str, float | None]) -> str:
         >>> interval({"value": 1.0, "low": None, "high": None})
         '1.000'
     """
-    value, low, high = (_short(estimate[key]) for key in ("value", "low", "high"))
+    value, low, high = (short(estimate[key]) for key in ("value", "low", "high"))
     return f"{value} ({low}-{high})" if low and high else value or "-"
 
 
@@ -106,9 +182,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _short(value: float | None) -> str:
-    """Three digits, without the zero in front; nothing for no value."""
+def short(value: float | None, digits: int = 3) -> str:
+    """A few digits, without the zero in front; nothing for no value."""
     if value is None:
         return ""
-    text = f"{value:.3f}"
+    text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("0.") else text

@@ -14,7 +14,7 @@ from ctscreener.maps import write_map
 from ctscreener.plausible import check_grid, check_scan
 from ctscreener.scan import Scan
 
-__all__ = ["read_mask", "read_scan", "write_map"]
+__all__ = ["read_labels", "read_mask", "read_scan", "write_map"]
 
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr")
@@ -66,18 +66,35 @@ def read_mask(path: Path, like: Scan) -> np.ndarray:
         InputError: `mask.grid` when the mask lies on other voxels than the scan, `mask.values`
             when it holds no labels, or one of `scan.*` when it cannot be read.
     """
+    labels, affine = read_labels(path)
+    if not same_grid(labels.shape, affine, like.shape, like.affine):
+        raise InputError(
+            "mask.grid",
+            f"Expected {path.name} on the {_sizes(like.shape)} voxels of its scan, found "
+            f"{_sizes(labels.shape)} or another place.",
+            "Resample the mask to the scan, by nearest neighbour.",
+        )
+    return labels
+
+
+def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a mask on its own grid.
+
+    Arguments:
+        path: A file as `read_scan` reads, of whole numbers from 0 to 255.
+
+    Returns:
+        Labels, uint8, `(D, H, W)`, and their affine, `(4, 4)`.
+
+    Raises:
+        InputError: `mask.values` when it holds no labels, or one of `scan.*` when it cannot be
+            read.
+    """
     if not path.is_file():
         raise InputError(
             "scan.missing", f"Expected a mask, found no file at {path}.", "Check the path."
         )
     values, affine = _read(path)
-    if not same_grid(values.shape, affine, like.shape, like.affine):
-        raise InputError(
-            "mask.grid",
-            f"Expected {path.name} on the {_sizes(like.shape)} voxels of its scan, found "
-            f"{_sizes(values.shape)} or another place.",
-            "Resample the mask to the scan, by nearest neighbour.",
-        )
     labels = values.astype(np.uint8)
     if not np.array_equal(labels, values):
         raise InputError(
@@ -85,7 +102,7 @@ def read_mask(path: Path, like: Scan) -> np.ndarray:
             f"Expected whole numbers from 0 to 255 in {path.name}, found others.",
             "Save the mask as a label map.",
         )
-    return labels
+    return labels, affine
 
 
 def same_grid(

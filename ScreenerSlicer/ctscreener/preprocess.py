@@ -71,15 +71,32 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     Raises:
         InputError: `scan.no_body`.
     """
-    spacing = np.array(settings.spacing)
     scan = reoriented_to_canonical(scan)
+    hu, affine = on_body_grid(scan, settings)
+    beyond = beyond_ends(scan, affine, hu.shape)
+    body = body_mask(hu, np.array(settings.spacing), beyond)
+    return Prepared(equalize(hu, settings), body, affine)
+
+
+def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Resample a scan to the grid that the networks see: the lattice, cropped to the body.
+
+    Arguments:
+        scan: The scan, its axes in canonical order.
+        settings: Spacing, and what the sides are multiples of.
+
+    Returns:
+        HU, float32, `(D, H, W)`, NaN outside of the scan; and its affine.
+
+    Raises:
+        InputError: `scan.no_body`.
+    """
+    spacing = np.array(settings.spacing)
     hu, affine = to_lattice(scan, spacing)
     box = body_box(hu, spacing)
     start, shape = tuple(side.start for side in box), whole(box, settings.multiple)
-    hu = crop(hu, start, shape)
     affine[:3, 3] += affine[:3, :3] @ np.array(start, float)
-    beyond = beyond_ends(scan, affine, shape)
-    return Prepared(equalize(hu, settings), body_mask(hu, spacing, beyond), affine)
+    return crop(hu, start, shape), affine
 
 
 def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,15 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL
 from ctscreener.screen import screen
-from training import evaluate
+from training.baselines.fitted import BaselineSettings, load_fitted
+from training.baselines.fitted import main as fit
 from training.baselines.trivial import gradient_scores
-from training.cases import find_cases
+from training.cases import Case, find_cases
+from training.curves import auroc
 from training.evaluate import EvaluateSettings, main
+from training.evaluator import Evaluator
+from training.measured import Measured
+from training.protocols import PROTOCOLS
 from training.tables import TablesSettings
 from training.tables import main as print_tables
 
@@ -115,12 +120,15 @@ def test_another_family_counts_as_neither_lesion_nor_healthy(settings: EvaluateS
     assert whole["scans"][1]["lesion_voxels"] > 27
     (case, *_) = find_cases(settings.sets, (2,))
     # Scan a holds the other family alone: its lesion voxels are gone, not negatives.
-    counts = evaluate.Evaluator(settings, load_model(settings.model), None).measure(case)
-    everything = evaluate.Evaluator(settings, load_model(settings.model), None).measure(
-        find_cases(settings.sets)[0]
-    )
-    assert counts["random"].positives.sum() == 0
-    assert counts["random"].negatives.sum() == everything["random"].negatives.sum()
+    evaluator = Evaluator(settings, load_model(settings.model), None)
+    everything = evaluator.measure(find_cases(settings.sets)[0]).counts("random", "body-only")
+    counts = evaluator.measure(case).counts("random", "body-only")
+    assert counts.positives.sum() == 0
+    assert counts.negatives.sum() == everything.negatives.sum()
+    # As healthy tissue, they are negatives.
+    (healthy, *_) = find_cases(settings.sets, (2,), others=("healthy",))
+    organ = evaluator.measure(healthy).counts("random", "body-only")
+    assert organ.negatives.sum() == counts.negatives.sum() + 27
 
 
 def test_a_set_of_phantoms_is_measured_on_its_family(
@@ -138,18 +146,22 @@ def test_a_second_run_measures_only_what_changed(
 ) -> None:
     first = results_of(settings)
     screened = []
-    original = evaluate.Evaluator.measure
+    original = Evaluator.measure
 
-    def spy(self: evaluate.Evaluator, case: evaluate.Case) -> dict:
+    def spy(self: Evaluator, case: Case) -> Measured:
         screened.append(case.name)
         return original(self, case)
 
-    monkeypatch.setattr(evaluate.Evaluator, "measure", spy)
+    monkeypatch.setattr(Evaluator, "measure", spy)
     assert results_of(settings) == first
     assert screened == []
     write_case(scans, "b", rng, (1,))
     assert results_of(settings) != first
     assert screened == ["b"]
+    # What a killed run or a full disk left half-written is measured again.
+    (settings.out / "scans" / "scans" / "a.npz").write_bytes(b"half")
+    results_of(settings)
+    assert screened == ["b", "a"]
 
 
 def test_the_mean_comes_from_other_scans_and_finds_dense_lesions(
@@ -165,6 +177,95 @@ def test_the_mean_comes_from_other_scans_and_finds_dense_lesions(
     scores = results["sets"][0]["scores"]
     assert scores["HU - mean at place"]["auroc"]["pooled"]["value"] > 0.9
     assert 0.3 < scores["random"]["auroc"]["pooled"]["value"] < 0.7
+
+
+def test_several_processes_and_machines_find_the_same(settings: EvaluateSettings) -> None:
+    def numbers(results: dict) -> tuple:
+        (part,) = results["sets"]
+        return part["scores"], [entry["auroc"] for entry in part["scans"]]
+
+    alone = numbers(results_of(settings))
+    two = dataclasses.replace(settings, out=settings.out / "two", workers=2)
+    assert numbers(results_of(two)) == alone
+    shared = dataclasses.replace(settings, out=settings.out / "shared")
+    for number in (1, 2):
+        main(dataclasses.replace(shared, share=(number, 2)))
+        assert not (shared.out / "results.json").exists()
+    kept = sorted((shared.out / "scans").rglob("*.npz"))
+    before = [path.stat().st_mtime_ns for path in kept]
+    assert numbers(results_of(shared)) == alone
+    assert [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_every_protocol_and_both_grids_are_measured(settings: EvaluateSettings) -> None:
+    for grid in ("own", "prepared"):
+        asked = dataclasses.replace(settings, protocols=PROTOCOLS, grid=grid, limit=1)
+        results = results_of(asked)
+        assert results["measuring"]["grid"] == grid
+        assert [part["protocol"] for part in results["sets"]] == list(PROTOCOLS)
+        evaluator = Evaluator(asked, load_model(asked.model), None)
+        (case,) = find_cases(asked.sets, limit=1)
+        scored, everything, drawn = (
+            evaluator.measured(case).counts("random", protocol) for protocol in PROTOCOLS
+        )
+        # Chance among the scored voxels; with the air as negatives it looks far better.
+        assert abs(auroc(scored).value - 0.5) < 0.2
+        assert auroc(everything).value > auroc(scored).value
+        assert everything.negatives.sum() > scored.negatives.sum()
+        assert drawn.negatives.sum() == 1000
+        assert drawn.positives.sum() == scored.positives.sum() == (27)
+
+
+def test_a_mask_on_another_grid_is_brought_to_the_scans_where_asked(
+    settings: EvaluateSettings, scans: Path
+) -> None:
+    mask = read_mask(scans / "a_lesion.nii.gz", read_scan(scans / "a.nii.gz"))
+    # The same mask without its outermost slices: other voxels, same places.
+    moved = AFFINE.copy()
+    moved[:3, 3] += moved[:3, :3] @ (1, 2, 3)
+    write_map(scans / "a_lesion.nii.gz", mask[1:, 2:, 3:], moved)
+    limited = dataclasses.replace(settings, limit=1)
+    with pytest.raises(InputError, match="found none"):
+        main(limited)
+    results = results_of(dataclasses.replace(limited, resample_masks=True))
+    assert results["sets"][0]["scans"][0]["lesion_voxels"] == (mask > 0).sum()
+
+
+def test_scans_with_empty_masks_are_negatives_alone(
+    settings: EvaluateSettings, scans: Path
+) -> None:
+    write_map(scans / "healthy_lesion.nii.gz", np.zeros(SHAPE), AFFINE)
+    with_it = results_of(settings)["sets"][0]
+    entry = next(scan for scan in with_it["scans"] if scan["name"] == "healthy")
+    assert entry["lesion_voxels"] == entry["regions"] == 0
+    assert entry["auroc"] == {"Screener": None, "gradient": None, "random": None}
+    means = with_it["scores"]["gradient"]["auroc"]["mean"]["value"]
+    known = [s["auroc"]["gradient"] for s in with_it["scans"] if s["name"] != "healthy"]
+    assert means == pytest.approx(np.mean(known), abs=1e-4)
+    (scans / "healthy_lesion.nii.gz").unlink()
+    without = results_of(dataclasses.replace(settings, out=settings.out / "fewer"))["sets"][0]
+    pooled = [
+        part["scores"]["gradient"]["auroc"]["pooled"]["value"] for part in (with_it, without)
+    ]
+    assert pooled[0] != pooled[1]
+
+
+def test_a_fitted_baseline_scores_the_same_voxels(
+    settings: EvaluateSettings, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    for name in "de":
+        write_case(tmp_path / "train", name, rng, ())
+    fit(BaselineSettings((tmp_path / "train",), tmp_path / "hu_at_place"))
+    both = dataclasses.replace(
+        settings, baselines=(tmp_path / "hu_at_place",), train=tmp_path / "train", limit=2
+    )
+    results = results_of(both)
+    (sha256,) = results["baselines"].values()
+    assert sha256 == load_fitted(tmp_path / "hu_at_place").sha256
+    scores = results["sets"][0]["scores"]
+    # The same method twice, on bodies found at other spacings.
+    found, again = (scores[n]["auroc"]["pooled"] for n in ("hu_at_place", "HU - mean at place"))
+    assert found["value"] == pytest.approx(again["value"], abs=0.1)
 
 
 def test_what_cannot_be_used_is_listed_and_the_rest_is_measured(
@@ -193,7 +294,13 @@ def test_tables_show_every_score_of_every_result(
     ("change", "code"),
     [
         ({"labels": (1, 2)}, "evaluate.labels"),
+        ({"others": ("healthy", "ignored")}, "evaluate.labels"),
         ({"model": "nobody"}, "model.missing"),
+        ({"workers": 0}, "evaluate.settings"),
+        ({"share": (3, 2)}, "evaluate.settings"),
+        ({"protocols": ()}, "evaluate.settings"),
+        ({"patient": "scan_(.*)"}, "evaluate.patient"),
+        ({"patient": "("}, "evaluate.patient"),
     ],
 )
 def test_unusable_settings_are_refused(
