@@ -7,7 +7,7 @@ out=${2:-runs/phantom_table}
 run=".venv/bin/python training/run.py"
 sets=()
 for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
-  $run phantoms --out "$out/$family" --family "$family" --count 6 --seed 9100 --workers 2
+  $run phantoms --out "$out/$family" --family "$family" --count 20 --seed 9100 --workers 2
   sets+=("$out/$family")
 done
 # Whose mean HU at each place is the first trivial score.
