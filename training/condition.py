@@ -10,19 +10,16 @@ import tyro
 
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
+from training import processes
 from training.augment import JitterSettings, apply_jitter
 from training.crops import CropSettings, cut_pairs
-from training.descriptor import (
-    Contrast,
-    ContrastSettings,
-    Views,
-    check_precision,
-    draw_views,
-)
+from training.descriptor import Contrast, ContrastSettings
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.masking import MaskSettings, draw_masks, hide
+from training.pictures import draw_crops
 from training.settings import claim_run
 from training.store import Store
+from training.views import Views, check_precision, check_scans, crop_store, draw_views, pairs_need
 
 LEAK_BATCHES = 8
 """Batches that the leak is measured on."""
@@ -70,17 +67,19 @@ def main(settings: ConditionSettings) -> Trained:
         The averaged weights, and whether training is finished.
     """
     check_precision(settings.network, settings.crops.size, settings.loop)
-    store = Store(settings.store, settings.exclude, settings.in_memory)
-    claim_run(settings.run, settings, FREE)
-    write_json(settings.run / "data.json", store.provenance())
+    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
+    check_scans(store, settings.crops)
+    claim_run(settings.run, settings, FREE, "condition", store.provenance())
     with seeded(settings.loop.seed):
         objective = Contrast(settings.network, settings.contrast)
 
     def load(index: int) -> Views:
+        return draw(index, settings.crops)
+
+    def draw(index: int, crops: CropSettings) -> Views:
         rng = np.random.default_rng([settings.loop.seed, index])
-        views = draw_views(rng, store, settings.crops, settings.jitter)
-        count = 2 * len(views.pairs)
-        views.masks = draw_masks(rng, count, settings.crops.size, settings.masks)
+        views = draw_views(rng, store, crops, settings.jitter)
+        views.masks = draw_masks(rng, 2 * len(views.pairs), crops.size, settings.masks)
         return views
 
     def render(views: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
@@ -88,10 +87,21 @@ def main(settings: ConditionSettings) -> Trained:
         masks = torch.from_numpy(views.masks).to(device)
         return hide(apply_jitter(images, views.jitter), masks), places
 
-    trained = train(objective, load, render, settings.run, settings.loop, "condition")
+    trained = train(
+        objective,
+        load,
+        render,
+        settings.run,
+        settings.loop,
+        "condition",
+        pairs_need(settings.crops, draw, render),
+        draw_crops,
+    )
     trained.save(settings.run, "network")
-    objective.network.load_state_dict(trained.part("network"))
-    write_json(settings.run / "leak.json", measure_leak(objective.network, store, settings))
+    if processes.is_first():
+        objective.network.load_state_dict(trained.part("network"))
+        write_json(settings.run / "leak.json", measure_leak(objective.network, store, settings))
+    processes.wait()
     return trained
 
 

@@ -1,7 +1,9 @@
 """The training command: one stage a call, its settings as flags."""
 
+import errno
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, get_args
 
 import tyro
@@ -9,6 +11,8 @@ import tyro
 from ctscreener.errors import InputError
 
 Settings = TypeVar("Settings")
+DISK = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk that is full, and of one of which a user may fill no more."""
 Preset = Literal["tiny", "small", "paper"]
 
 USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
@@ -18,6 +22,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   prepare     turn scans into a store
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
+  ape         train the network of anatomical positions, another kind of condition
   density     train the model of descriptors, given conditions
   export      write a model folder that `ctscreener` uses
   evaluate    measure a model on scans with known lesions
@@ -49,6 +54,15 @@ def main(arguments: list[str]) -> int:
         stage(*_split_preset(arguments[1:]))
     except InputError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(
+            f"Expected room on the disk for {error.filename or 'the results'}, found it full "
+            f"({error.strerror}). Make room and run the same command again: it goes on.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 
@@ -93,8 +107,13 @@ def phantoms(preset: str | None, arguments: list[str]) -> None:
 def prepare(preset: str | None, arguments: list[str]) -> None:
     """Turn scans into a store."""
     from training.prepare import PrepareSettings, main
+    from training.presets import FINE_SPACING
 
-    main(_parse(PrepareSettings, arguments, None, "prepare"))
+    options: dict[str, Any] = {"prog": "python training/run.py prepare"}
+    settings = tyro.cli(PrepareSettings, args=arguments, **options)
+    if preset and settings.fine is None:
+        settings = replace(settings, fine=FINE_SPACING[preset])
+    main(settings)
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:
@@ -113,6 +132,14 @@ def condition(preset: str | None, arguments: list[str]) -> None:
 
     default = CONDITION[preset] if preset else None
     main(_parse(ConditionSettings, arguments, default, "condition"))
+
+
+def ape(preset: str | None, arguments: list[str]) -> None:
+    """Train the network of anatomical positions."""
+    from training.ape import ApeSettings, main
+    from training.presets import APE
+
+    main(_parse(ApeSettings, arguments, APE[preset] if preset else None, "ape"))
 
 
 def density(preset: str | None, arguments: list[str]) -> None:
@@ -157,6 +184,7 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "prepare": prepare,
     "descriptor": descriptor,
     "condition": condition,
+    "ape": ape,
     "density": density,
     "export": export,
     "evaluate": evaluate,

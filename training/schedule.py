@@ -7,7 +7,10 @@ from typing import Literal
 
 from ctscreener.errors import InputError
 
-FREE = ("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory")
+FREE = (
+    *("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory"),
+    *("watch_every", "compile"),
+)
 """Settings that may differ between two sessions of one run."""
 
 
@@ -51,6 +54,10 @@ class LoopSettings:
     a slow machine, but then the result depends on the machine's speed."""
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
+    watch_every: int = 1_000
+    """Steps between two sample pictures in TensorBoard and two looks at held-out scans."""
+    compile: bool = False
+    """Let torch.compile make the networks faster; the first steps then take minutes."""
 
 
 class Clock:

@@ -17,6 +17,8 @@ from ctscreener.settings import read_json, write_json
 FORMAT = "ctscreener-store"
 FORMAT_VERSION = 1
 CHUNK = (32, 64, 64)
+FINE = "fine"
+"""Folder inside of a store with a finer copy of the same scans, which is a store by itself."""
 
 Box = tuple[slice, slice, slice]
 
