@@ -106,7 +106,9 @@ def main(settings: ConditionSettings) -> Trained:
 
 
 @torch.no_grad()
-def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> dict[str, float]:
+def measure_leak(
+    network: UNet, store: Store, settings: ConditionSettings, inputs: int = 2
+) -> dict[str, float]:
     """Measure how much a condition changes when its surroundings, or it, are hidden.
 
     A change is the squared difference of the conditions with nothing and with blocks hidden, over
@@ -117,6 +119,7 @@ def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> di
         network: The condition network.
         store: Where the scans are.
         settings: How crops and masks are drawn.
+        inputs: 2 where the network sees the mask; 1 for a descriptor, which sees zeros instead.
 
     Returns:
         The change at `hidden` and at `visible` voxels.
@@ -132,8 +135,8 @@ def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> di
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         drawn = draw_masks(rng, len(images), settings.crops.size, always)
         masks = torch.from_numpy(drawn).to(device)
-        before.append(network.at(hide(images, torch.ones_like(masks)), places).flatten(0, 1))
-        after.append(network.at(hide(images, masks), places).flatten(0, 1))
+        for found, shown in ((before, torch.ones_like(masks)), (after, masks)):
+            found.append(network.at(hide(images, shown)[:, :inputs], places).flatten(0, 1))
         d, h, w = places.round().long().flatten(0, 1).T
         batch = torch.arange(len(images), device=device).repeat_interleave(places.shape[1])
         seen.append(masks[batch, 0, d, h, w].bool())

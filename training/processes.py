@@ -7,12 +7,23 @@ those that one process would find with all of it.
 """
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch import distributed as dist
+
+
+def meet() -> None:
+    """Bring the processes that torchrun has started together; later stages find them so.
+
+    The first one may prepare scans for a day while the others wait.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(days=2))
 
 
 def count() -> int:

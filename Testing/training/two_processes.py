@@ -1,6 +1,6 @@
 """What each process does in the test of several: run by torchrun, or in this process alone.
 
-    torchrun --standalone --nproc-per-node 2 Testing/training/two_processes.py OUT
+torchrun --standalone --nproc-per-node 2 Testing/training/two_processes.py OUT
 """
 
 import sys
