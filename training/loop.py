@@ -123,12 +123,14 @@ def train(
     fabric = _fabric(settings)
     if settings.compile:
         compile_parts(objective)
-    session = Session(fabric, objective, run, settings)
-    clock = session.clock
-    if need is not None and not clock.ended():
-        check_memory(session.trial, need, fabric.device, session.weights_still_to_come())
     stop: list[int] = []
     with contextlib.ExitStack() as stack:
+        # What an objective draws by itself is decided by the seed too, unless a checkpoint says it.
+        stack.enter_context(seeded(settings.seed + fabric.global_rank))
+        session = Session(fabric, objective, run, settings)
+        clock = session.clock
+        if need is not None and not clock.ended():
+            check_memory(session.trial, need, fabric.device, session.weights_still_to_come())
         journal = None
         if fabric.is_global_zero:
             journal = stack.enter_context(Journal(run, title, clock.step))

@@ -9,7 +9,7 @@ from ctscreener.errors import InputError
 
 FREE = (
     *("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory"),
-    *("watch_every", "compile"),
+    *("watch_every", "compile", "run"),
 )
 """Settings that may differ between two sessions of one run."""
 

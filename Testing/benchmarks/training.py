@@ -11,6 +11,8 @@ Each stage builds what it builds for a real training; its loop is then replaced 
 - the most memory held, and floating-point operations of a step, forward and backward, counted by
   torch; on a graphics card also their share of what it reaches in a plain product of matrices.
 
+`--memory` prints instead what a step of each preset holds, counted on tensors without values.
+
 Without `--store`, scans are made up of smooth noise, of a size that a chest has on the grid that
 the preset's crops are cut from. Ready for a card with one command; on a processor use `tiny`.
 """
@@ -37,9 +39,13 @@ from torch.utils.flop_counter import FlopCounterMode
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 
+from ctscreener.conditions import ConditionSettings
+from ctscreener.density import Density
+from ctscreener.model import ModelSettings
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json, write_json
+from Testing.benchmarks.live_memory import step_bytes
 from training import ape, condition, density, descriptor, presets
 from training.compiling import compile_parts
 from training.prefetch import prefetch
@@ -74,6 +80,9 @@ class Measured(Exception):
 def main() -> None:
     """Measure the stages and print a table."""
     options = parser().parse_args()
+    if options.memory:
+        show_memory()
+        return
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -95,8 +104,65 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--threads", type=int, default=torch.get_num_threads())
     flags.add_argument("--workers", type=int, help="threads that load, in place of the preset's")
     flags.add_argument("--pairs", type=int, help="pairs of crops, in place of the preset's")
+    flags.add_argument("--memory", action="store_true", help="predicted memory of every preset")
     flags.add_argument("--compile", action="store_true", help="with torch.compile")
     return flags
+
+
+def show_memory() -> None:
+    """Print what a step of each preset is predicted to hold."""
+    print("| preset | " + " | ".join(f"{stage} GiB" for stage in STAGES) + " |")
+    print("|---" * (1 + len(STAGES)) + "|")
+    for preset in presets.DESCRIPTOR:
+        cells = [f"{predicted(stage, preset) / GIB:.1f}" for stage in STAGES]
+        print(f"| `{preset}` | {' | '.join(cells)} |", flush=True)
+
+
+def predicted(stage: str, preset: str) -> float:
+    """Bytes that a step of a stage holds."""
+    settings = STAGES[stage][1][preset]
+    reduced = settings.loop.precision == "bf16-mixed"
+    if stage == "density":
+        # A straight line in the voxels, as each is a row for itself.
+        few, more = (density_bytes(settings, preset, rows, reduced) for rows in (1024, 2048))
+        return few + (more - few) * (settings.voxels - 1024) / 1024
+    crops, each = settings.crops, settings.crops.positions // settings.crops.pairs
+
+    def objective() -> nn.Module:
+        if stage == "ape":
+            return ape.Positions(settings)
+        return descriptor.Contrast(settings.network, settings.contrast)
+
+    def batch() -> tuple[torch.Tensor, ...]:
+        images = torch.rand(2 * crops.pairs, settings.network.inputs, *crops.size)
+        places = torch.rand(2 * crops.pairs, each, 3)
+        return (images, places, places[: crops.pairs]) if stage == "ape" else (images, places)
+
+    return step_bytes(objective, batch, reduced)
+
+
+def density_bytes(
+    settings: density.DensitySettings, preset: str, rows: int, reduced: bool
+) -> float:
+    """Bytes that a step of the density over so many voxels holds."""
+    known = ConditionSettings(settings.sincos, presets.CONDITION[preset].network)
+    model = ModelSettings(
+        descriptor=presets.DESCRIPTOR[preset].network, condition=known, density=settings.head
+    )
+    channels = known.channels(model.descriptor.out)
+
+    def batch() -> tuple[torch.Tensor, ...]:
+        y = torch.rand(1, model.descriptor.out, 16, 16, rows // 256)
+        where = torch.ones(1, 16, 16, rows // 256, dtype=torch.bool)
+        return y, torch.rand(1, channels, 16, 16, rows // 256), where
+
+    def objective() -> nn.Module:
+        generator = torch.Generator().manual_seed(0)
+        networks = nn.Module()
+        networks.density = Density(model.descriptor.out, channels, settings.head, generator)
+        return density.Likelihood(networks)  # pyright: ignore[reportArgumentType]
+
+    return step_bytes(objective, batch, reduced, fake=False)
 
 
 def made_up(folder: Path, preset: str) -> Path:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from ctscreener.settings import read_json, write_json
 from Testing.training.small_store import make_store
 from training import run
+from training.checkpoint import saved_whole
 from training.settings import claim_run
 
 FLAGS = ["--preset", "tiny", "--device", "cpu", "--precision", "32-true", "--steps", "2"]
@@ -32,7 +34,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     """A copy of it, to be spoilt."""
-    return Path(shutil.copytree(made, tmp_path / "copy"))
+    copy = Path(shutil.copytree(made, tmp_path / "copy"))
+    settings = read_json(copy / "run" / "settings.json")
+    write_json(copy / "run" / "settings.json", settings | {"store": str(copy / "store")})
+    return copy
 
 
 def train(folder: Path, *more: str, stage: str = "descriptor") -> int:
@@ -51,9 +56,8 @@ def cut_short(path: Path) -> None:
 
 
 def full_disk(folder: Path) -> None:
-    """Whatever is written there meets a device that is always full."""
-    os.remove(folder / "run" / "checkpoint.safetensors")
-    os.symlink("/dev/full", folder / "run" / "checkpoint.safetensors.part")
+    """What is written next to the result meets a device that is always full."""
+    os.symlink("/dev/full", folder / "run" / "result.json.part")
 
 
 def other_version(folder: Path) -> None:
@@ -113,8 +117,9 @@ def test_a_folder_of_another_stage_is_refused_with_and_without_its_name(
 ) -> None:
     if not told:
         older_settings(folder)
-    assert train(folder, "--network.inputs", "2", stage="condition") == 2
-    assert "Expected a run of the stage condition" in capsys.readouterr().err
+    places = ["--store", str(folder / "store"), "--run", str(folder / "run")]
+    assert run.main(["density", *places]) == 2
+    assert "Expected a run of the stage density" in capsys.readouterr().err
 
 
 def test_a_run_of_before_a_setting_existed_goes_on(folder: Path) -> None:
@@ -137,6 +142,17 @@ def test_weights_cut_short_stop_the_density(
     message = capsys.readouterr().err
     assert message.startswith("Expected the weights of a finished run")
     assert message.count("\n") == 1
+
+
+def test_what_safetensors_says_of_a_full_disk_is_told_apart(tmp_path: Path) -> None:
+    for said, number in (
+        ("I/O error: No space left on device (os error 28)", errno.ENOSPC),
+        ("I/O error: Input/output error (os error 5)", errno.EIO),
+    ):
+        with pytest.raises(OSError, match="os error") as raised, saved_whole(tmp_path / "w"):
+            raise SafetensorError(f"Error while serializing: {said}")
+        assert raised.value.errno == number
+    assert not (tmp_path / "w").exists()
 
 
 def test_an_error_of_the_disk_that_is_not_its_being_full_is_no_ones_input(
