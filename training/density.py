@@ -151,10 +151,17 @@ def main(settings: DensitySettings) -> Trained:
     """
     store = Store(settings.store, (*settings.exclude, *settings.held_out))
     claim_run(settings.run, settings, FREE, "density", store.provenance())
+    preprocess = from_json(PreprocessSettings, store.preprocess)
+    try:
+        model = plan(settings, preprocess)
+    except ValueError as error:
+        raise InputError(
+            "density.tile",
+            f"Expected a --tile whose sides fit networks and pooling, found that {error}.",
+            "Use another --tile.",
+        ) from error
     with seeded(settings.loop.seed):
-        networks = assemble(
-            settings, plan(settings, from_json(PreprocessSettings, store.preprocess))
-        )
+        networks = assemble(settings, model)
     if processes.is_first():
         write_json(settings.run / "model.json", networks.settings)
     held_out = held_out_cache(networks, settings, store.names) if settings.held_out else None

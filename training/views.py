@@ -117,9 +117,9 @@ def draw_views(
 def check_precision(
     network: NetworkSettings, size: tuple[int, int, int], loop: LoopSettings
 ) -> None:
-    """Refuse what oneDNN computes wrongly, as torch 2.13 does on a processor.
+    """Refuse crops that do not fit the network, and what oneDNN computes wrongly.
 
-    The gradient of the weights of a 3x3x3 convolution in bfloat16 reads memory that nobody wrote
+    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in bfloat16 reads memory that nobody wrote
     where the map is two voxels deep, and only there.
 
     Arguments:
@@ -128,8 +128,16 @@ def check_precision(
         loop: Device and precision.
 
     Raises:
-        InputError: A level of the network is two voxels deep.
+        InputError: A crop cannot be halved as often as the network does, or, in bfloat16 on a
+            processor, a level of the network is two voxels deep.
     """
+    if any(side % step for side, step in zip(size, network.stride, strict=True)):
+        raise InputError(
+            "training.no_multiple",
+            f"Expected a --crops.size whose sides are multiples of {network.stride}, as the "
+            f"network's levels need them, found {size}.",
+            "Use another --crops.size, or fewer --network.channels.",
+        )
     if loop.precision == "32-true" or loop.device == "cuda":
         return
     if loop.device == "auto" and torch.cuda.is_available():

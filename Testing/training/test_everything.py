@@ -45,5 +45,5 @@ def test_one_command_leads_from_raw_scans_to_a_model_that_screens(tmp_path: Path
     screened = [str(scans / "p2.nii.gz"), "--model", str(out / "model")]
     assert command.main(["screen", *screened, "--out", str(tmp_path / "result")]) == 0
     findings = json.loads((tmp_path / "result" / "findings.json").read_text())
-    assert findings["model"]["sha256"] == model.sha256
+    assert findings["provenance"]["model"]["weights_sha256"] == model.sha256
     assert (tmp_path / "result" / "anomaly.nrrd").exists()

@@ -81,6 +81,11 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         ["--crops.size", "64", "96", "96", "--run", "fresh"],
         r"Expected a scan of at least \(\d+, \d+, \d+\) prepared voxels .* smaller --crops.size",
     ),
+    "odd crops": (
+        lambda folder: None,
+        ["--crops.size", "8", "12", "13"],
+        r"Expected a --crops.size whose sides are multiples of \(4, 4, 4\)",
+    ),
     "no fine copy": (
         lambda folder: None,
         ["--crops.grid", "fine"],
@@ -142,6 +147,15 @@ def test_weights_cut_short_stop_the_density(
     message = capsys.readouterr().err
     assert message.startswith("Expected the weights of a finished run")
     assert message.count("\n") == 1
+
+
+def test_a_tile_that_does_not_fit_the_networks_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--descriptor", str(folder / "run"), "--run", str(folder / "density")]
+    flags += ["--store", str(folder / "store"), "--tile", "16", "25", "24"]
+    assert run.main(["density", *flags]) == 2
+    assert "Expected a --tile whose sides fit" in capsys.readouterr().err
 
 
 def test_what_safetensors_says_of_a_full_disk_is_told_apart(tmp_path: Path) -> None:
