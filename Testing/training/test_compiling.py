@@ -1,0 +1,33 @@
+"""torch.compile changes the speed and nothing else."""
+
+import pytest
+import torch
+
+from ctscreener.networks import NetworkSettings
+from training.compiling import compile_parts
+from training.descriptor import Contrast, ContrastSettings
+from training.loop import seeded
+
+
+@pytest.mark.slow
+def test_a_compiled_objective_has_the_same_loss_gradients_and_names() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand((4, 1, 8, 12, 12), generator=generator)
+    places = torch.rand((4, 16, 3), generator=generator) * 7
+    found = []
+    for compiled in (False, True):
+        with seeded(0):
+            objective = Contrast(
+                NetworkSettings(channels=(8, 16), out=8), ContrastSettings(width=32)
+            )
+        if compiled:
+            compile_parts(objective)
+        loss = objective(images, places)["loss"]
+        loss.backward()
+        grads = {name: weight.grad for name, weight in objective.named_parameters()}
+        found.append((loss.detach(), grads, set(objective.state_dict())))
+    (loss, plain, names), (other, compiled_grads, others) = found
+    assert names == others
+    torch.testing.assert_close(other, loss, rtol=1e-4, atol=1e-5)
+    for name, grad in plain.items():
+        torch.testing.assert_close(compiled_grads[name], grad, rtol=1e-3, atol=1e-4)
