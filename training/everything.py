@@ -28,7 +28,8 @@ class EverythingSettings:
     """Go from scans to a model folder; what an earlier call has finished is kept."""
 
     scans: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Scans, DICOM folders or folders of such; without any, phantoms are made."""
+    """Scans, DICOM folders or folders of such, alone or after `--scans`; without any, phantoms are
+    made."""
     out: Path = Path("runs/all")
     """Folder for phantoms, store, runs and model."""
     phantoms: int = 40

@@ -106,9 +106,9 @@ def main(settings: PrepareSettings) -> None:
             continue
         for found, stored in zip(known, outcome, strict=True):
             found[source.name] = stored
+    alike = duplicates({name: scan.fingerprint for name, scan in known[-1].items()})
     for found, (folder, preprocess) in zip(known, copies, strict=True):
         scans = [stored for name, stored in found.items() if name in known[-1]]
-        alike = duplicates({scan.name: scan.fingerprint for scan in scans})
         write_manifest(folder, to_json(preprocess), scans, skipped, alike)
     _tell(settings.store, list(known[-1]), skipped, alike)
     if not known[-1]:

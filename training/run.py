@@ -94,6 +94,11 @@ def _parse(
     return tyro.cli(kind, args=arguments, prog=f"python training/run.py {stage}", **options)
 
 
+def _named_or_not(arguments: list[str]) -> list[str]:
+    """Let scans stand alone or after `--scans`."""
+    return [word.removeprefix("--scans=") for word in arguments if word != "--scans"]
+
+
 # Every stage imports its code when it is called: a short start, and no stage breaks another.
 
 
@@ -109,8 +114,7 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
     from training.prepare import PrepareSettings, main
     from training.presets import FINE_SPACING
 
-    options: dict[str, Any] = {"prog": "python training/run.py prepare"}
-    settings = tyro.cli(PrepareSettings, args=arguments, **options)
+    settings = _parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
     if preset and settings.fine is None:
         settings = replace(settings, fine=FINE_SPACING[preset])
     main(settings)
@@ -176,7 +180,7 @@ def everything(preset: str | None, arguments: list[str]) -> None:
     """Run all stages from scans to a model."""
     from training.everything import EverythingSettings, main
 
-    main(_parse(EverythingSettings, arguments, None, "all"), preset or "tiny")
+    main(_parse(EverythingSettings, _named_or_not(arguments), None, "all"), preset or "tiny")
 
 
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
