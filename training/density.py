@@ -83,7 +83,7 @@ class DensitySettings:
     noise: float = 0.1
     """Standard deviation of the noise added to standardized descriptors and conditions."""
     loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
-        default_factory=lambda: LoopSettings(steps=500_000)
+        default_factory=lambda: LoopSettings(steps=500_000, tf32=False)
     )
     """How long, how fast and on what to train."""
 

@@ -23,7 +23,7 @@ from ctscreener.errors import InputError
 from ctscreener.settings import write_json
 from training import processes
 from training.checkpoint import saved_whole
-from training.compiling import compile_parts
+from training.compiling import compile_parts, products
 from training.journal import Journal, Pictures
 from training.prefetch import prefetch
 from training.preflight import Need, check_memory
@@ -127,6 +127,7 @@ def train(
     with contextlib.ExitStack() as stack:
         # What an objective draws by itself is decided by the seed too, unless a checkpoint says it.
         stack.enter_context(seeded(settings.seed + fabric.global_rank))
+        stack.enter_context(products(fabric.device, settings.tf32))
         session = Session(fabric, objective, run, settings)
         clock = session.clock
         if need is not None and not clock.ended():

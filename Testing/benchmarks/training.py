@@ -47,7 +47,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json, write_json
 from Testing.benchmarks.live_memory import step_bytes
 from training import ape, condition, density, descriptor, presets
-from training.compiling import compile_parts
+from training.compiling import compile_parts, products
 from training.prefetch import prefetch
 from training.schedule import LoopSettings
 from training.store import FINE, StoredScan, write_array, write_manifest
@@ -215,7 +215,9 @@ def measure(name: str, options: argparse.Namespace, store: Path, work: Path) -> 
     def stopwatch(
         objective: nn.Module, load: Callable, render: Callable, *others: object, **more: object
     ) -> None:
-        raise Measured(timed(objective, load, render, loop, options.steps))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        with products(device, loop.tf32):
+            raise Measured(timed(objective, load, render, loop, options.steps))
 
     real, stage.train = stage.train, stopwatch  # pyright: ignore[reportAttributeAccessIssue]
     try:

@@ -1,10 +1,10 @@
-"""torch.compile changes the speed and nothing else."""
+"""torch.compile changes the speed and nothing else; TF32 ends with the training."""
 
 import pytest
 import torch
 
 from ctscreener.networks import NetworkSettings
-from training.compiling import compile_parts
+from training.compiling import compile_parts, products
 from training.descriptor import Contrast, ContrastSettings
 from training.loop import seeded
 
@@ -31,3 +31,20 @@ def test_a_compiled_objective_has_the_same_loss_gradients_and_names() -> None:
     torch.testing.assert_close(other, loss, rtol=1e-4, atol=1e-5)
     for name, grad in plain.items():
         torch.testing.assert_close(compiled_grads[name], grad, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("device", "tf32", "inside"), [("cuda", True, "high"), ("cuda", False, "highest")]
+)
+def test_a_card_may_multiply_in_tf32_for_as_long_as_it_is_let(
+    device: str, tf32: bool, inside: str
+) -> None:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with products(torch.device(device), tf32):
+            assert torch.get_float32_matmul_precision() == inside
+        assert torch.get_float32_matmul_precision() == "medium"
+        with products(torch.device("cpu"), tf32):
+            assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
