@@ -51,6 +51,11 @@ def network_lines(model: ModelSettings) -> list[str]:
     parts += [
         f"mean descriptor of the shell {shell} around a voxel" for shell in condition.surround
     ]
+    if condition.ape:
+        waves = condition.ape_frequencies
+        parts.append(
+            f"anatomical position (APE), UNet {condition.ape.channels}, {waves} frequencies"
+        )
     kinds = {
         "flow": f"flow, {density.flow.blocks} x {density.flow.hidden}",
         "gaussian": f"Gaussian, {density.covariance} covariance",

@@ -1,7 +1,10 @@
 """A checkpoint: everything a training needs to go on as if it had never stopped."""
 
+import contextlib
+import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,32 @@ from torch import nn
 from ctscreener.errors import InputError
 
 FORMAT_VERSION = "1"
+
+
+@contextlib.contextmanager
+def saved_whole(path: Path) -> Iterator[Path]:
+    """Write a file of tensors that is whole or not there.
+
+    Arguments:
+        path: The file.
+
+    Returns:
+        Where to write it; it takes its place when the block ends without an error.
+
+    Raises:
+        OSError: It cannot be written; `ENOSPC` where the disk is full.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        yield beside
+    except SafetensorError as error:
+        # Safetensors tells of the system's error in words alone.
+        full = f"os error {errno.ENOSPC}" in str(error) or f"code: {errno.ENOSPC}," in str(error)
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, str(error), str(path)) from error
+    # Safetensors lets nobody but the owner read what it writes.
+    beside.chmod(0o644)
+    os.replace(beside, path)
 
 
 def save_checkpoint(
@@ -41,11 +70,8 @@ def save_checkpoint(
     # Tensors that share memory cannot be stored: every one is copied to the host.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    save_file(tensors, beside, {"format_version": FORMAT_VERSION, "state": json.dumps(state)})
-    # Safetensors lets nobody but the owner read what it writes.
-    beside.chmod(0o644)
-    os.replace(beside, path)
+    with saved_whole(path) as beside:
+        save_file(tensors, beside, {"format_version": FORMAT_VERSION, "state": json.dumps(state)})
 
 
 def load_checkpoint(

@@ -10,19 +10,16 @@ import tyro
 
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
+from training import processes
 from training.augment import JitterSettings, apply_jitter
 from training.crops import CropSettings, cut_pairs
-from training.descriptor import (
-    Contrast,
-    ContrastSettings,
-    Views,
-    check_precision,
-    draw_views,
-)
+from training.descriptor import Contrast, ContrastSettings
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.masking import MaskSettings, draw_masks, hide
+from training.pictures import draw_crops
 from training.settings import claim_run
 from training.store import Store
+from training.views import Views, check_precision, check_scans, crop_store, draw_views, pairs_need
 
 LEAK_BATCHES = 8
 """Batches that the leak is measured on."""
@@ -70,17 +67,19 @@ def main(settings: ConditionSettings) -> Trained:
         The averaged weights, and whether training is finished.
     """
     check_precision(settings.network, settings.crops.size, settings.loop)
-    store = Store(settings.store, settings.exclude, settings.in_memory)
-    claim_run(settings.run, settings, FREE)
-    write_json(settings.run / "data.json", store.provenance())
+    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
+    check_scans(store, settings.crops)
+    claim_run(settings.run, settings, FREE, "condition", store.provenance())
     with seeded(settings.loop.seed):
         objective = Contrast(settings.network, settings.contrast)
 
     def load(index: int) -> Views:
+        return draw(index, settings.crops)
+
+    def draw(index: int, crops: CropSettings) -> Views:
         rng = np.random.default_rng([settings.loop.seed, index])
-        views = draw_views(rng, store, settings.crops, settings.jitter)
-        count = 2 * len(views.pairs)
-        views.masks = draw_masks(rng, count, settings.crops.size, settings.masks)
+        views = draw_views(rng, store, crops, settings.jitter)
+        views.masks = draw_masks(rng, 2 * len(views.pairs), crops.size, settings.masks)
         return views
 
     def render(views: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
@@ -88,15 +87,28 @@ def main(settings: ConditionSettings) -> Trained:
         masks = torch.from_numpy(views.masks).to(device)
         return hide(apply_jitter(images, views.jitter), masks), places
 
-    trained = train(objective, load, render, settings.run, settings.loop, "condition")
+    trained = train(
+        objective,
+        load,
+        render,
+        settings.run,
+        settings.loop,
+        "condition",
+        pairs_need(settings.crops, draw, render),
+        draw_crops,
+    )
     trained.save(settings.run, "network")
-    objective.network.load_state_dict(trained.part("network"))
-    write_json(settings.run / "leak.json", measure_leak(objective.network, store, settings))
+    if processes.is_first():
+        objective.network.load_state_dict(trained.part("network"))
+        write_json(settings.run / "leak.json", measure_leak(objective.network, store, settings))
+    processes.wait()
     return trained
 
 
 @torch.no_grad()
-def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> dict[str, float]:
+def measure_leak(
+    network: UNet, store: Store, settings: ConditionSettings, inputs: int = 2
+) -> dict[str, float]:
     """Measure how much a condition changes when its surroundings, or it, are hidden.
 
     A change is the squared difference of the conditions with nothing and with blocks hidden, over
@@ -107,6 +119,7 @@ def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> di
         network: The condition network.
         store: Where the scans are.
         settings: How crops and masks are drawn.
+        inputs: 2 where the network sees the mask; 1 for a descriptor, which sees zeros instead.
 
     Returns:
         The change at `hidden` and at `visible` voxels.
@@ -122,8 +135,8 @@ def measure_leak(network: UNet, store: Store, settings: ConditionSettings) -> di
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         drawn = draw_masks(rng, len(images), settings.crops.size, always)
         masks = torch.from_numpy(drawn).to(device)
-        before.append(network.at(hide(images, torch.ones_like(masks)), places).flatten(0, 1))
-        after.append(network.at(hide(images, masks), places).flatten(0, 1))
+        for found, shown in ((before, torch.ones_like(masks)), (after, masks)):
+            found.append(network.at(hide(images, shown)[:, :inputs], places).flatten(0, 1))
         d, h, w = places.round().long().flatten(0, 1).T
         batch = torch.arange(len(images), device=device).repeat_interleave(places.shape[1])
         seen.append(masks[batch, 0, d, h, w].bool())

@@ -1,6 +1,7 @@
 """Pairs of overlapping crops: drawn on the host, cut and resized on the device."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ class CropSettings:
     """Voxels of a crop along D, H, W."""
     scale: tuple[float, float] = (0.8, 1.25)
     """Least and largest voxel of a crop, in voxels of the prepared grid."""
+    spread: Literal["logarithmic", "uniform"] = "logarithmic"
+    """How scales are drawn between the two: evenly in their logarithm, or in themselves."""
+    grid: Literal["screening", "fine"] = "screening"
+    """Which copy of the scans crops are cut from: as a screening sees them, or the finer one."""
     pairs: int = 8
     """Pairs of crops in one step, each from its own draw of a scan."""
     positions: int = 8192
@@ -74,19 +79,22 @@ class Pair:
     image: np.ndarray
 
 
-def draw_pair(rng: np.random.Generator, store: Store, settings: CropSettings) -> Pair:
+def draw_pair(
+    rng: np.random.Generator, store: Store, settings: CropSettings, name: str | None = None
+) -> Pair:
     """Draw a scan, two crops of it with one common body voxel, and voxels that both hold.
 
     Arguments:
         rng: The source of chance.
         store: Where the scans are.
         settings: How crops are drawn.
+        name: The scan, where it is not to be drawn.
 
     Returns:
         The pair, read from the store with one reading of the image.
     """
     wanted = max(1, settings.positions // settings.pairs)
-    name = store.names[rng.integers(len(store.names))]
+    name = name or draw_scan(rng, store)
     first = second = Crop((0, 0, 0), 1.0)
     inside = np.empty((0, 3), dtype=np.int64)
     for _ in range(TRIES):
@@ -98,6 +106,11 @@ def draw_pair(rng: np.random.Generator, store: Store, settings: CropSettings) ->
     chosen = rng.choice(len(inside), wanted, replace=len(inside) < wanted, shuffle=False)
     box, origin = covering_box((first, second), store.scans[name].shape, settings.size)
     return Pair(name, (first, second), inside[chosen], origin, store.image(name, box))
+
+
+def draw_scan(rng: np.random.Generator, store: Store) -> str:
+    """Draw the name of a scan; all are alike."""
+    return store.names[rng.integers(len(store.names))]
 
 
 def draw_body_voxel(rng: np.random.Generator, store: Store, name: str) -> np.ndarray:
@@ -137,13 +150,16 @@ def draw_crop(
         rng: The source of chance.
         voxel: What the crop must hold, `(3,)`.
         shape: Voxels of the scan.
-        settings: How crops are drawn; the scale is uniform in its logarithm.
+        settings: How crops are drawn.
 
     Returns:
         The crop.
     """
-    least, largest = np.log(settings.scale)
-    scale = float(np.exp(rng.uniform(least, largest)))
+    if settings.spread == "uniform":
+        scale = float(rng.uniform(*settings.scale))
+    else:
+        least, largest = np.log(settings.scale)
+        scale = float(np.exp(rng.uniform(least, largest)))
     reach = np.floor((np.asarray(settings.size) - 1) * scale).astype(int)
     slack = np.asarray(shape) - 1 - reach
     low = np.maximum(voxel - reach, np.minimum(0, slack))

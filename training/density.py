@@ -5,7 +5,7 @@ held in memory in half precision; a step then costs the density alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,12 +21,15 @@ from ctscreener import tiles
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.density import VoxelFlow
+from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import NetworkSettings, Shape
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
 from ctscreener.settings import from_json, read_json, write_json
+from training import processes
 from training.loop import FREE, LoopSettings, Trained, seeded, train
+from training.preflight import Need
 from training.settings import claim_run
 from training.store import Store
 
@@ -51,6 +55,10 @@ class DensitySettings:
     """Shell over which the learned condition is averaged, pooled voxels; none reads the voxel."""
     surround: tuple[tuple[int, int], ...] = ()
     """Shells whose mean descriptors are conditions, pooled voxels."""
+    ape: Path | None = None
+    """Run folder of the anatomical positions; none leaves them out."""
+    ape_frequencies: int = 4
+    """Frequencies of the encoding of an anatomical position along each axis."""
     head: HeadSettings = field(default_factory=HeadSettings)
     """Which density, and its sizes."""
     exclude: tuple[str, ...] = ()
@@ -75,7 +83,7 @@ class DensitySettings:
     noise: float = 0.1
     """Standard deviation of the noise added to standardized descriptors and conditions."""
     loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
-        default_factory=lambda: LoopSettings(steps=500_000)
+        default_factory=lambda: LoopSettings(steps=500_000, tf32=False)
     )
     """How long, how fast and on what to train."""
 
@@ -142,13 +150,21 @@ def main(settings: DensitySettings) -> Trained:
         InputError: A run folder or the store does not fit.
     """
     store = Store(settings.store, (*settings.exclude, *settings.held_out))
-    claim_run(settings.run, settings, FREE)
-    write_json(settings.run / "data.json", store.provenance())
+    claim_run(settings.run, settings, FREE, "density", store.provenance())
+    preprocess = from_json(PreprocessSettings, store.preprocess)
+    try:
+        model = plan(settings, preprocess)
+    except ValueError as error:
+        raise InputError(
+            "density.tile",
+            f"Expected a --tile whose sides fit networks and pooling, found that {error}.",
+            "Use another --tile.",
+        ) from error
     with seeded(settings.loop.seed):
-        networks = assemble(
-            settings, plan(settings, from_json(PreprocessSettings, store.preprocess))
-        )
-    write_json(settings.run / "model.json", networks.settings)
+        networks = assemble(settings, model)
+    if processes.is_first():
+        write_json(settings.run / "model.json", networks.settings)
+    held_out = held_out_cache(networks, settings, store.names) if settings.held_out else None
     rng = np.random.default_rng([settings.loop.seed, 0])
     cache = describe(networks, store, tiles_of(store.names, settings), rng)
     standardize(networks, cache)
@@ -160,25 +176,53 @@ def main(settings: DensitySettings) -> Trained:
     def render(drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
         return noisy(networks, drawn, settings.noise, device)
 
-    title = "density"
-    trained = train(Likelihood(networks), load, render, settings.run, settings.loop, title)
+    def batch(units: int, device: torch.device) -> tuple[Tensor, ...]:
+        drawn = draw(np.random.default_rng(0), cache, blocks(settings, units))
+        return noisy(networks, drawn, settings.noise, device)
+
+    def flags(units: int) -> str:
+        return f"--per-step {units} --voxels {blocks(settings, units).voxels}"
+
+    trained = train(
+        Likelihood(networks),
+        load,
+        render,
+        settings.run,
+        settings.loop,
+        "density",
+        Need(settings.per_step, batch, flags),
+        watch=(lambda: watch(networks, held_out)) if held_out else None,
+    )
     trained.save(settings.run, "density")
-    if settings.held_out:
+    if held_out and processes.is_first():
         networks.density.load_state_dict(trained.part("density"))
-        watched = watch(networks, settings)
+        watched = watch(networks, held_out)
         write_json(settings.run / "held_out.json", watched)
         print(f"density: nll of held-out scans {watched['nll']:.3f}")
+    processes.wait()
     return trained
+
+
+def blocks(settings: DensitySettings, units: int) -> DensitySettings:
+    """The same settings with another number of blocks of the same size in a step."""
+    each = max(1, settings.voxels // settings.per_step)
+    return replace(settings, per_step=units, voxels=each * units)
 
 
 def plan(settings: DensitySettings, preprocess: PreprocessSettings) -> ModelSettings:
     """Say what the model around the networks of finished runs looks like."""
     learned = network_of(settings.condition) if settings.condition else None
+    ape = network_of(settings.ape) if settings.ape else None
     return ModelSettings(
         preprocess=preprocess,
         descriptor=network_of(settings.descriptor),
         condition=ConditionSettings(
-            settings.sincos, learned, settings.learned_shell, settings.surround
+            settings.sincos,
+            learned,
+            settings.learned_shell,
+            settings.surround,
+            ape,
+            settings.ape_frequencies,
         ),
         density=settings.head,
         tile=settings.tile,
@@ -193,11 +237,32 @@ def network_of(run: Path) -> NetworkSettings:
 def assemble(settings: DensitySettings, model: ModelSettings) -> Networks:
     """Build a model around the networks of finished runs; its density is untrained."""
     networks = Networks(model)
-    networks.descriptor.load_state_dict(load_file(settings.descriptor / "network.safetensors"))
-    if settings.condition and networks.condition.learned:
-        weights = load_file(settings.condition / "network.safetensors")
-        networks.condition.learned.load_state_dict(weights)
+    condition = networks.condition
+    for network, run in (
+        (networks.descriptor, settings.descriptor),
+        (condition.learned, settings.condition),
+        (condition.ape, settings.ape),
+    ):
+        if network is not None and run is not None:
+            network.load_state_dict(weights_of(run))
     return networks.eval()
+
+
+def weights_of(run: Path) -> dict[str, Tensor]:
+    """The weights that a run has trained.
+
+    Raises:
+        InputError: It has none yet, or they cannot be read.
+    """
+    path = run / "network.safetensors"
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            "run.unfinished",
+            f"Expected the weights of a finished run in {path}: {error}.",
+            "Run that stage to its end first, or check the path of the run folder.",
+        ) from error
 
 
 def tiles_of(names: Sequence[str], settings: DensitySettings) -> list[int]:
@@ -227,7 +292,7 @@ def describe(
         rng: Draws them.
     """
     model = networks.settings
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = processes.device()
     networks.to(device)
     cache, filled = empty(model, sum(counts)), 0
     for number, (name, count) in enumerate(zip(store.names, counts, strict=True)):
@@ -345,18 +410,28 @@ def noisy(
     return y, c, drawn.where.to(device)
 
 
+def held_out_cache(
+    networks: Networks, settings: DensitySettings, trained_on: tuple[str, ...]
+) -> Cache:
+    """Descriptors and conditions of the scans that are watched, the same tiles at every call.
+
+    Raises:
+        InputError: No scan has such a name.
+    """
+    store = Store(settings.store, (*trained_on, *settings.exclude))
+    return describe(networks, store, [2] * len(store.names), np.random.default_rng(0))
+
+
 @torch.inference_mode()
-def watch(networks: Networks, settings: DensitySettings) -> dict[str, float]:
-    """Mean nll of the held-out scans, without noise."""
-    everything = Store(settings.store)
-    trained_on = set(Store(settings.store, settings.held_out).names)
-    others = [name for name in everything.names if name in trained_on]
-    store = Store(settings.store, (*others, *settings.exclude))
-    cache = describe(networks, store, [2] * len(store.names), np.random.default_rng(0))
+def watch(networks: Networks, cache: Cache) -> dict[str, float]:
+    """Mean nll of held-out tiles, without noise, and over how many voxels."""
+    device = networks.density.y_mean.device
     nll = torch.cat(
         [
-            networks.density(y[None].float(), c[None].float(), where[None])[where[None]]
+            networks.density(*(part[None].to(device) for part in (y.float(), c.float(), where)))[
+                where[None].to(device)
+            ].cpu()
             for y, c, where in zip(cache.y, cache.c, cache.where, strict=True)
         ]
     )
-    return {"nll": nll.mean().item(), "voxels": len(nll), "scans": len(store.names)}
+    return {"nll": nll.mean().item(), "voxels": len(nll)}

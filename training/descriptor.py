@@ -9,15 +9,14 @@ import torch
 import tyro
 from torch import nn
 
-from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings, UNet
-from ctscreener.settings import write_json
-from training.augment import Jitter, JitterSettings, apply_jitter, draw_jitter
-from training.crops import CropSettings, Pair, cut_pairs, draw_pair
+from training.augment import JitterSettings, apply_jitter
+from training.crops import CropSettings, cut_pairs
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
+from training.pictures import draw_crops
 from training.settings import claim_run
-from training.store import Store
+from training.views import Views, check_precision, check_scans, crop_store, draw_views, pairs_need
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,6 @@ class DescriptorSettings:
     """How long, how fast and on what to train."""
 
 
-@dataclass
-class Views:
-    """The batch of one step as the host loads it.
-
-    Arguments:
-        pairs: Pairs of crops.
-        jitter: Changes of grey values, first views first.
-        masks: 1 visible, 0 hidden, uint8, `(2m, 1, D, H, W)`; None where nothing is hidden.
-    """
-
-    pairs: list[Pair]
-    jitter: Jitter
-    masks: np.ndarray | None = None
-
-
 class Contrast(nn.Module):
     """A network with a head and a loss that compares two views of the same voxels.
 
@@ -117,59 +101,6 @@ class Contrast(nn.Module):
         return metrics | {"spread": spread}
 
 
-def draw_views(
-    rng: np.random.Generator, store: Store, crops: CropSettings, jitter: JitterSettings
-) -> Views:
-    """Draw the batch of one step.
-
-    Arguments:
-        rng: The source of chance.
-        store: Where the scans are.
-        crops: How crops are drawn.
-        jitter: How grey values are changed.
-
-    Returns:
-        The batch, on the host.
-    """
-    pairs = [draw_pair(rng, store, crops) for _ in range(crops.pairs)]
-    pixel_mm = [
-        float(np.linalg.norm(store.scans[pair.scan].affine[:3, 2])) * pair.crops[view].scale
-        for view in (0, 1)
-        for pair in pairs
-    ]
-    return Views(pairs, draw_jitter(rng, np.asarray(pixel_mm), jitter))
-
-
-def check_precision(
-    network: NetworkSettings, size: tuple[int, int, int], loop: LoopSettings
-) -> None:
-    """Refuse what oneDNN computes wrongly, as torch 2.13 does on a processor.
-
-    The gradient of the weights of a 3x3x3 convolution in bfloat16 reads memory that nobody wrote
-    where the map is two voxels deep, and only there.
-
-    Arguments:
-        network: Sizes of the network.
-        size: Voxels of a crop.
-        loop: Device and precision.
-
-    Raises:
-        InputError: A level of the network is two voxels deep.
-    """
-    if loop.precision == "32-true" or loop.device == "cuda":
-        return
-    if loop.device == "auto" and torch.cuda.is_available():
-        return
-    depths = [size[0] // (network.stem[0] * 2**level) for level in range(len(network.channels))]
-    if 2 in depths:
-        raise InputError(
-            "training.two_deep",
-            f"Expected no level of 2 voxels in depth, in bfloat16 on a processor; crops {size[0]} "
-            f"deep have levels {depths} deep.",
-            "Use --precision 32-true, deeper crops or fewer levels.",
-        )
-
-
 def main(settings: DescriptorSettings) -> Trained:
     """Train the descriptor; `network.safetensors` in the run folder is the result.
 
@@ -180,20 +111,32 @@ def main(settings: DescriptorSettings) -> Trained:
         The averaged weights, and whether training is finished.
     """
     check_precision(settings.network, settings.crops.size, settings.loop)
-    store = Store(settings.store, settings.exclude, settings.in_memory)
-    claim_run(settings.run, settings, FREE)
-    write_json(settings.run / "data.json", store.provenance())
+    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
+    check_scans(store, settings.crops)
+    claim_run(settings.run, settings, FREE, "descriptor", store.provenance())
     with seeded(settings.loop.seed):
         objective = Contrast(settings.network, settings.contrast)
 
     def load(index: int) -> Views:
+        return draw(index, settings.crops)
+
+    def draw(index: int, crops: CropSettings) -> Views:
         rng = np.random.default_rng([settings.loop.seed, index])
-        return draw_views(rng, store, settings.crops, settings.jitter)
+        return draw_views(rng, store, crops, settings.jitter)
 
     def render(views: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         return apply_jitter(images, views.jitter), places
 
-    trained = train(objective, load, render, settings.run, settings.loop, "descriptor")
+    trained = train(
+        objective,
+        load,
+        render,
+        settings.run,
+        settings.loop,
+        "descriptor",
+        pairs_need(settings.crops, draw, render),
+        draw_crops,
+    )
     trained.save(settings.run, "network")
     return trained

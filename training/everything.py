@@ -1,15 +1,26 @@
 """All stages in one go, from scans to a model folder."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import tyro
 
-from training import condition, density, descriptor, export, prepare
+from training import ape, condition, density, descriptor, export, prepare, processes
+from training.ape import ApeSettings
+from training.condition import ConditionSettings
+from training.density import DensitySettings
 from training.descriptor import DescriptorSettings
 from training.loop import LoopSettings
 from training.phantoms import stage as phantoms
-from training.presets import CONDITION, DENSITY, DESCRIPTOR
+from training.presets import APE, CONDITION, DENSITY, DESCRIPTOR, FINE_SPACING
+
+Stage = DescriptorSettings | ConditionSettings | ApeSettings | DensitySettings
+
+
+SINCOS = 4
+"""Frequencies of the position in the scan where it is all that is known and a preset has none."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +28,23 @@ class EverythingSettings:
     """Go from scans to a model folder; what an earlier call has finished is kept."""
 
     scans: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Scans, DICOM folders or folders of such; without any, phantoms are made."""
+    """Scans, DICOM folders or folders of such, alone or after `--scans`; without any, phantoms are
+    made."""
     out: Path = Path("runs/all")
     """Folder for phantoms, store, runs and model."""
     phantoms: int = 40
     """Phantoms to make where no scans are given."""
     steps: int | None = None
     """Steps of each network in place of the preset's."""
-    workers: int = 2
-    """Processes that make phantoms and prepare scans."""
+    condition: Literal["masked", "ape", "sincos", "none"] = "masked"
+    """What is known of a place: what a network blind to masked blocks says of it, its anatomical
+    position, its position in the scan, or nothing. The preset may add the position in the scan
+    to the first two."""
+    held_out: tuple[str, ...] = ()
+    """Names of scans that are not trained on but calibrated on; `*` stands for any text. Without
+    any, a model is calibrated on the scans that it was trained on."""
+    workers: int = 0
+    """Processes that make phantoms and prepare scans; 0 for one on each core."""
     seed: int = 0
     """Decides everything that is drawn."""
 
@@ -37,38 +56,54 @@ def main(settings: EverythingSettings, preset: str) -> None:
         settings: All settings.
         preset: Which settings the networks have: `tiny`, `small` or `paper`.
     """
+    processes.meet()
+    if processes.is_first():
+        fill_store(settings, preset)
+    processes.wait()
+    out, held_out = settings.out, settings.held_out
+
+    def at(stage: Stage, name: str) -> dict[str, Any]:
+        return {
+            "store": out / "store",
+            "run": out / name,
+            "loop": _loop(stage.loop, settings),
+            "exclude": held_out,
+        }
+
+    descriptor.main(replace(DESCRIPTOR[preset], **at(DESCRIPTOR[preset], "descriptor")))
+    given = DENSITY[preset]
+    shared = at(given, "density") | {"exclude": (), "held_out": held_out}
+    shared["descriptor"] = out / "descriptor"
+    if settings.condition == "masked":
+        condition.main(replace(CONDITION[preset], **at(CONDITION[preset], "condition")))
+        shared["condition"] = out / "condition"
+    elif settings.condition == "ape":
+        ape.main(replace(APE[preset], **at(APE[preset], "ape")))
+        shared["ape"] = out / "ape"
+    else:
+        shared["sincos"] = {"sincos": given.sincos or SINCOS, "none": 0}[settings.condition]
+    density.main(replace(given, **shared))
+    if processes.is_first():
+        reference = held_out or ("*",)
+        export.main(
+            export.ExportSettings(out / "store", out / "density", out / "model", reference)
+        )
+    processes.wait()
+
+
+def fill_store(settings: EverythingSettings, preset: str) -> None:
+    """Make phantoms where no scans are given, and prepare what there is."""
     out, scans = settings.out, settings.scans
+    # Phantoms count their processes from 1.
+    workers = settings.workers or os.cpu_count() or 1
     if not scans:
         scans = (out / "phantoms",)
         phantoms.main(
             phantoms.PhantomSettings(
-                out / "phantoms", settings.phantoms, seed=settings.seed, workers=settings.workers
+                out / "phantoms", settings.phantoms, seed=settings.seed, workers=workers
             )
         )
-    store = out / "store"
-    prepare.main(prepare.PrepareSettings(scans, store, settings.workers))
-    plain: DescriptorSettings = DESCRIPTOR[preset]
-    described = replace(
-        plain, store=store, run=out / "descriptor", loop=_loop(plain.loop, settings)
-    )
-    descriptor.main(described)
-    masked = CONDITION[preset]
-    conditioned = replace(
-        masked, store=store, run=out / "condition", loop=_loop(masked.loop, settings)
-    )
-    condition.main(conditioned)
-    given = DENSITY[preset]
-    density.main(
-        replace(
-            given,
-            store=store,
-            run=out / "density",
-            descriptor=out / "descriptor",
-            condition=out / "condition",
-            loop=_loop(given.loop, settings),
-        )
-    )
-    export.main(export.ExportSettings(store, out / "density", out / "model"))
+    prepare.main(prepare.PrepareSettings(scans, out / "store", workers, fine=FINE_SPACING[preset]))
 
 
 def _loop(loop: LoopSettings, settings: EverythingSettings) -> LoopSettings:

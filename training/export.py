@@ -143,7 +143,11 @@ def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, 
     """Say how the model was made: settings, data with hashes, steps, hours, measured results."""
     reference = store.provenance()["scans"]
     density = from_json(DensitySettings, read_json(settings.density / "settings.json"))
-    runs = {"descriptor": density.descriptor, "condition": density.condition}
+    runs = {
+        "descriptor": density.descriptor,
+        "condition": density.condition,
+        "ape": density.ape,
+    }
     stages = {
         stage: {
             "settings": without_paths(read_json(run / "settings.json")),
@@ -164,5 +168,5 @@ def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings less the folders of the machine that they were used on."""
-    folders = {"store", "run", "descriptor", "condition"}
+    folders = {"store", "run", "descriptor", "condition", "ape"}
     return {name: value for name, value in settings.items() if name not in folders}

@@ -4,10 +4,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,7 +18,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+Pictures = Callable[[tuple[Tensor, ...]], dict[str, np.ndarray]]
+"""Draws the batch of a step: pictures by name, uint8, `(rows, columns, 3)`."""
 
 PLAIN_EVERY = 30.0
 """Seconds between two lines where there is no terminal to draw a bar on."""
@@ -34,7 +40,9 @@ class Journal:
     def __init__(self, run: Path, title: str, first_step: int) -> None:
         run.mkdir(parents=True, exist_ok=True)
         self._path = run / "metrics.jsonl"
+        self._watched = run / "watched.jsonl"
         _keep_before(self._path, first_step)
+        _keep_before(self._watched, first_step)
         self._title = title
         self._file = self._path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run), purge_step=first_step or None)
@@ -82,6 +90,28 @@ class Journal:
         self._file.flush()
         for name, value in metrics.items():
             self._board.add_scalar(name, value, step)
+
+    def watched(self, step: int, values: dict[str, float]) -> None:
+        """Write down what was measured on held-out data, in watched.jsonl.
+
+        Arguments:
+            step: The step before which it was measured.
+            values: Name and value.
+        """
+        with self._watched.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(f"held_out/{name}", value, step)
+
+    def draw(self, step: int, pictures: dict[str, np.ndarray]) -> None:
+        """Show pictures in TensorBoard.
+
+        Arguments:
+            step: The step, counted from 0.
+            pictures: Name and picture, uint8, `(rows, columns, 3)`.
+        """
+        for name, picture in pictures.items():
+            self._board.add_image(name, picture, step, dataformats="HWC")
 
     def show(self, step: int, share: float, loss: float) -> None:
         """Tell the terminal how far the training is.

@@ -5,18 +5,15 @@ started again computes the same numbers as one that never stopped.
 """
 
 import contextlib
-import math
 import os
-import signal
-import threading
-from collections import deque
+import resource
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
@@ -24,13 +21,22 @@ from torch import nn
 
 from ctscreener.errors import InputError
 from ctscreener.settings import write_json
-from training.checkpoint import load_checkpoint, save_checkpoint
-from training.journal import Journal
-from training.schedule import FREE, Clock, LoopSettings
+from training import processes
+from training.checkpoint import saved_whole
+from training.compiling import compile_parts, products
+from training.journal import Journal, Pictures
+from training.prefetch import prefetch
+from training.preflight import Need, check_memory
+from training.schedule import FREE, LoopSettings
+from training.session import Session
+from training.stopping import hear_stop
 
-__all__ = ["FREE", "LoopSettings", "Trained", "seeded", "train"]
+__all__ = ["FREE", "LoopSettings", "Need", "Pictures", "Trained", "seeded", "train"]
 
 Raw = TypeVar("Raw")
+GIB = 2**30
+NODE_PROCESSES = "LOCAL_WORLD_SIZE"
+"""Where torchrun says how many processes it has started on this machine."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,15 @@ class Trained:
         step: Steps done, in all sessions.
         finished: False when the time was up before the last step.
         seconds: Time spent, in all sessions.
+        peak_bytes: Most memory held at a time in this session: of the graphics card, or of the
+            whole process where there is none.
     """
 
     weights: dict[str, torch.Tensor]
     step: int
     finished: bool
     seconds: float
+    peak_bytes: int = 0
 
     def part(self, prefix: str) -> dict[str, torch.Tensor]:
         """Give the weights of one module of the objective, without its name.
@@ -61,18 +70,19 @@ class Trained:
     def save(self, run: Path, prefix: str) -> None:
         """Write the weights of one module, and how they came about, into the run folder.
 
+        Of several processes the first one writes, and all of them wait for it.
+
         Arguments:
             run: The run folder; receives `<prefix>.safetensors` and `result.json`.
             prefix: Name of the module, such as `network`.
         """
-        path = run / f"{prefix}.safetensors"
-        beside = path.with_name(path.name + ".part")
-        save_file({k: v.contiguous() for k, v in self.part(prefix).items()}, beside)
-        # Safetensors lets nobody but the owner read what it writes.
-        beside.chmod(0o644)
-        os.replace(beside, path)
-        result = {"step": self.step, "finished": self.finished, "seconds": self.seconds}
-        write_json(run / "result.json", result)
+        if processes.is_first():
+            path = run / f"{prefix}.safetensors"
+            with saved_whole(path) as beside:
+                save_file({k: v.contiguous() for k, v in self.part(prefix).items()}, beside)
+            result = {"step": self.step, "finished": self.finished, "seconds": self.seconds}
+            write_json(run / "result.json", result | {"peak_bytes": self.peak_bytes})
+        processes.wait()
 
 
 def train(
@@ -82,6 +92,9 @@ def train(
     run: Path,
     settings: LoopSettings,
     title: str,
+    need: Need | None = None,
+    pictures: Pictures | None = None,
+    watch: Callable[[], dict[str, float]] | None = None,
 ) -> Trained:
     """Train an objective, going on from the checkpoint in the run folder if there is one.
 
@@ -94,33 +107,55 @@ def train(
         run: The run folder.
         settings: How to train.
         title: What is trained, for the terminal.
+        need: How much memory a step takes; with it a graphics card that is too small is refused
+            before the first step.
+        pictures: Draws what the networks see in a step, for TensorBoard.
+        watch: Measures the objective's present weights on what it is not trained on.
 
     Returns:
         The averaged weights, and whether training is finished.
 
     Raises:
-        InputError: A loss is not finite, or the checkpoint does not fit.
+        InputError: A loss is not finite, the checkpoint does not fit, a step needs more memory
+            than there is, or the disk is full.
         SystemExit: The process was asked to stop; a checkpoint has been written.
     """
     fabric = _fabric(settings)
-    session = _Session(fabric, objective, run, settings)
+    if settings.compile:
+        compile_parts(objective)
     stop: list[int] = []
     with contextlib.ExitStack() as stack:
+        # What an objective draws by itself is decided by the seed too, unless a checkpoint says it.
+        stack.enter_context(seeded(settings.seed + fabric.global_rank))
+        stack.enter_context(products(fabric.device, settings.tf32))
+        session = Session(fabric, objective, run, settings)
+        clock = session.clock
+        if need is not None and not clock.ended():
+            check_memory(session.trial, need, fabric.device, session.weights_still_to_come())
         journal = None
         if fabric.is_global_zero:
-            journal = stack.enter_context(Journal(run, title, session.clock.step))
-        stack.enter_context(_hear_stop(stop))
-        batches = stack.enter_context(_prefetch(load, session.clock.step, fabric, settings))
-        while not session.clock.ended() and not _any(fabric, bool(stop) or session.clock.paused()):
-            session.step(render(next(batches), fabric.device), journal)
-            if session.clock.due():
+            journal = stack.enter_context(Journal(run, title, clock.step))
+        stack.enter_context(hear_stop(stop))
+        indices = (
+            step * fabric.world_size + fabric.global_rank
+            for step in range(clock.step, settings.steps)
+        )
+        batches = stack.enter_context(prefetch(load, indices, settings.workers))
+        while not (clock.ended() or session.agreed(bool(stop) or clock.paused())):
+            batch = render(next(batches), fabric.device)
+            if journal and clock.step % settings.watch_every == 0:
+                _look(journal, clock.step, pictures and pictures(batch), watch and watch())
+            session.step(batch, journal)
+            if session.agreed(clock.due()):
                 session.save()
         session.save()
     if stop:
         raise SystemExit(128 + stop[0])
-    clock = session.clock
     weights = {name: value.cpu() for name, value in session.average.items()}
-    return Trained(weights, clock.step, clock.ended(), clock.seconds())
+    peak = _peak_bytes(fabric.device)
+    if fabric.is_global_zero:
+        print(f"{title}: at most {peak / GIB:.2f} GiB held on {fabric.device}", file=sys.stderr)
+    return Trained(weights, clock.step, clock.ended(), clock.seconds(), peak)
 
 
 @contextlib.contextmanager
@@ -145,92 +180,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-class _Session:
-    """What changes while a training runs, on one process.
-
-    Arguments:
-        fabric: Device and precision.
-        objective: What is trained.
-        run: The run folder, from whose checkpoint the session goes on.
-        settings: How to train.
-    """
-
-    def __init__(
-        self, fabric: Fabric, objective: nn.Module, run: Path, settings: LoopSettings
-    ) -> None:
-        self.fabric, self.objective, self.run, self.settings = fabric, objective, run, settings
-        self.clock = Clock(settings)
-        self._path = run / "checkpoint.safetensors"
-        self._weights = [w for w in objective.parameters() if w.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            self._weights,
-            settings.lr,
-            weight_decay=settings.weight_decay,
-            eps=settings.epsilon,
-            fused=True,
-        )
-        # Not finite as soon as one loss or gradient was not.
-        self._doubt = torch.zeros((), device=fabric.device)
-        objective.train()
-        self._model, self._wrapped = fabric.setup(objective, self._optimizer)
-        self.average = {k: v.detach().clone() for k, v in objective.state_dict().items()}
-        if self._path.exists():
-            self.clock.resume(
-                load_checkpoint(self._path, objective, self._optimizer, self.average)
-            )
-
-    def step(self, batch: tuple[torch.Tensor, ...], journal: Journal | None) -> None:
-        """Train on one batch and write down how it went."""
-        clock, settings = self.clock, self.settings
-        lr = settings.lr * clock.factor()
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        metrics = self._model(*batch)
-        self.fabric.backward(metrics["loss"])
-        norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
-        self._doubt += 0 * (metrics["loss"].detach() + norm)
-        # Reading a loss waits for the graphics card, so it is not done at every step.
-        if clock.step % settings.log_every == 0:
-            values = {name: value.item() for name, value in metrics.items()}
-            values |= {"grad_norm": norm.item(), "lr": lr, "seconds": round(clock.seconds(), 3)}
-            self._check_finite(values)
-            if journal is not None:
-                journal.write(clock.step, values)
-                journal.show(clock.step + 1, clock.share(), values["loss"])
-        self._wrapped.step()
-        self._wrapped.zero_grad(set_to_none=True)
-        self._follow()
-        clock.step += 1
-
-    def save(self) -> None:
-        """Write a checkpoint; every process waits for it."""
-        self._check_finite({"loss": self._doubt.item()})
-        if self.fabric.is_global_zero:
-            state = self.clock.state()
-            save_checkpoint(self._path, self.objective, self._optimizer, self.average, state)
-        self.fabric.barrier()
-        self.clock.saved()
-
-    def _follow(self) -> None:
-        """Move the running average; quickly at first, as the first weights are worth little."""
-        decay = min(self.settings.average, (1 + self.clock.step) / (10 + self.clock.step))
-        current = self.objective.state_dict()
-        names = [name for name, value in self.average.items() if value.is_floating_point()]
-        for name in names:
-            self.average[name].lerp_(current[name], 1 - decay)
-        for name in self.average.keys() - set(names):
-            self.average[name].copy_(current[name])
-
-    def _check_finite(self, values: dict[str, float]) -> None:
-        """Stop, before the weights are spoilt, when a loss or gradient is not finite."""
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            raise InputError(
-                "training.not_finite",
-                f"Expected finite numbers, found {bad[0]} = {values[bad[0]]} at step "
-                f"{self.clock.step} in {self.run}; the last checkpoint is from before.",
-                "Start again in another --run with a smaller --lr or --precision 32-true.",
-            )
+def _look(
+    journal: Journal,
+    step: int,
+    pictures: dict[str, np.ndarray] | None,
+    watched: dict[str, float] | None,
+) -> None:
+    """Write down what is looked at now and then."""
+    if pictures:
+        journal.draw(step, pictures)
+    if watched:
+        journal.watched(step, watched)
 
 
 def _fabric(settings: LoopSettings) -> Fabric:
@@ -246,54 +206,29 @@ def _fabric(settings: LoopSettings) -> Fabric:
             f"Expected a device of this machine or `auto`, found {settings.device}.",
             "Use --device auto or --device cpu.",
         )
+    # Under torchrun or a cluster their number of processes counts, not the setting.
+    nodes, local = (
+        int(os.environ.get(name, "0")) for name in ("GROUP_WORLD_SIZE", NODE_PROCESSES)
+    )
     fabric = Fabric(
-        accelerator=accelerator, devices=settings.devices, precision=settings.precision
+        accelerator=accelerator,
+        devices=local or settings.devices,
+        num_nodes=nodes or 1,
+        precision=settings.precision,
     )
     fabric.launch()
+    if fabric.world_size > 1 and settings.schedule == "minutes":
+        raise InputError(
+            "training.minutes_apart",
+            "Expected --schedule steps with several processes, found minutes: their clocks differ.",
+            "Use --schedule steps.",
+        )
     return fabric
 
 
-def _any(fabric: Fabric, flag: bool) -> bool:
-    """Whether any process raises the flag, so that all of them stop at the same step."""
-    if fabric.world_size == 1:
-        return flag
-    raised = torch.tensor(float(flag), device=fabric.device)
-    return bool(torch.as_tensor(fabric.all_reduce(raised, reduce_op="sum")).item() > 0)
-
-
-@contextlib.contextmanager
-def _hear_stop(heard: list[int]) -> Iterator[None]:
-    """Note the signals that ask for an end instead of dying of them, for as long as it lasts."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        heard.append(number)
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _prefetch(
-    load: Callable[[int], Raw], first: int, fabric: Fabric, settings: LoopSettings
-) -> Iterator[Iterator[Raw]]:
-    """Load the next batches of this process in the background while one is trained on."""
-    pool = ThreadPoolExecutor(max(1, settings.workers), thread_name_prefix="load")
-
-    def batches() -> Iterator[Raw]:
-        waiting: deque[Future[Raw]] = deque()
-        for step in range(first, settings.steps + 2 * settings.workers):
-            waiting.append(pool.submit(load, step * fabric.world_size + fabric.global_rank))
-            if len(waiting) > 2 * settings.workers:
-                yield waiting.popleft().result()
-
-    try:
-        yield batches()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _peak_bytes(device: torch.device) -> int:
+    """Most memory held at a time: of the graphics card, else of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    kilo = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo

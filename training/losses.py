@@ -1,4 +1,8 @@
-"""Losses that compare two views of the same voxels, and the heads that they are taken on."""
+"""Losses that compare two views of the same voxels, and the heads that they are taken on.
+
+Where several processes train together, their voxels count as one batch: statistics are taken, and
+negatives come from, all of it.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+
+from training import processes
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,14 @@ def vicreg(
         first, second = first.float(), second.float()
         invariance = functional.mse_loss(first, second)
         share = 0.5 if settings.reduction == "mean" else 1.0
+        count = len(first) * processes.count()
         variance = covariance = first.new_zeros(())
         for view in (first, second):
-            centred = view - view.mean(dim=0)
-            spread = (centred.square().sum(dim=0) / (len(view) - 1) + settings.epsilon).sqrt()
+            centred = view - processes.total(view.sum(dim=0)) / count
+            square = processes.total(centred.square().sum(dim=0)) / (count - 1)
+            spread = (square + settings.epsilon).sqrt()
             variance = variance + share * functional.relu(1 - spread).mean()
-            covariance = covariance + share * _off_diagonal(centred)
+            covariance = covariance + share * _off_diagonal(centred, square)
         loss = (
             settings.invariance * invariance
             + settings.variance * variance
@@ -113,33 +121,40 @@ def vicreg(
     }
 
 
-def _off_diagonal(centred: torch.Tensor) -> torch.Tensor:
+def _off_diagonal(centred: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
     """Sum the squared covariances of different channels, over the number of channels.
 
     The diagonal is subtracted rather than masked out.
     """
-    scaled = centred / (len(centred) - 1) ** 0.5
-    everything = _SquaredGram.apply(scaled)
-    return (everything - scaled.square().sum(dim=0).square().sum()) / scaled.shape[1]
+    scaled = centred / (len(centred) * processes.count() - 1) ** 0.5
+    return (_SquaredGram.apply(scaled) - variance.square().sum()) / scaled.shape[1]
 
 
 class _SquaredGram(torch.autograd.Function):
     """The squared Frobenius norm of X'X, the same as that of XX': the smaller is computed.
 
-    Its gradient 4XX'X takes one product of matrices where automatic differentiation takes two.
+    X are the rows of all processes. Each computes its share of X'X, which is summed, or its rows
+    of XX'. The gradient 4XX'X takes one product of matrices where automatic differentiation
+    takes two.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's own
-        ctx.wide = x.shape[1] > x.shape[0]
-        gram = x @ x.T if ctx.wide else x.T @ x
+        ctx.wide = x.shape[1] > x.shape[0] * processes.count()
+        if ctx.wide:
+            everyone = processes.gathered(x).flatten(0, 1)
+            gram = x @ everyone.T
+            ctx.save_for_backward(everyone, gram)
+            return processes.total(gram.square().sum())
+        gram = processes.total(x.T @ x)
         ctx.save_for_backward(x, gram)
         return gram.square().sum()
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
         x, gram = ctx.saved_tensors
-        return 4 * grad_outputs[0] * (gram @ x if ctx.wide else x @ gram)
+        scale = 4 * processes.total(grad_outputs[0])
+        return scale * (gram @ x if ctx.wide else x @ gram)
 
 
 def info_nce(
@@ -147,8 +162,8 @@ def info_nce(
 ) -> dict[str, torch.Tensor]:
     """Compute InfoNCE in its NT-Xent form (Chen et al. 2020), in float32.
 
-    A voxel's other view is its positive; both views of all other voxels are its negatives. Rows
-    of the similarity matrix are made `chunk` at a time and made again on the way back, so that
+    A voxel's other view is its positive; both views of all other voxels are its negatives, those
+    of the same scan and those of other scans. Rows of the similarity matrix are made `chunk` at a time and made again on the way back, so that
     the whole matrix never exists.
 
     Arguments:
@@ -161,15 +176,18 @@ def info_nce(
         `loss`.
     """
     with torch.autocast(first.device.type, enabled=False):
-        both = functional.normalize(torch.cat([first, second]).float(), dim=1)
-        count = len(both)
-        total = both.new_zeros(())
-        chunks = torch.arange(count, device=both.device).split(chunk)
+        own = functional.normalize(torch.stack([first, second]).float(), dim=2)
+        # All first views, then all second ones: (processes, 2, N, D) -> (2 * processes * N, D).
+        both = processes.gathered(own).transpose(0, 1).flatten(0, 2)
+        half, start = len(both) // 2, processes.rank() * len(first)
+        mine = torch.arange(start, start + len(first), device=both.device)
+        chunks = torch.cat([mine, mine + half]).split(chunk)
         if len(chunks) == 1:
-            return {"loss": _nce_rows(both, chunks[0], temperature) / count}
+            return {"loss": _nce_rows(both, chunks[0], temperature) / len(chunks[0])}
+        total = both.new_zeros(())
         for rows in chunks:
             total = total + checkpoint(_nce_rows, both, rows, temperature, use_reentrant=False)
-    return {"loss": total / count}
+    return {"loss": total / (2 * len(first))}
 
 
 def _nce_rows(both: torch.Tensor, rows: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The stage that turns scans of any format into a store of prepared scans."""
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -7,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ from rich.progress import track
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
+from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
+from training.duplicates import duplicates, fingerprint
 from training.journal import PLAIN_EVERY
-from training.store import FORMAT, StoredScan, read_manifest, write_array, write_manifest
+from training.store import FINE, FORMAT, StoredScan, read_manifest, write_array, write_manifest
 
 FILES = (".nii", ".nii.gz", ".nrrd", ".mha")
 RESERVED = ("manifest", "preprocess")
@@ -39,10 +43,22 @@ class PrepareSettings:
     """Scans, DICOM folders, or folders that hold such at any depth; `*_lesion.*` is ignored."""
     store: Path = Path("store")
     """Folder for the prepared scans; those that it holds already are not prepared again."""
-    workers: int = 2
-    """Processes; with 1, no other than this one."""
+    workers: int = 0
+    """Processes; 0 for one on each core, and with 1 no other than this one."""
     preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
     """How a scan is prepared."""
+    fine: tuple[float, float, float] | None = None
+    """Spacing (D, H, W) in mm of a second, finer copy that crops are cut from; the preset `paper`
+    has 1.5 1.0 1.0, as the authors store their scans."""
+
+    def copies(self) -> list[tuple[Path, PreprocessSettings]]:
+        """The folders to fill and how; the last one is that which a screening sees."""
+        seen = (self.store, self.preprocess)
+        if self.fine is None:
+            return [seen]
+        # Crops are not pooled, so that their grid needs to be no multiple of anything.
+        fine = replace(self.preprocess, spacing=self.fine, multiple=(1, 1, 1))
+        return [(self.store / FINE, fine), seen]
 
 
 @dataclass(frozen=True)
@@ -68,25 +84,53 @@ def main(settings: PrepareSettings) -> None:
         InputError: Nothing was found, nothing could be used, or the store was made otherwise.
     """
     sources = find_sources(settings.scans)
-    _claim_store(settings)
+    copies = settings.copies()
+    for folder, preprocess in copies:
+        _claim_store(folder, preprocess)
     skipped: list[dict[str, str]] = []
-    known = _known(settings.store)
-    todo = [s for s in sources if not _is_done(known.get(s.name), s, settings.store)]
+    known = [_known(folder) for folder, _ in copies]
+    todo = [
+        source
+        for source in sources
+        if not all(
+            _is_done(found.get(source.name), source, folder)
+            for found, (folder, _) in zip(known, copies, strict=True)
+        )
+    ]
     for source, outcome in _shown(_prepared(todo, settings), len(todo)):
-        if isinstance(outcome, StoredScan):
-            known[outcome.name] = outcome
+        if isinstance(outcome, str):
+            for found in known:
+                found.pop(source.name, None)
+            skipped.append({"source": str(source.path), "reason": outcome})
+            print(f"Skipped {source.path}: {outcome}", file=sys.stderr, flush=True)
             continue
-        known.pop(source.name, None)
-        skipped.append({"source": str(source.path), "reason": outcome})
-        print(f"Skipped {source.path}: {outcome}", file=sys.stderr, flush=True)
-    write_manifest(settings.store, to_json(settings.preprocess), list(known.values()), skipped)
-    print(f"{settings.store}: {len(known)} scans, {len(skipped)} skipped", file=sys.stderr)
-    if not known:
+        for found, stored in zip(known, outcome, strict=True):
+            found[source.name] = stored
+    alike = duplicates({name: scan.fingerprint for name, scan in known[-1].items()})
+    for found, (folder, preprocess) in zip(known, copies, strict=True):
+        scans = [stored for name, stored in found.items() if name in known[-1]]
+        write_manifest(folder, to_json(preprocess), scans, skipped, alike)
+    _tell(settings.store, list(known[-1]), skipped, alike)
+    if not known[-1]:
         raise InputError(
             "prepare.nothing",
             f"Expected a usable scan among {len(sources)}, found none.",
             "The reason for each is listed above.",
         )
+
+
+def _tell(
+    store: Path, names: list[str], skipped: list[dict[str, str]], alike: list[list[str]]
+) -> None:
+    """Say what the store holds."""
+    for group in alike:
+        print(f"Nearly the same scan: {', '.join(group)}", file=sys.stderr)
+    if alike:
+        print(
+            "Leave all but one of each out with --exclude, and keep them on one side of a split.",
+            file=sys.stderr,
+        )
+    print(f"{store}: {len(names)} scans, {len(skipped)} skipped", file=sys.stderr)
 
 
 def find_sources(paths: Sequence[Path]) -> list[Source]:
@@ -126,36 +170,66 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
 
 def _prepared(
     todo: Sequence[Source], settings: PrepareSettings
-) -> Iterator[tuple[Source, StoredScan | str]]:
+) -> Iterator[tuple[Source, list[StoredScan] | str]]:
     """Prepare scans in several processes, and give each as it is done."""
-    if settings.workers <= 1:
+    copies = settings.copies()
+    workers = min(settings.workers or os.cpu_count() or 1, max(1, len(todo)))
+    if workers <= 1:
         for source in todo:
-            yield source, prepare_one(source, settings.store, settings.preprocess)
+            yield source, prepare_one(source, copies)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
-        jobs = {pool.submit(prepare_one, s, settings.store, settings.preprocess): s for s in todo}
-        for job in as_completed(jobs):
-            yield jobs[job], job.result()
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = {pool.submit(prepare_one, source, copies): source for source in todo}
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "prepare.killed",
+                f"Expected {workers} processes to prepare scans, found that the system ended one, "
+                "as it does where memory runs out.",
+                "Run it again with fewer --workers: what is prepared is kept.",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def prepare_one(source: Source, store: Path, settings: PreprocessSettings) -> StoredScan | str:
-    """Prepare one scan and write it into the store.
+def prepare_one(
+    source: Source, copies: Sequence[tuple[Path, PreprocessSettings]]
+) -> list[StoredScan] | str:
+    """Prepare one scan and write every copy of it.
 
     Arguments:
         source: The scan.
-        store: The store's folder.
-        settings: How to prepare.
+        copies: Folder of each copy, and how to prepare it.
 
     Returns:
-        What was stored, or why the scan cannot be used.
+        What was stored, one for each copy, or why the scan cannot be used.
+
+    Raises:
+        OSError: A copy cannot be written; `ENOSPC` where the disk is full.
     """
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
-        prepared = prepare(read_scan(source.path), settings)
+        scan, digest = read_scan(source.path), hash_source(source.path)
+        return [_stored_copy(source, scan, digest, *copy) for copy in copies]
     except InputError as error:
         return error.message
+    except MemoryError:
+        return "Expected a scan that fits the memory, found a larger one."
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return f"Expected a file that can be read, found: {error}."
+
+
+def _stored_copy(
+    source: Source, scan: Scan, digest: str, store: Path, settings: PreprocessSettings
+) -> StoredScan:
+    """Prepare a scan in one way and write it."""
+    prepared = prepare(scan, settings)
     depth, height, width = prepared.image.shape
     write_array(store / f"{source.name}.image.b2nd", prepared.image)
     write_array(store / f"{source.name}.body.b2nd", prepared.body.astype(np.uint8))
@@ -164,7 +238,8 @@ def prepare_one(source: Source, store: Path, settings: PreprocessSettings) -> St
         shape=(depth, height, width),
         affine=prepared.affine,
         source=str(source.path),
-        sha256=hash_source(source.path),
+        sha256=digest,
+        fingerprint=fingerprint(prepared.image),
     )
     # Written last: its presence says that both arrays are whole.
     write_json(store / f"{source.name}.json", stored.to_json())
@@ -225,15 +300,15 @@ def _stem(path: Path) -> str:
     return name
 
 
-def _claim_store(settings: PrepareSettings) -> None:
+def _claim_store(store: Path, preprocess: PreprocessSettings) -> None:
     """Refuse to mix scans prepared in two ways in one store."""
-    settings.store.mkdir(parents=True, exist_ok=True)
-    path = settings.store / "preprocess.json"
-    mine: Any = to_json(settings.preprocess)
+    store.mkdir(parents=True, exist_ok=True)
+    path = store / "preprocess.json"
+    mine: Any = to_json(preprocess)
     if path.exists() and read_json(path) != mine:
         raise InputError(
             "prepare.other_settings",
-            f"{settings.store} holds scans that were prepared with other settings.",
+            f"{store} holds scans that were prepared with other settings.",
             "Use the same settings, or another --store.",
         )
     write_json(path, mine)
@@ -244,13 +319,7 @@ def _known(store: Path) -> dict[str, StoredScan]:
     if (store / "manifest.json").exists():
         read_manifest(store)
     return {
-        entry["name"]: StoredScan(
-            name=entry["name"],
-            shape=(entry["shape"][0], entry["shape"][1], entry["shape"][2]),
-            affine=np.asarray(entry["affine"]),
-            source=entry["source"],
-            sha256=entry["sha256"],
-        )
+        entry["name"]: StoredScan.from_json(entry)
         for entry in map(read_json, sorted(store.glob("*.json")))
         if isinstance(entry, dict) and entry.get("format") != FORMAT and "sha256" in entry
     }
@@ -269,8 +338,8 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
 
 
 def _shown(
-    outcomes: Iterator[tuple[Source, StoredScan | str]], total: int
-) -> Iterator[tuple[Source, StoredScan | str]]:
+    outcomes: Iterator[tuple[Source, list[StoredScan] | str]], total: int
+) -> Iterator[tuple[Source, list[StoredScan] | str]]:
     """Pass outcomes on as they come, and say how long the others will take."""
     console = Console(stderr=True)
     if console.is_terminal:

@@ -5,12 +5,16 @@ from dataclasses import replace
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
+from training.ape import ApeSettings
 from training.condition import ConditionSettings
 from training.crops import CropSettings
 from training.density import DensitySettings
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.loop import LoopSettings
 from training.masking import MaskSettings
+
+# Spacing (D, H, W) in mm of the finer copy that crops are cut from; none has no such copy.
+FINE_SPACING = {"tiny": None, "small": None, "paper": (1.5, 1.0, 1.0)}
 
 # Two CPU cores, minutes: coarser networks, small crops and a narrow expander.
 _TINY_LOOP = LoopSettings(steps=2_000, lr=1e-3, warmup=100, average=0.99)
@@ -33,8 +37,10 @@ DESCRIPTOR = {
         contrast=ContrastSettings(width=2048),
         loop=_SMALL_LOOP,
     ),
-    # A crop's voxel is 1 to 2 voxels of a finer store there: 1.5 mm within the slice on average.
-    "paper": DescriptorSettings(crops=CropSettings(scale=(2 / 3, 4 / 3)), loop=_PAPER_LOOP),
+    # Voxels of 1.0 to 2.0 mm within the slice: 1.5 mm on average, which a screening has.
+    "paper": DescriptorSettings(
+        crops=CropSettings(scale=(1.0, 2.0), spread="uniform", grid="fine"), loop=_PAPER_LOOP
+    ),
 }
 
 CONDITION = {
@@ -57,23 +63,50 @@ CONDITION = {
         contrast=ContrastSettings(width=2048),
         loop=_SMALL_LOOP,
     ),
-    "paper": ConditionSettings(loop=_PAPER_LOOP),
+    "paper": ConditionSettings(
+        crops=CropSettings(scale=(1.0, 2.0), spread="uniform", grid="fine"), loop=_PAPER_LOOP
+    ),
 }
 
+# Positions vary slowly: coarse networks, and crops that see much of the body.
+APE = {
+    "tiny": ApeSettings(
+        network=NetworkSettings(channels=(32, 64, 128), blocks=1, stem=(2, 4, 4), out=3, inputs=2),
+        crops=CropSettings(size=(32, 64, 64), scale=(1.0, 2.0), pairs=4, positions=1024),
+        masks=MaskSettings(least=(8, 16, 16), largest=(16, 32, 32)),
+        loop=_TINY_LOOP,
+        in_memory=True,
+    ),
+    "small": ApeSettings(
+        network=NetworkSettings(
+            channels=(32, 64, 128, 256), blocks=2, stem=(2, 4, 4), out=3, inputs=2
+        ),
+        loop=_SMALL_LOOP,
+    ),
+    # Voxels of 1 to 4 mm within the slice, twice that along it, in the authors' code.
+    "paper": ApeSettings(
+        crops=CropSettings(
+            size=(64, 128, 128), scale=(1.0, 4.0), spread="uniform", positions=4096, grid="fine"
+        ),
+        loop=_PAPER_LOOP,
+    ),
+}
+
+# Rounding would add up over the rotations of a flow, which cost next to nothing: no TF32.
 DENSITY = {
     "tiny": DensitySettings(
         sincos=2,
         head=HeadSettings(flow=FlowSettings(blocks=8, hidden=64)),
         tiles=256,
         voxels=4096,
-        loop=replace(_TINY_LOOP, precision="32-true"),
+        loop=replace(_TINY_LOOP, precision="32-true", tf32=False),
     ),
     "small": DensitySettings(
         sincos=4,
         head=HeadSettings(flow=FlowSettings(blocks=16, hidden=256)),
         tiles=4096,
         voxels=32_768,
-        loop=_SMALL_LOOP,
+        loop=replace(_SMALL_LOOP, tf32=False),
     ),
     # The paper scores all 32 x 32 x 32 pooled voxels of its 4 tiles.
     "paper": DensitySettings(
@@ -81,6 +114,6 @@ DENSITY = {
         tiles=16_384,
         per_step=4,
         voxels=4 * 32**3,
-        loop=replace(_PAPER_LOOP, steps=500_000),
+        loop=replace(_PAPER_LOOP, steps=500_000, tf32=False),
     ),
 }

@@ -1,7 +1,9 @@
 """The training command: one stage a call, its settings as flags."""
 
+import errno
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, get_args
 
 import tyro
@@ -9,6 +11,8 @@ import tyro
 from ctscreener.errors import InputError
 
 Settings = TypeVar("Settings")
+DISK = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk that is full, and of one of which a user may fill no more."""
 Preset = Literal["tiny", "small", "paper"]
 
 USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
@@ -18,6 +22,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   prepare     turn scans into a store
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
+  ape         train the network of anatomical positions, another kind of condition
   density     train the model of descriptors, given conditions
   export      write a model folder that `ctscreener` uses
   baseline    fit a rival, to be measured beside a model
@@ -51,6 +56,15 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(
+            f"Expected room on the disk for {error.filename or 'the results'}, found it full "
+            f"({error.strerror}). Make room and run the same command again: it goes on.",
+            file=sys.stderr,
+        )
+        return 2
     return 0
 
 
@@ -81,6 +95,11 @@ def _parse(
     return tyro.cli(kind, args=arguments, prog=f"python training/run.py {stage}", **options)
 
 
+def _named_or_not(arguments: list[str]) -> list[str]:
+    """Let scans stand alone or after `--scans`."""
+    return [word.removeprefix("--scans=") for word in arguments if word != "--scans"]
+
+
 # Every stage imports its code when it is called: a short start, and no stage breaks another.
 
 
@@ -94,8 +113,12 @@ def phantoms(preset: str | None, arguments: list[str]) -> None:
 def prepare(preset: str | None, arguments: list[str]) -> None:
     """Turn scans into a store."""
     from training.prepare import PrepareSettings, main
+    from training.presets import FINE_SPACING
 
-    main(_parse(PrepareSettings, arguments, None, "prepare"))
+    settings = _parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
+    if preset and settings.fine is None:
+        settings = replace(settings, fine=FINE_SPACING[preset])
+    main(settings)
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:
@@ -114,6 +137,14 @@ def condition(preset: str | None, arguments: list[str]) -> None:
 
     default = CONDITION[preset] if preset else None
     main(_parse(ConditionSettings, arguments, default, "condition"))
+
+
+def ape(preset: str | None, arguments: list[str]) -> None:
+    """Train the network of anatomical positions."""
+    from training.ape import ApeSettings, main
+    from training.presets import APE
+
+    main(_parse(ApeSettings, arguments, APE[preset] if preset else None, "ape"))
 
 
 def density(preset: str | None, arguments: list[str]) -> None:
@@ -157,7 +188,7 @@ def everything(preset: str | None, arguments: list[str]) -> None:
     """Run all stages from scans to a model."""
     from training.everything import EverythingSettings, main
 
-    main(_parse(EverythingSettings, arguments, None, "all"), preset or "tiny")
+    main(_parse(EverythingSettings, _named_or_not(arguments), None, "all"), preset or "tiny")
 
 
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
@@ -165,6 +196,7 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "prepare": prepare,
     "descriptor": descriptor,
     "condition": condition,
+    "ape": ape,
     "density": density,
     "export": export,
     "baseline": baseline,

@@ -7,7 +7,10 @@ from typing import Literal
 
 from ctscreener.errors import InputError
 
-FREE = ("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory")
+FREE = (
+    *("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory"),
+    *("watch_every", "compile", "tf32", "run"),
+)
 """Settings that may differ between two sessions of one run."""
 
 
@@ -35,6 +38,9 @@ class LoopSettings:
     """Decides the initial weights, every batch and every draw."""
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     """Precision of the networks; losses are always float32."""
+    tf32: bool = True
+    """Products of float32 matrices in TF32 on a graphics card, as in VICReg's covariances: several
+    times faster, to three digits."""
     device: str = "auto"
     """`cpu`, `cuda` or `auto`."""
     devices: int = 1
@@ -51,6 +57,10 @@ class LoopSettings:
     a slow machine, but then the result depends on the machine's speed."""
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
+    watch_every: int = 1_000
+    """Steps between two sample pictures in TensorBoard and two looks at held-out scans."""
+    compile: bool = False
+    """Let torch.compile make the networks faster; the first steps then take minutes."""
 
 
 class Clock:

@@ -1,6 +1,8 @@
 """The store: prepared scans on disk, of which any box can be read without the rest."""
 
+import errno
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -17,6 +19,8 @@ from ctscreener.settings import read_json, write_json
 FORMAT = "ctscreener-store"
 FORMAT_VERSION = 1
 CHUNK = (32, 64, 64)
+FINE = "fine"
+"""Folder inside of a store with a finer copy of the same scans, which is a store by itself."""
 
 Box = tuple[slice, slice, slice]
 
@@ -31,6 +35,7 @@ class StoredScan:
         affine: Voxel index `(d, h, w, 1)` of the stored grid to RAS mm, `(4, 4)`.
         source: The file or folder that it came from.
         sha256: Hash of that source.
+        fingerprint: See `training.duplicates.fingerprint`; empty in stores from before it.
     """
 
     name: str
@@ -38,6 +43,20 @@ class StoredScan:
     affine: np.ndarray
     source: str
     sha256: str
+    fingerprint: str = ""
+
+    @staticmethod
+    def from_json(entry: dict[str, Any]) -> "StoredScan":
+        """Build what `to_json` made an entry of."""
+        depth, height, width = entry["shape"]
+        return StoredScan(
+            name=entry["name"],
+            shape=(depth, height, width),
+            affine=np.asarray(entry["affine"], dtype=np.float64),
+            source=entry["source"],
+            sha256=entry["sha256"],
+            fingerprint=entry.get("fingerprint", ""),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the manifest's entry."""
@@ -47,6 +66,7 @@ class StoredScan:
             "affine": self.affine.tolist(),
             "source": self.source,
             "sha256": self.sha256,
+            "fingerprint": self.fingerprint,
         }
 
 
@@ -64,7 +84,7 @@ class Store:
 
     def __init__(self, folder: Path, exclude: Sequence[str] = (), in_memory: bool = False) -> None:
         manifest = read_manifest(folder)
-        scans = [_stored(entry) for entry in manifest["scans"]]
+        scans = [StoredScan.from_json(entry) for entry in manifest["scans"]]
         kept = [s for s in scans if not any(fnmatch(s.name, pattern) for pattern in exclude)]
         if not kept:
             raise InputError(
@@ -171,6 +191,7 @@ def write_manifest(
     preprocess: dict[str, Any],
     scans: Sequence[StoredScan],
     skipped: Sequence[dict[str, str]],
+    duplicates: Sequence[Sequence[str]] = (),
 ) -> None:
     """Write the manifest of a store.
 
@@ -179,6 +200,7 @@ def write_manifest(
         preprocess: Settings that the scans were prepared with.
         scans: What the store holds.
         skipped: `source` and `reason` of every input that was left out.
+        duplicates: Groups of names of scans that are nearly the same.
     """
     write_json(
         folder / "manifest.json",
@@ -188,6 +210,7 @@ def write_manifest(
             "preprocess": preprocess,
             "scans": [scan.to_json() for scan in sorted(scans, key=lambda scan: scan.name)],
             "skipped": list(skipped),
+            "duplicates": [list(group) for group in duplicates],
         },
     )
 
@@ -198,17 +221,26 @@ def write_array(path: Path, values: np.ndarray) -> None:
     Arguments:
         path: The file, ending in `.b2nd`.
         values: uint8, `(D, H, W)`.
+
+    Raises:
+        OSError: It cannot be written; `ENOSPC` where the disk is full.
     """
     beside = path.with_name("part." + path.name)
     beside.unlink(missing_ok=True)
     contiguous: Any = np.ascontiguousarray(values)
-    blosc2.asarray(
-        contiguous,
-        chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
-        urlpath=str(beside),
-        mode="w",
-        cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
-    )
+    try:
+        blosc2.asarray(
+            contiguous,
+            chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
+            urlpath=str(beside),
+            mode="w",
+            cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
+        )
+    except RuntimeError as error:
+        # blosc2 does not say what the system said.
+        full = shutil.disk_usage(path.parent).free < values.nbytes
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, str(error), str(path)) from error
     os.replace(beside, path)
 
 
@@ -229,15 +261,3 @@ def _open(path: Path, shape: tuple[int, int, int], in_memory: bool) -> Any:  # n
             "Delete the store and run the stage `prepare` again.",
         )
     return array[:] if in_memory else array
-
-
-def _stored(entry: dict[str, Any]) -> StoredScan:
-    """Build what a manifest's entry describes."""
-    depth, height, width = entry["shape"]
-    return StoredScan(
-        name=entry["name"],
-        shape=(depth, height, width),
-        affine=np.asarray(entry["affine"], dtype=np.float64),
-        source=entry["source"],
-        sha256=entry["sha256"],
-    )

@@ -1,8 +1,10 @@
 """Conditions: what is known of a position without looking at what may be abnormal there.
 
 `none` is a condition of zero channels, `sincos` encodes the position in the whole scan, `learned`
-is a network that was made invariant to masked blocks (Goncharov et al., arXiv 2502.08321, 3.2).
-They may be combined: their channels are concatenated.
+is a network that was made invariant to masked blocks (Goncharov et al., arXiv 2502.08321, 3.2),
+`ape` encodes the position in the body that a network reads off the image (Goncharov et al.,
+"Anatomical Positional Embeddings", arXiv 2409.10291). They may be combined: their channels are
+concatenated.
 
 A network that trained for long forgets what masks hid; one that trained for minutes does not. What
 it and the descriptor say around a voxel, in a shell that leaves out the voxel itself, is blind to
@@ -34,11 +36,22 @@ class ConditionSettings:
     surround: tuple[Shell, ...] = ()
     """Shells whose mean descriptors are conditions: a near one tells what belongs beside a small
     anomaly, a far one beside a large one."""
+    ape: NetworkSettings | None = None
+    """The network of anatomical positions, which takes 2 channels and gives 3; None leaves it
+    out."""
+    ape_frequencies: int = 4
+    """Frequencies of the encoding of its positions along each axis."""
+
+    @property
+    def networks(self) -> list[NetworkSettings]:
+        """The networks that there are."""
+        return [network for network in (self.learned, self.ape) if network]
 
     def channels(self, described: int) -> int:
         """Channels of the condition, where descriptors have `described` channels."""
         learned = self.learned.out if self.learned else 0
-        return 6 * self.sincos + learned + described * len(self.surround)
+        places = 6 * self.sincos + (6 * self.ape_frequencies if self.ape else 0)
+        return places + learned + described * len(self.surround)
 
 
 def sincos(positions: Tensor, frequencies: int) -> Tensor:
@@ -57,6 +70,19 @@ def sincos(positions: Tensor, frequencies: int) -> Tensor:
     """
     waves = [2.0**k * math.pi * positions for k in range(frequencies)]
     return torch.cat([f(wave) for wave in waves for f in (torch.sin, torch.cos)], dim=1)
+
+
+def anatomical(logits: Tensor, frequencies: int) -> Tensor:
+    """Sines and cosines of anatomical positions.
+
+    Arguments:
+        logits: What the network of anatomical positions gives, `(B, 3, ...)`.
+        frequencies: The wavelengths are 2, 1, 1/2, ... of the range of a position.
+
+    Returns:
+        `(B, 6 * frequencies, ...)`.
+    """
+    return sincos(logits.sigmoid(), frequencies)
 
 
 def shell_mean(maps: Tensor, where: Tensor, shell: Shell) -> Tensor:
@@ -122,13 +148,19 @@ class Condition(nn.Module):
 
     def __init__(self, settings: ConditionSettings) -> None:
         super().__init__()
-        if settings.learned and settings.learned.inputs != 2:
+        for network in settings.networks:
+            if network.inputs != 2:
+                raise ValueError(
+                    "A condition network sees the image and its mask: expected inputs=2, "
+                    f"found {network.inputs}."
+                )
+        if settings.ape and settings.ape.out != 3:
             raise ValueError(
-                "A condition network sees the image and its mask: expected inputs=2, "
-                f"found {settings.learned.inputs}."
+                f"An anatomical position has three axes: expected out=3, found {settings.ape.out}."
             )
         self.settings = settings
         self.learned = UNet(settings.learned) if settings.learned else None
+        self.ape = UNet(settings.ape) if settings.ape else None
 
     def pooled(
         self, x: Tensor, y: Tensor, positions: Tensor, where: Tensor, stride: Shape
@@ -147,10 +179,13 @@ class Condition(nn.Module):
         """
         settings = self.settings
         parts = [sincos(positions, settings.sincos)] if settings.sincos else []
+        visible = torch.cat([x, torch.ones_like(x)], dim=1)
         if self.learned:
-            visible = torch.cat([x, torch.ones_like(x)], dim=1)
             c = self.learned.pooled(visible, stride)
             shell = settings.learned_shell
             parts.append(shell_mean(c, where, shell) if shell else c)
         parts += [shell_mean(y, where, shell) for shell in settings.surround]
+        if self.ape:
+            logits = self.ape.pooled(visible, stride)
+            parts.append(anatomical(logits, settings.ape_frequencies))
         return torch.cat(parts, dim=1) if parts else positions[:, :0]

@@ -49,8 +49,8 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         """Raise ValueError where tiles do not fit the networks or the pooling."""
-        networks = [self.descriptor, self.condition.learned]
-        for step in [self.pool, *(network.stride for network in networks if network)]:
+        networks = [self.descriptor, *self.condition.networks]
+        for step in [self.pool, *(network.stride for network in networks)]:
             if any(side % unit or side < unit for side, unit in zip(self.tile, step, strict=True)):
                 raise ValueError(f"the tile {self.tile} is no multiple of {step}")
 

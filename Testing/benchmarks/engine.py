@@ -163,7 +163,7 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     from monai.inferers.utils import sliding_window_inference
     from torch.nn import functional
 
-    from ctscreener.conditions import shell_mean, sincos, tile_positions
+    from ctscreener.conditions import anatomical, shell_mean, sincos, tile_positions
     from ctscreener.screen import padded, pooled_mask
     from ctscreener.tiles import pooled as on_pooled_grid
 
@@ -184,12 +184,15 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
         if model.condition.sincos:
             positions = tile_positions(start, model.tile, shape, model.pool)[None]
             parts.append(sincos(positions, model.condition.sincos))
+        visible = torch.cat([x, torch.ones_like(x)], dim=1)
         if condition.learned:
-            visible = torch.cat([x, torch.ones_like(x)], dim=1)
             c = functional.avg_pool3d(condition.learned.dense(visible), model.pool)
             shell = model.condition.learned_shell
             parts.append(shell_mean(c, seen, shell) if shell else c)
         parts += [shell_mean(y, seen, shell) for shell in model.condition.surround]
+        if condition.ape:
+            logits = functional.avg_pool3d(condition.ape.dense(visible), model.pool)
+            parts.append(anatomical(logits, model.condition.ape_frequencies))
         everywhere = torch.ones(1, *y.shape[2:], dtype=torch.bool)
         nll = networks.density(y, torch.cat(parts, dim=1), everywhere)
         return functional.interpolate(nll[:, None], scale_factor=model.pool, mode="nearest")

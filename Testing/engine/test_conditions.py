@@ -1,12 +1,14 @@
 """A condition says where a voxel lies in the whole scan, whichever tile it is read from."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ctscreener.conditions import Condition, ConditionSettings, shell_mean, sincos, tile_positions
 from ctscreener.networks import NetworkSettings
+from ctscreener.settings import from_json, to_json
 from Testing.engine.small_model import perturb
 
 POOL = (2, 3, 3)
@@ -116,6 +118,33 @@ def test_a_condition_reads_shells_where_it_is_told_to() -> None:
     torch.testing.assert_close(c[:, :3], shell_mean(learned, where, (0, 2)))
     torch.testing.assert_close(c[:, 3:5], shell_mean(y, where, (1, 2)))
     torch.testing.assert_close(c[:, 5:], shell_mean(y, where, (0, 3)))
+
+
+def test_anatomical_positions_are_encoded_and_read_off_the_whole_image() -> None:
+    settings = ConditionSettings(learned=LEARNED, ape=replace(LEARNED, out=3), ape_frequencies=2)
+    condition = Condition(settings)
+    perturb(condition, 0.1)
+    assert condition.ape is not None
+    x, y, where = torch.rand(1, 1, *SIZE), torch.rand(1, 2, 4, 4, 4), torch.rand(1, 4, 4, 4) > 0.3
+    c = condition.pooled(x, y, tile((0, 0, 0))[None], where, POOL)
+    assert settings.channels(2) == c.shape[1] == 3 + 12
+    logits = condition.ape.pooled(torch.cat([x, torch.ones_like(x)], dim=1), POOL)
+    torch.testing.assert_close(c[:, 3:], sincos(logits.sigmoid(), 2))
+    assert c[:, 3:].std() > 0.01
+
+
+def test_anatomical_positions_have_three_axes_and_see_the_mask() -> None:
+    with pytest.raises(ValueError, match="expected out=3, found 4"):
+        Condition(ConditionSettings(ape=replace(LEARNED, out=4)))
+    with pytest.raises(ValueError, match="expected inputs=2, found 1"):
+        Condition(ConditionSettings(ape=replace(LEARNED, out=3, inputs=1)))
+
+
+def test_settings_of_before_anatomical_positions_are_read_without_them() -> None:
+    data = to_json(ConditionSettings(sincos=2, learned=LEARNED))
+    for name in ("ape", "ape_frequencies"):
+        del data[name]
+    assert from_json(ConditionSettings, data) == ConditionSettings(sincos=2, learned=LEARNED)
 
 
 def test_a_learned_condition_without_a_mask_channel_is_refused() -> None:

@@ -212,6 +212,63 @@ def test_all_stages_in_one_go_hand_their_folders_on(
     assert calls[1].network == presets.DESCRIPTOR["small"].network
 
 
+@pytest.mark.parametrize("named", [["a", "b"], ["--scans", "a", "b"]])
+@pytest.mark.parametrize("after", [True, False])
+def test_scans_stand_alone_or_after_their_flag(
+    monkeypatch: pytest.MonkeyPatch, named: list[str], after: bool
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(everything, "main", lambda settings, preset: calls.append(settings))
+    flags = ["--preset", "tiny", "--out", "o", "--steps", "7"]
+    assert run.main(["all", *(flags + named if after else named + flags)]) == 0
+    assert calls[0].scans == (Path("a"), Path("b"))
+    assert (calls[0].out, calls[0].steps) == (Path("o"), 7)
+
+
+@pytest.mark.parametrize(
+    ("condition", "trained", "sincos"),
+    [("masked", "condition", 2), ("ape", "ape", 2), ("sincos", None, 2), ("none", None, 0)],
+)
+def test_each_condition_trains_what_it_needs_on_all_but_the_held_out(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    condition: Any,  # noqa: ANN401 - one of four words
+    trained: str | None,
+    sincos: int,
+) -> None:
+    calls: dict[str, Any] = {}
+    for stage in ("prepare", "descriptor", "condition", "ape", "density", "export"):
+        keep = lambda settings, stage=stage: calls.__setitem__(stage, settings)
+        monkeypatch.setattr(getattr(everything, stage), "main", keep)
+    settings = everything.EverythingSettings(
+        (Path("scans"),), tmp_path, condition=condition, held_out=("z*",)
+    )
+    everything.main(settings, "tiny")
+    assert {"condition", "ape"} & set(calls) == ({trained} if trained else set())
+    density = calls["density"]
+    for stage in ("condition", "ape"):
+        assert getattr(density, stage) == (tmp_path / stage if stage == trained else None)
+        if stage in calls:
+            assert calls[stage].exclude == ("z*",)
+    assert density.sincos == sincos
+    assert calls["descriptor"].exclude == density.held_out == calls["export"].reference == ("z*",)
+    assert calls["prepare"].fine is None
+
+
+def test_the_preset_of_the_paper_cuts_crops_from_a_finer_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr("training.prepare.main", calls.append)
+    for preset in ("tiny", "paper"):
+        assert run.main(["prepare", "scans", "--preset", preset]) == 0
+    assert [settings.fine for settings in calls] == [None, (1.5, 1.0, 1.0)]
+    for table in (presets.DESCRIPTOR, presets.CONDITION, presets.APE):
+        crops = table["paper"].crops
+        assert (crops.grid, crops.spread, crops.scale[0]) == ("fine", "uniform", 1.0)
+        assert table["tiny"].crops.grid == "screening"
+
+
 def test_a_store_without_scans_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none of 2"):
         descriptor.main(replace(descriptor_settings(folder, tmp_path), exclude=("?",)))

@@ -1,6 +1,8 @@
 """The store and the stage that fills it."""
 
+import errno
 import json
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import SimpleITK as sitk
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
+from ctscreener.scan import Scan
 from Testing.training.small_store import make_store
 from training.prepare import PrepareSettings, find_sources, main
 from training.store import Box, Store
 
+DISK = namedtuple("Disk", "total used free")(10, 10, 0)
 SHAPES = {"b": (40, 70, 90), "a": (33, 64, 65)}
 
 
@@ -140,3 +144,71 @@ def test_sources_are_files_and_dicom_folders_and_their_names_differ(tmp_path: Pa
     assert names == {"ct", "scan", "q_scan", "s_manifest", "nameless"}
     with pytest.raises(InputError, match="No such"):
         find_sources([tmp_path / "absent"])
+
+
+def test_a_finer_copy_is_a_store_of_the_same_scans_and_screening_sees_the_other(
+    tmp_path: Path,
+) -> None:
+    write_patient(tmp_path / "scans" / "a.nii", 0.8)
+    write_patient(tmp_path / "scans" / "b.nii", 0.6)
+    (tmp_path / "scans" / "c.nii").write_bytes(b"no scan")
+    settings = PrepareSettings((tmp_path / "scans",), tmp_path / "store", 1, fine=(3.0, 2.0, 2.0))
+    main(settings)
+    seen, fine = Store(tmp_path / "store"), Store(tmp_path / "store" / "fine")
+    assert seen.names == fine.names == ("a", "b")
+    scan = read_scan(tmp_path / "scans" / "a.nii")
+    expected = prepare(scan, PreprocessSettings(spacing=(3.0, 2.0, 2.0), multiple=(1, 1, 1)))
+    np.testing.assert_array_equal(fine.prepared("a").image, expected.image)
+    np.testing.assert_array_equal(
+        seen.prepared("a").image, prepare(scan, PreprocessSettings()).image
+    )
+    for name in "ab":
+        assert fine.scans[name].sha256 == seen.scans[name].sha256
+        np.testing.assert_allclose(
+            np.linalg.norm(fine.scans[name].affine[:3, :3], axis=0), (3.0, 2.0, 2.0)
+        )
+    before = (tmp_path / "store" / "a.json").stat().st_mtime_ns
+    (tmp_path / "store" / "fine" / "b.json").unlink()
+    main(settings)
+    assert (tmp_path / "store" / "fine" / "b.json").exists()
+    assert (tmp_path / "store" / "a.json").stat().st_mtime_ns == before
+
+
+def test_nearly_the_same_scans_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, radius in (("a", 0.8), ("again", 0.8), ("other", 0.5)):
+        write_patient(tmp_path / "scans" / f"{name}.nii", radius)
+    main(PrepareSettings((tmp_path / "scans",), tmp_path / "store", workers=1))
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert ["a", "again"] in [sorted(set(group) - {"other"}) for group in manifest["duplicates"]]
+    assert "Nearly the same scan: a, again" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        write_patient(tmp_path / "scans" / f"{name}.nii", 0.8)
+    settings = PrepareSettings((tmp_path / "scans",), tmp_path / "store", workers=1)
+
+    def torn(path: Path) -> Scan:
+        if path.name == "a.nii":
+            raise OSError(errno.EIO, "Input/output error")
+        return read_scan(path)
+
+    monkeypatch.setattr("training.prepare.read_scan", torn)
+    main(settings)
+    skipped = json.loads((tmp_path / "store" / "manifest.json").read_text())["skipped"]
+    assert "Input/output error" in skipped[0]["reason"]
+
+    def full(*arguments: object, **more: object) -> None:
+        raise RuntimeError("Error while creating the NDArray")
+
+    monkeypatch.setattr("training.store.blosc2.asarray", full)
+    monkeypatch.setattr("training.store.shutil.disk_usage", lambda path: DISK)
+    (tmp_path / "store" / "b.json").unlink()
+    with pytest.raises(OSError, match="creating the NDArray") as raised:
+        main(settings)
+    assert raised.value.errno == errno.ENOSPC
+    assert not (tmp_path / "store" / "b.json").exists()

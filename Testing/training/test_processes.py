@@ -1,0 +1,86 @@
+"""Two processes, each with half of a batch, are one process with all of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from Testing.training.small_store import make_store
+from Testing.training.two_processes import CASES, Share, work
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Start a script in two processes on this machine."""
+    places = [str(ROOT), str(ROOT / "ScreenerSlicer")]
+    # Without the two dashes torchrun takes our --run for one of its own flags.
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*command, "--nproc-per-node", "2", "--", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What one process and what two leave."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    work(one, Share(0, 1))
+    ended = torchrun(str(ROOT / "Testing" / "training" / "two_processes.py"), str(two))
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return one, two
+
+
+def metrics(run: Path) -> list[dict[str, float]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    # `spread` is a deviation within a process, a diagnosis and no part of the loss.
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in ("seconds", "spread")}
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_loss_and_gradients_are_those_of_one_process_with_the_whole_batch(
+    both: tuple[Path, Path], case: str
+) -> None:
+    alone, together = (load_file(folder / f"{case}.safetensors") for folder in both)
+    assert alone.keys() == together.keys()
+    scale = max(gradient.abs().max().item() for gradient in alone.values())
+    for name, gradient in alone.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_so_is_a_whole_training(both: tuple[Path, Path], case: str) -> None:
+    alone, together = (metrics(folder / case) for folder in both)
+    assert len(alone) == len(together) == 4
+    for one, two in zip(alone, together, strict=True):
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-6)
+    first, second = (load_file(folder / case / "network.safetensors") for folder in both)
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_torchrun_runs_a_stage_and_writes_its_folder_once(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", {"a": (24, 30, 30), "b": (20, 30, 36)})
+    flags = ["--preset", "tiny", "--store", str(tmp_path / "store"), "--run", str(tmp_path / "r")]
+    flags += ["--steps", "13", "--warmup", "1", "--device", "cpu", "--precision", "32-true"]
+    flags += ["--crops.size", "8", "12", "12", "--crops.positions", "64", "--crops.pairs", "2"]
+    flags += ["--network.channels", "8", "16", "--contrast.width", "16"]
+    ended = torchrun(str(ROOT / "training" / "run.py"), "descriptor", *flags)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    result = json.loads((tmp_path / "r" / "result.json").read_text())
+    assert (result["step"], result["finished"]) == (13, True)
+    assert [line["step"] for line in metrics(tmp_path / "r")] == [0, 10]
+    assert len(list((tmp_path / "r").glob("events.out.tfevents.*"))) == 1

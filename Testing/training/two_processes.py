@@ -1,0 +1,93 @@
+"""What each process does in the test of several: run by torchrun, or in this process alone.
+
+torchrun --standalone --nproc-per-node 2 Testing/training/two_processes.py OUT
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ctscreener.networks import NetworkSettings
+from training import processes
+from training.descriptor import Contrast, ContrastSettings
+from training.loop import LoopSettings, seeded, train
+
+NETWORK = NetworkSettings(channels=(8, 16), out=8)
+PAIRS, POSITIONS = 4, 24
+CASES = {
+    "vicreg": ContrastSettings(width=32),
+    # Fewer voxels than channels: the other Gram matrix.
+    "vicreg_wide": ContrastSettings(width=256),
+    "simclr": ContrastSettings(objective="simclr", width=32, projected=8, chunk=30),
+}
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which pairs of a batch a process takes.
+
+    Arguments:
+        number: The process.
+        count: All processes.
+    """
+
+    number: int
+    count: int
+
+    def of(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Its pairs, first views first."""
+        each = PAIRS // self.count
+        mine = torch.arange(self.number * each, (self.number + 1) * each)
+        images, places = (part[torch.cat([mine, mine + PAIRS])] for part in batch)
+        return images, places
+
+
+def batch_of(step: int) -> tuple[Tensor, Tensor]:
+    """The whole batch of a step."""
+    generator = torch.Generator().manual_seed(step)
+    images = torch.rand((2 * PAIRS, 1, 8, 12, 12), generator=generator)
+    return images, torch.rand((2 * PAIRS, POSITIONS, 3), generator=generator) * 7
+
+
+def work(out: Path, share: Share) -> None:
+    """Train a few steps with each objective; leaves metrics.jsonl and weights in `out`."""
+    for name, contrast in CASES.items():
+        with seeded(0):
+            objective = Contrast(NETWORK, contrast)
+        loop = LoopSettings(
+            steps=4, lr=1e-3, warmup=1, precision="32-true", device="cpu", log_every=1
+        )
+
+        def load(index: int) -> tuple[Tensor, Tensor]:
+            return share.of(batch_of(index // share.count))
+
+        def render(raw: tuple[Tensor, Tensor], device: torch.device) -> tuple[Tensor, ...]:
+            return raw
+
+        trained = train(objective, load, render, out / name, loop, name)
+        assert processes.count() == share.count
+        trained.save(out / name, "network")
+        gradients(objective, share, out / f"{name}.safetensors")
+
+
+def gradients(objective: Contrast, share: Share, path: Path) -> None:
+    """Save the gradients of one batch as distributed training would average them."""
+    objective.zero_grad()
+    objective(*share.of(batch_of(99)))["loss"].backward()
+    found = {
+        name: processes.total(weight.grad) / share.count
+        for name, weight in objective.named_parameters()
+        if weight.grad is not None
+    }
+    if processes.is_first():
+        save_file(found, path)
+
+
+if __name__ == "__main__":
+    from os import environ
+
+    work(Path(sys.argv[1]), Share(int(environ["RANK"]), int(environ["WORLD_SIZE"])))
