@@ -16,17 +16,17 @@ import slicer
 from ctscreener.errors import InputError
 from ctscreener.findings import Finding, FindingSettings, find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.findings_content import SAME_MM
-from ScreenerSlicerLib.findings_table import FindingsTable, Row
-from ScreenerSlicerLib.heat_map import HeatMap
-from ScreenerSlicerLib.navigation import Navigation
-from ScreenerSlicerLib.outline import Outline
-from ScreenerSlicerLib.place_words import Body
-from ScreenerSlicerLib.region_statistics import Statistics, put_statistics, statistics_of
-from ScreenerSlicerLib.segments import make_segments, regions_of
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.study import put_into_study
-from ScreenerSlicerLib.volume import shared_scan_of, world_point
+from ScreenerSlicerLib.scene.findings_content import SAME_MM
+from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
+from ScreenerSlicerLib.scene.heat_map import HeatMap
+from ScreenerSlicerLib.scene.navigation import Navigation
+from ScreenerSlicerLib.scene.outline import Outline
+from ScreenerSlicerLib.scene.place_words import Body
+from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics, statistics_of
+from ScreenerSlicerLib.scene.segments import make_segments, regions_of
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.study import put_into_study
+from ScreenerSlicerLib.scene.volume import shared_scan_of, world_point
 
 SCAN, FINDINGS = "ScreenerScan", "ScreenerFindings"
 SEGMENTS, STATISTICS = "ScreenerSegments", "ScreenerStatistics"

@@ -15,10 +15,16 @@ import slicer
 
 from ctscreener.findings import FindingSettings
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import JobError, JobProgress, ScreenJob, ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.process.job import (
+    JobError,
+    JobProgress,
+    ScreenJob,
+    ScreenOutput,
+    ScreenRequest,
+)
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.volume import Fingerprint, shared_scan_of
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
 
 logger = logging.getLogger(__name__)
 

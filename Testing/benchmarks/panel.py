@@ -1,6 +1,6 @@
 """Benchmark: for how long the window stands still during a run, and when a slider is moved.
 
-    python Testing/benchmarks/panel.py [--shape 300 512 512] [--worker ScreenerSlicerLib.stub_worker]
+    python Testing/benchmarks/panel.py [--shape 300 512 512] [--worker ScreenerSlicerLib.process.stub_worker]
 
 A timer of 5 ms runs in the test host beside the module; the longest time between two of its calls
 is how long a user could not click. It is told for the whole run with the stub for its engine (the
@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 import numpy as np
 from PySide6 import QtCore
 
-from ScreenerSlicerLib.job_maker import ENGINE, STUB
+from ScreenerSlicerLib.process.job_maker import ENGINE, STUB
 from Testing.host.application import Application
 from Testing.module.opened import Opened
 from training.tables import markdown

@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 import slicer
 import slicer.util
 
-from ScreenerSlicerLib.job_maker import ENGINE
+from ScreenerSlicerLib.process.job_maker import ENGINE
 from Testing.host.application import Application
 from Testing.host.picture import GAP
 from Testing.module.opened import Opened

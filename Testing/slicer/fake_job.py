@@ -5,7 +5,7 @@ from typing import final
 
 from ctscreener.findings import find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import JobError, JobProgress, ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.process.job import JobError, JobProgress, ScreenOutput, ScreenRequest
 from ScreenerSlicerLib.screening import JobState, Screening
 from Testing.slicer import lumps
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.diagnosis import (
+from ScreenerSlicerLib.install.diagnosis import (
     ACTIONS,
     CAUSES,
     JobError,
@@ -17,7 +17,7 @@ from ScreenerSlicerLib.diagnosis import (
     report,
     versions,
 )
-from ScreenerSlicerLib.hardware import Gpu, Hardware
+from ScreenerSlicerLib.preflight.hardware import Gpu, Hardware
 
 SAID = {
     "gpu.unsupported": [

@@ -7,8 +7,8 @@ import pytest
 import slicer
 
 from ctscreener.findings import NOTICE, FindingSettings, find
-from ScreenerSlicerLib.findings_table import FindingsTable, Row
-from ScreenerSlicerLib.place_words import Place
+from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
+from ScreenerSlicerLib.scene.place_words import Place
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 

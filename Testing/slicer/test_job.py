@@ -16,12 +16,12 @@ from ctscreener import command
 from ctscreener.files import read_scan
 from ctscreener.findings import FindingSettings, find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import JobProgress, ScreenJob, ScreenRequest
-from ScreenerSlicerLib.stub_worker import SYNTHETIC, synthetic_rarity
+from ScreenerSlicerLib.process.job import JobProgress, ScreenJob, ScreenRequest
+from ScreenerSlicerLib.process.stub_worker import SYNTHETIC, synthetic_rarity
 from Testing.slicer.processes import alive, pids_in, soon
 
 ROOT = Path(__file__).parents[2]
-STUB = "ScreenerSlicerLib.stub_worker"
+STUB = "ScreenerSlicerLib.process.stub_worker"
 QUICK = "Testing.slicer.quick_worker"
 BLOCKED_AT_MOST = 0.05
 NewJob = Callable[..., ScreenJob]
@@ -160,7 +160,7 @@ import os, sys, time
 from pathlib import Path
 import numpy as np
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import ScreenJob, ScreenRequest
+from ScreenerSlicerLib.process.job import ScreenJob, ScreenRequest
 scan = Scan(np.zeros((2, 2, 2), np.float32), np.eye(4))
 job = ScreenJob(scan, ScreenRequest(), [sys.executable], Path({str(folder)!r}), worker={QUICK!r})
 job.start()

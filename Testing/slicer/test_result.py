@@ -8,10 +8,10 @@ import pytest
 import slicer
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.findings_table import CONTENT
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.findings_table import CONTENT
+from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.screening import Screening
-from ScreenerSlicerLib.slicer_logics import Logics
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 from Testing.slicer.fake_job import REQUEST, Jobs

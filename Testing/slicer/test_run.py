@@ -14,10 +14,10 @@ import pytest
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
-from ScreenerSlicerLib import run as run_module
-from ScreenerSlicerLib.run import Cancelled, Command, Failed, Run, arguments
-from ScreenerSlicerLib.run_log import RunLog
-from ScreenerSlicerLib.timeline import WEIGHTS
+from ScreenerSlicerLib.process import run as run_module
+from ScreenerSlicerLib.process.run import Cancelled, Command, Failed, Run, arguments
+from ScreenerSlicerLib.process.run_log import RunLog
+from ScreenerSlicerLib.process.timeline import WEIGHTS
 from Testing.slicer.processes import alive, pids_in, soon
 from Testing.slicer.quick_worker import STAGES
 

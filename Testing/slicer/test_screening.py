@@ -5,7 +5,7 @@ import pytest
 import slicer
 
 from ctscreener.findings import find
-from ScreenerSlicerLib.job import JobError, JobProgress
+from ScreenerSlicerLib.process.job import JobError, JobProgress
 from ScreenerSlicerLib.screening import JobState, Screening
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps

@@ -1,0 +1,218 @@
+"""A screening in the background: start it, poll it from a timer, cancel it, take its output."""
+
+import atexit
+import logging
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from ctscreener.scan import Scan
+from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.process.run import Cancelled, Command, Failed, Run, ScreenOutput, arguments
+from ScreenerSlicerLib.process.run_log import RunLog
+from ScreenerSlicerLib.process.timeline import JobProgress, Timeline
+
+__all__ = ["JobError", "JobProgress", "ScreenJob", "ScreenOutput", "ScreenRequest"]
+
+logger = logging.getLogger(__name__)
+
+State = Literal["ready", "running", "cancelling", "done", "failed", "cancelled"]
+Bounds = tuple[float, float, float, float, float, float]
+
+EXIT_SECONDS = 2.0
+"""How long an application that ends waits for a run that nobody closed."""
+
+
+@dataclass(frozen=True)
+class ScreenRequest:
+    """How a volume is screened."""
+
+    model: Path | str = "preview"
+    """A model folder, or the name of a model that the engine knows."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    overlap: float = 0.5
+    """Share of a tile that the next one covers again, 0 to 0.9."""
+    threshold: float = 3.0
+    """Lowest rarity of a finding."""
+    min_volume_ml: float = 0.1
+    """Smallest finding in ml."""
+    region: Bounds | None = None
+    """The only part that is scored: lowest and highest R, A, S in mm, in the volume's own frame."""
+
+    def options(self) -> tuple[str, ...]:
+        """Return the engine's arguments for this."""
+        model = self.model.resolve() if isinstance(self.model, Path) else self.model
+        return arguments(
+            {
+                "--model": model,
+                "--device": self.device,
+                "--overlap": float(self.overlap),
+                "--threshold": float(self.threshold),
+                "--min-volume": float(self.min_volume_ml),
+                "--region": self.region and tuple(float(side) for side in self.region),
+            }
+        )
+
+
+@final
+class ScreenJob:
+    """One screening; every call returns at once.
+
+    All work is done by a thread and by a child process; nothing of it is left, neither process
+    nor file, once `state` is `done`, `failed` or `cancelled`.
+
+    Arguments:
+        scan: What is screened; its array is read until the child has it, and must not be written
+            meanwhile. Any real type will do.
+        request: How.
+        python: The interpreter that runs the engine, with its own arguments if any.
+        folder: Where the temporary folder is made; the system's place when None.
+        worker: The module that is run: the engine, or the stub of the self tests.
+        environment: Variables of the child to start from; those of this process when None.
+        log_folder: Where the run's log file goes; in memory alone when None.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        request: ScreenRequest,
+        python: Sequence[str],
+        folder: Path | None = None,
+        *,
+        worker: str = "ctscreener",
+        environment: Mapping[str, str] | None = None,
+        log_folder: Path | None = None,
+    ) -> None:
+        self.log = RunLog(log_folder)
+        self._events: deque[dict[str, Any]] = deque()
+        command = Command(tuple(python), request.options(), worker, environment)
+        self._run = Run(scan, command, folder, self._events.append, self.log)
+        self._outcome = _Outcome()
+        self._thread: threading.Thread | None = None
+        self._cancelled = False
+        self._timeline = Timeline()
+        self._progress = JobProgress("handing over", 0, 1)
+
+    def start(self) -> None:
+        """Begin; a second call does nothing."""
+        if self._thread is not None or self._cancelled:
+            return
+        self._thread = threading.Thread(
+            target=_work, args=(self._run, self._outcome), name="screener", daemon=True
+        )
+        # For a job that nobody holds any more, and for an application that ends.
+        weakref.finalize(self, self._run.kill)
+        _runs.add(self._run)
+        self._thread.start()
+
+    @property
+    def state(self) -> State:
+        """Where the job is; the last three are final."""
+        if self._outcome.state is not None:
+            return self._outcome.state
+        if self._thread is None:
+            return "cancelled" if self._cancelled else "ready"
+        return "cancelling" if self._cancelled else "running"
+
+    @property
+    def error(self) -> JobError | None:
+        """Why the job failed; None in every other state."""
+        return self._outcome.error
+
+    @property
+    def seconds_a_tile(self) -> float | None:
+        """What a tile took, to estimate later runs on this device; None when not known."""
+        return self._timeline.seconds_a_step
+
+    def poll(self) -> JobProgress | None:
+        """Return the newest progress, or None where there is none since the last call."""
+        before = self._progress
+        for _ in range(len(self._events)):
+            self._progress = self._after(self._events.popleft())
+        return None if self._progress is before else self._progress
+
+    def _after(self, event: Mapping[str, Any]) -> JobProgress:
+        """Where the run is after an event; a notice stays until another replaces it."""
+        last = self._progress
+        if event.get("event") == "notice":
+            return replace(last, notice=str(event.get("message", "")))
+        if event.get("event") != "progress":
+            return last
+        stage, done, total = event.get("stage", ""), event.get("done", 0), event.get("total", 0)
+        return self._timeline.at(str(stage), int(done), int(total), last.notice)
+
+    def cancel(self) -> None:
+        """Ask the run to end; `state` tells when process and files are gone."""
+        self._cancelled = True
+        self._run.stop()
+
+    def output(self) -> ScreenOutput:
+        """Return what was found.
+
+        Raises:
+            RuntimeError: The job is not done.
+        """
+        if self._outcome.output is None:
+            raise RuntimeError(f"a job that is {self.state} has no output")
+        return self._outcome.output
+
+    def close(self, wait_seconds: float = 0.0) -> None:
+        """End whatever still runs and drop the output; may be called more than once.
+
+        Arguments:
+            wait_seconds: How long to wait for process and files to be gone: at the end of the
+                application, where no timer will look again, one or two seconds.
+        """
+        self._cancelled = True
+        self._run.kill()
+        if self._thread is not None and wait_seconds > 0:
+            self._run.ended.wait(wait_seconds)
+        self._outcome.output = None
+
+
+class _Outcome:
+    """What the thread leaves for the others; `state` is set last."""
+
+    def __init__(self) -> None:
+        self.output: ScreenOutput | None = None
+        self.error: JobError | None = None
+        self.state: Literal["done", "failed", "cancelled"] | None = None
+
+
+def _work(run: Run, outcome: _Outcome) -> None:
+    """Run, and say how it ended; whatever happens, it has ended."""
+    end: Literal["done", "failed", "cancelled"] = "failed"
+    error: JobError | None = JobError(
+        "internal", "Screener itself failed.", "Copy the report and send it to the developers."
+    )
+    began = time.monotonic()
+    try:
+        outcome.output = run()
+        end, error = "done", None
+    except Cancelled:
+        end, error = "cancelled", None
+    except Failed as failure:
+        error = failure.error
+    finally:
+        outcome.error = error
+        outcome.state = end
+        logger.info("Screening %s after %.1f s", end, time.monotonic() - began)
+
+
+def _end_all() -> None:
+    """End the runs that outlive the application, and wait until their files are gone."""
+    runs = list(_runs)
+    for run in runs:
+        run.kill()
+    for run in runs:
+        run.ended.wait(EXIT_SECONDS)
+
+
+_runs: "weakref.WeakSet[Run]" = weakref.WeakSet()
+atexit.register(_end_all)
