@@ -21,8 +21,9 @@ from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
 from ScreenerSlicerLib.scene.heat_map import HeatMap
 from ScreenerSlicerLib.scene.navigation import Navigation
 from ScreenerSlicerLib.scene.outline import Outline
-from ScreenerSlicerLib.scene.place_words import Body
+from ScreenerSlicerLib.scene.place_words import Body, Place
 from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics, statistics_of
+from ScreenerSlicerLib.scene.scene_nodes import free_name
 from ScreenerSlicerLib.scene.segments import make_segments, regions_of
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
@@ -59,6 +60,7 @@ class ScreenResult:
         scan_node: slicer.vtkMRMLScalarVolumeNode,
         rarity: np.ndarray,
         provenance: dict[str, Any],
+        leaving: Sequence[slicer.vtkMRMLVolumeNode] = (),
     ) -> Self:
         """Add the map of a scan to the scene, with a list of findings that is still empty.
 
@@ -68,8 +70,9 @@ class ScreenResult:
             scan_node: The scan.
             rarity: Its map, `(D, H, W)`, NaN where not scored.
             provenance: What it comes from: plain JSON, kept with the map.
+            leaving: Maps that this one replaces, whose names it may have.
         """
-        name = f"{scan_node.GetName()} rarity"
+        name = free_name(scene, f"{scan_node.GetName()} rarity", leaving)
         heat_map = HeatMap.create(scene, logics, rarity, scan_node, name)
         heat_map.node.SetAttribute(PROVENANCE, json.dumps(provenance))
         heat_map.node.SetNodeReferenceID(SCAN, scan_node.GetID())
@@ -96,11 +99,21 @@ class ScreenResult:
         node = self.map_node.GetNodeReference(FINDINGS)
         if node is not None:
             return FindingsTable(self._scene, node)
-        table = FindingsTable.create(self._scene, f"{self.map_node.GetName()} findings")
+        table = FindingsTable.create(self._scene, self._table_name)
         self.map_node.SetNodeReferenceID(FINDINGS, table.node.GetID())
         if self.scan_node is not None:
             put_into_study(self._scene, table.node, self.scan_node)
         return table
+
+    @property
+    def _table_name(self) -> str:
+        return f"{self.map_node.GetName()} findings"
+
+    def take_place_of(self, earlier: Sequence[ScreenResult]) -> None:
+        """Remove earlier results, and have their names."""
+        for one in earlier:
+            one.remove()
+        self.table.node.SetName(self._table_name)
 
     @property
     def table_node(self) -> slicer.vtkMRMLTableNode:
@@ -160,6 +173,17 @@ class ScreenResult:
             )
         return scan
 
+    def remove(self) -> None:
+        """Take the map, its list and all that shows it out of the scene.
+
+        Segments and their table stay: someone may have edited them.
+        """
+        table_node = self.map_node.GetNodeReference(FINDINGS)
+        if table_node is not None:
+            self._scene.RemoveNode(table_node)
+        self.outline.hide()
+        self.heat_map.remove()
+
     def put_findings(self, findings: Sequence[Finding], settings: FindingSettings) -> None:
         """List findings, with their places, and colour the map from their threshold on.
 
@@ -168,10 +192,13 @@ class ScreenResult:
             settings: What they were found with.
         """
         self.heat_map.set_threshold(settings.threshold)
+        self.table.fill(findings, self.places_of(findings), self.rarity, settings)
+
+    def places_of(self, findings: Sequence[Finding]) -> list[Place | None]:
+        """Say where findings lie; None for each where nothing was scored."""
         body = Body.of(self.map_node)
         points = [world_point(self.map_node, one.peak_ras) for one in findings]
-        places = [body.place_of(point) if body else None for point in points]
-        self.table.fill(findings, places, self.rarity, settings)
+        return [body.place_of(point) if body else None for point in points]
 
     def find_again(self, settings: FindingSettings) -> None:
         """Find anew in the map, with another threshold or smallest volume; no model is run.

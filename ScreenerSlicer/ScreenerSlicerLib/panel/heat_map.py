@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import final
+from typing import Any, final
 
 from slicer.i18n import tr as _
 
@@ -50,6 +51,7 @@ class HeatMapPanel:
             before.heat_map.render(False)
         self._result = result
         self._shown = _Shown()
+        self._ui.mapLabel.text = how_made(result.provenance) if result else ""
         for name in WIDGETS:
             getattr(self._ui, name).enabled = result is not None
 
@@ -87,3 +89,19 @@ class HeatMapPanel:
     def _show(self) -> None:
         if self._result is not None:
             self._result.heat_map.set_visible(True)
+
+
+def how_made(provenance: Mapping[str, Any]) -> str:
+    """Write how a map was made, on one line, so that maps of one scan can be told apart.
+
+    Arguments:
+        provenance: As the engine gave it.
+    """
+    parameters = provenance.get("parameters", {})
+    parts = [str(provenance.get("model", {}).get("name", ""))]
+    overlap = parameters.get("overlap")
+    if overlap is not None:
+        parts.append(_("tiles overlap by {percent:.0f} %").format(percent=100 * overlap))
+    parts.append(_("a region alone") if parameters.get("region") else _("the whole scan"))
+    parts.append(str(provenance.get("device", "")))
+    return ", ".join(filter(None, parts))

@@ -44,6 +44,7 @@ class ScreenerSlicerParameterNode:
     region: vtkMRMLMarkupsROINode
     anomalyMap: vtkMRMLScalarVolumeNode
     quality: Quality = Quality.STANDARD
+    keepEarlier: bool = False
     threshold: Annotated[float, WithinRange(LOWEST, HIGHEST)] = 3.0
     minVolume: Annotated[float, WithinRange(0.0, LARGEST_ML)] = 0.1
     opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.7

@@ -27,7 +27,7 @@ from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.preflight.card import Conditions, timing_key
 from ScreenerSlicerLib.process.job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.scene.region_bounds import fit_region, region_bounds
+from ScreenerSlicerLib.scene.region_bounds import fit_region, region_box
 from ScreenerSlicerLib.scene.sample_data import load_sample
 from ScreenerSlicerLib.screening import Screening, Update
 
@@ -124,13 +124,18 @@ class ScreenerPanel:
 
     def _conditions(self, parameters: ScreenerSlicerParameterNode) -> Conditions:
         scan, region = parameters.inputVolume, parameters.region
+        box = region_box(region, scan) if scan and region else None
+        results = self._logic().screening.results() if scan else []
         return Conditions(
             self._model.model,
             self._device.device,
             self._device.hardware,
             parameters.quality.overlap,
-            region_bounds(region, scan) if scan and region else None,
+            box.bounds if box else None,
             self.settings.seconds_a_tile(),
+            box.growth if box else 1.0,
+            tuple(one.map_node.GetName() for one in results if one.scan_node is scan),
+            parameters.keepEarlier,
         )
 
     def _observe(self, *nodes: slicer.vtkMRMLNode | None) -> None:
@@ -180,6 +185,7 @@ class ScreenerPanel:
             parameters.threshold,
             parameters.minVolume,
             self._conditions(parameters).region,
+            parameters.keepEarlier,
         )
         self._installation.error = None
         self._run.begin()

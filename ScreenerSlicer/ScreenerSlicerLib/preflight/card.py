@@ -21,10 +21,13 @@ from ScreenerSlicerLib.preflight.tile_count import (
     sampled,
     tissue_points,
 )
+from ScreenerSlicerLib.translation import tr as _
 
 FEW_TISSUE = 0.05
 TILT_DEGREES = 1.0
 GIGABYTE = 1e9
+LITTLE_MORE = 1.0
+"""Percent by which a box may be larger than its region without a word."""
 # Measured with the engine from 6 to 79 million voxels: 0.8 GB and 8 bytes a voxel, and a margin.
 ENGINE_BYTES, ENGINE_BYTES_A_VOXEL = 0.9e9, 10
 # The map and its node in Slicer.
@@ -90,6 +93,9 @@ class Conditions:
         overlap: Share of a tile that the next one covers again.
         region: The only part to score, R, A, S in mm; None for all.
         seconds_a_tile: What tiles took in earlier runs, by `timing_key`.
+        region_growth: Volume of the box of `region` over that of the region that was drawn.
+        earlier: Names of the maps that the scan has already.
+        keep_earlier: Whether they stay beside the new one.
     """
 
     model: ModelFolder | None = None
@@ -98,6 +104,9 @@ class Conditions:
     overlap: float = 0.5
     region: Bounds | None = None
     seconds_a_tile: Mapping[str, float] | None = None
+    region_growth: float = 1.0
+    earlier: tuple[str, ...] = ()
+    keep_earlier: bool = False
 
 
 def timing_key(model: ModelFolder, device: Device) -> str:
@@ -125,15 +134,14 @@ def examine(scan: Scan, conditions: Conditions) -> Card:
         return Card(tuple(lines), str(error))
     low, high = float(sample.hu.min()), float(sample.hu.max())
     share = float(np.mean(sample.hu > TISSUE_HU))
-    few = "hardly any tissue" if share < FEW_TISSUE else ""
-    lines += [
-        Line("Values", f"{low:.0f} to {high:.0f} HU, as in a CT"),
-        Line("Body", f"{100 * share:.0f} % of the voxels are tissue", few),
-    ]
+    few = _("hardly any tissue") if share < FEW_TISSUE else ""
+    values = _("{low:.0f} to {high:.0f} HU, as in a CT").format(low=low, high=high)
+    tissue = _("{percent:.0f} % of the voxels are tissue").format(percent=100 * share)
+    lines += [Line(_("Values"), values), Line(_("Body"), tissue, few)]
     points = tissue_points(sample)
     if not len(points):
-        found = "Expected a CT of the chest or abdomen, found no tissue."
-        return Card(tuple(lines), f"{found} Choose another volume.")
+        none = _("Expected a CT of the chest or abdomen, found no tissue. Choose another volume.")
+        return Card(tuple(lines), none)
     return _with_model(lines, scan, points, conditions)
 
 
@@ -141,22 +149,50 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
     """Add what depends on the model and the machine."""
     model, device = conditions.model, conditions.device
     if model is None:
-        return Card(tuple(lines), "Choose a model.")
+        return Card(tuple(lines), _("Choose a model."))
     if model.tiling is None:
-        return Card(tuple(lines), f"The model {model.name} cannot be used: {model.problem}.")
+        unusable = _("The model {name} cannot be used: {problem}.")
+        return Card(tuple(lines), unusable.format(name=model.name, problem=model.problem))
     count = count_tiles(points, model.tiling, conditions.overlap, conditions.region)
     if not count:
-        return Card(tuple(lines), "The region holds no tissue. Move it, or screen the whole scan.")
+        empty = _("The region holds no tissue. Move it, or screen the whole scan.")
+        return Card(tuple(lines), empty)
+    lines = [*lines, *_region_lines(conditions), *_earlier_lines(conditions)]
     if device is None:
-        return Card((*lines, Line("Device", "looking for a GPU")), tiles=count)
+        return Card((*lines, Line(_("Device"), _("looking for a GPU"))), tiles=count)
     seconds, measured = estimate(count, scan, model, device, conditions)
-    how = "" if measured else "a guess until the first run on this device"
+    how = "" if measured else _("a guess until the first run on this device")
+    about = _("about {time}, {count} tiles").format(time=duration(seconds), count=count)
     lines += [
-        Line("Device", device.label, _little_gpu_memory(device)),
+        Line(_("Device"), device.label, _little_gpu_memory(device)),
         _memory_line(scan, conditions.hardware),
-        Line("Time", f"about {duration(seconds)}, {count} tiles", how),
+        Line(_("Time"), about, how),
     ]
     return Card(tuple(lines), "", device.notice, count, seconds)
+
+
+def _region_lines(conditions: Conditions) -> list[Line]:
+    """The box that is scored; a turned region is no box along the axes of the patient."""
+    if conditions.region is None:
+        return []
+    low, high = np.array(conditions.region[::2]), np.array(conditions.region[1::2])
+    sides = " x ".join(f"{side / 10:.1f}" for side in high - low)
+    more = 100 * (conditions.region_growth - 1)
+    turned = _(
+        "the region is turned: the straight box around it is scored, {percent:.0f} % larger"
+    ).format(percent=more)
+    warning = turned if more > LITTLE_MORE else ""
+    return [Line(_("Region"), _("a box of {sides} cm").format(sides=sides), warning)]
+
+
+def _earlier_lines(conditions: Conditions) -> list[Line]:
+    """What becomes of the maps that the scan has already."""
+    if not conditions.earlier:
+        return []
+    names = ", ".join(conditions.earlier)
+    kept, gone = _("{names}: stays beside the new one"), _("{names}: replaced, its reviews kept")
+    text = kept if conditions.keep_earlier else gone
+    return [Line(_("Earlier map"), text.format(names=names))]
 
 
 def _grid_lines(scan: Scan) -> list[Line]:
@@ -164,12 +200,13 @@ def _grid_lines(scan: Scan) -> list[Line]:
     sizes, spacing = scan.shape[::-1], scan.spacing[::-1]
     axes = scan.affine[:3, [2, 1, 0]] / np.where(spacing > 0, spacing, 1)
     with np.errstate(invalid="ignore"):
-        hand = "right-handed" if np.linalg.det(axes) > 0 else "left-handed"
+        hand = _("right-handed") if np.linalg.det(axes) > 0 else _("left-handed")
     extent = " x ".join(f"{n * s / 10:.0f}" for n, s in zip(sizes, spacing, strict=True))
+    size = _("{sizes} voxels, {extent} cm")
     return [
-        Line("Size", f"{' x '.join(map(str, sizes))} voxels, {extent} cm"),
-        Line("Spacing", f"{' x '.join(f'{s:.3g}' for s in spacing)} mm"),
-        Line("Orientation", f"{orientation(axes)}, {hand}"),
+        Line(_("Size"), size.format(sizes=" x ".join(map(str, sizes)), extent=extent)),
+        Line(_("Spacing"), f"{' x '.join(f'{s:.3g}' for s in spacing)} mm"),
+        Line(_("Orientation"), f"{orientation(axes)}, {hand}"),
     ]
 
 
@@ -184,12 +221,15 @@ def orientation(axes: np.ndarray) -> str:
         'LPS'
     """
     if not np.isfinite(axes).all():
-        return "not known"
+        return _("not known")
     nearest = np.abs(axes).argmax(axis=0)
     names = [("LR", "PA", "IS")[row][int(axes[row, k] > 0)] for k, row in enumerate(nearest)]
     cosines = np.abs(axes).max(axis=0).clip(0, 1)
     tilt = float(np.degrees(np.arccos(cosines.min())))
-    return "".join(names) + (f", tilted by {tilt:.0f} degrees" if tilt > TILT_DEGREES else "")
+    if tilt <= TILT_DEGREES:
+        return "".join(names)
+    tilted = _("{names}, tilted by {degrees:.0f} degrees")
+    return tilted.format(names="".join(names), degrees=tilt)
 
 
 def estimate(
@@ -219,17 +259,19 @@ def _memory_line(scan: Scan, hardware: Hardware | None) -> Line:
     needed = memory_needed(scan)
     free = hardware.free_mb if hardware else None
     if free is None:
-        return Line("Memory", f"needs about {needed / GIGABYTE:.1f} GB")
+        needs = _("needs about {needed:.1f} GB").format(needed=needed / GIGABYTE)
+        return Line(_("Memory"), needs)
     have = free * 1024**2
-    little = "too little: close other programs and volumes" if have < needed else ""
-    value = f"needs about {needed / GIGABYTE:.1f} GB of {have / GIGABYTE:.1f} GB free"
-    return Line("Memory", value, little)
+    little = _("too little: close other programs and volumes") if have < needed else ""
+    value = _("needs about {needed:.1f} GB of {have:.1f} GB free")
+    filled = value.format(needed=needed / GIGABYTE, have=have / GIGABYTE)
+    return Line(_("Memory"), filled, little)
 
 
 def _little_gpu_memory(device: Device) -> str:
     free = device.gpu.free_mb if device.gpu else None
     little = free is not None and free < GPU_MB
-    return "little free memory: tiles may become smaller" if little else ""
+    return _("little free memory: tiles may become smaller") if little else ""
 
 
 def duration(seconds: float) -> str:

@@ -44,6 +44,9 @@ class ScreenRequest:
     """Smallest finding in ml."""
     region: Bounds | None = None
     """The only part that is scored: lowest and highest R, A, S in mm, in the volume's own frame."""
+    keep_earlier: bool = False
+    """Leave earlier maps of the same volume in the scene, beside the new one; else it takes their
+    place, with what was said of their findings. The engine knows nothing of this."""
 
     def options(self) -> tuple[str, ...]:
         """Return the engine's arguments for this."""

@@ -19,7 +19,7 @@ from ctscreener.findings import NOTICE, Finding, FindingSettings
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.scene.findings_content import Content
 from ScreenerSlicerLib.scene.place_words import Place
-from ScreenerSlicerLib.scene.reviews import VERDICTS, Review, Verdict, carried_over, moved_over
+from ScreenerSlicerLib.scene.reviews import VERDICTS, Review, Verdict, carried_over
 
 CONTENT = "Screener.Findings"
 """The attribute that holds findings, settings and reviews; by it a table is known."""
@@ -88,20 +88,33 @@ class FindingsTable:
         given = carried_over(reviews, findings, rarity.hu, settings.threshold)
         self._write(Content(settings, list(findings), list(places), reviews, given, rarity.affine))
 
-    def take_reviews(self, other: FindingsTable, rarity: Scan) -> None:
-        """Take over what was said of an earlier map of the same scan, on the same grid.
+    def reviews_on(self, grid: np.ndarray) -> list[Review]:
+        """Return all that was said of this map, its voxels counted on some grid.
 
         Arguments:
-            other: The findings of that map.
-            rarity: The map of this table, with rarities for HU.
+            grid: Voxel `(d, h, w, 1)` to RAS mm of the same voxels, `(4, 4)`.
         """
-        now = self._read()
-        taken = other._read().on_grid(rarity.affine).reviews
-        moved = moved_over(taken, now.findings, rarity.hu, now.settings.threshold)
-        known = {review.peak_index for review in now.reviews}
-        new = [review for review in moved if review.peak_index not in known]
-        self._write(replace(now, reviews=[*now.reviews, *new]))
-        self.fill(now.findings, now.places, rarity, now.settings)
+        return self._read().on_grid(grid).reviews
+
+    def put(
+        self,
+        findings: Sequence[Finding],
+        places: Sequence[Place | None],
+        grid: np.ndarray,
+        settings: FindingSettings,
+        reviews: tuple[list[Review], list[Review | None]],
+    ) -> None:
+        """Put findings with their reviews in the place of all before.
+
+        Arguments:
+            findings: Regions of the map, rarest first.
+            places: Where each of them is.
+            grid: Voxel `(d, h, w, 1)` of the map to RAS mm, `(4, 4)`.
+            settings: What they were found with.
+            reviews: What `reviews.brought_over` returned.
+        """
+        known, given = reviews
+        self._write(Content(settings, list(findings), list(places), known, given, grid))
 
     def rows(self) -> list[Row]:
         """Return the findings with their reviews, rarest first."""

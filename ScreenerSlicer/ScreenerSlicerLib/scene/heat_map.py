@@ -11,7 +11,7 @@ from ctscreener.colours import HIGHEST
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.scene.rarity_colours import rarity_colours
 from ScreenerSlicerLib.scene.rendering import Rendering
-from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class
+from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class, remove_with_display
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import map_node
@@ -179,6 +179,11 @@ class HeatMap:
         """Whether the legend is shown."""
         legend = self._logics.colors.GetColorLegendDisplayNode(self.node)
         return legend is not None and bool(legend.GetVisibility())
+
+    def remove(self) -> None:
+        """Take the map and all that shows it out of the scene."""
+        self._rendering.remove()
+        remove_with_display(self._scene, self.node)
 
     def render(self, shown: bool) -> None:
         """Show or hide the map in the 3D views; what is seen there follows the threshold.

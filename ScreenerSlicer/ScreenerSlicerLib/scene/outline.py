@@ -11,7 +11,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.scene.heat_map import LAYERS, HeatMap
-from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class
+from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class, remove_with_display
 from ScreenerSlicerLib.scene.volume import shared_scan_of
 
 OUTLINE = "ScreenerOutline"
@@ -59,7 +59,7 @@ class Outline:
         for layers in nodes_of_class(self._scene, LAYERS):
             if layers.GetLabelVolumeID() == node.GetID():
                 layers.SetLabelVolumeID(None)
-        self._scene.RemoveNode(node)
+        remove_with_display(self._scene, node)
 
     def _make(self) -> slicer.vtkMRMLLabelMapVolumeNode:
         """Add a label map on the grid of the map."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -11,9 +12,22 @@ import vtk
 from ScreenerSlicerLib.process.job import Bounds
 
 
-def region_bounds(
+@dataclass(frozen=True)
+class RegionBox:
+    """What is scored of a region: a straight box, for the engine knows no other.
+
+    Arguments:
+        bounds: Lowest and highest R, A, S in mm, in the scan's own frame.
+        growth: Its volume over that of the region; 1 where the region is not turned.
+    """
+
+    bounds: Bounds
+    growth: float
+
+
+def region_box(
     region_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode
-) -> Bounds | None:
+) -> RegionBox | None:
     """Find the box that is scored for a region.
 
     Arguments:
@@ -21,24 +35,27 @@ def region_bounds(
         volume_node: The scan, which may be under a transform.
 
     Returns:
-        Lowest and highest R, A, S in mm in the scan's own frame, of the box that holds all
-        corners of the region; None as long as the region has no size.
+        The straight box that holds all corners of the region; None as long as it has no size.
     """
     size = np.array(region_node.GetSize())
     if not (size > 0).all():
         return None
     to_world = region_node.GetObjectToWorldMatrix()
-    corners = [
-        to_world.MultiplyPoint((*(size / 2 * signs), 1.0))[:3]
-        for signs in product((-1, 1), repeat=3)
-    ]
     to_scan = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
         None, volume_node.GetParentTransformNode(), to_scan
     )
-    own = np.array([to_scan.TransformPoint(corner) for corner in corners])
-    low, high = own.min(axis=0).tolist(), own.max(axis=0).tolist()
-    return low[0], high[0], low[1], high[1], low[2], high[2]
+    corners = np.array(
+        [
+            to_scan.TransformPoint(to_world.MultiplyPoint((*(size / 2 * signs), 1.0))[:3])
+            for signs in product((-1, 1), repeat=3)
+        ]
+    )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    # From the first corner along the three edges.
+    own = abs(float(np.linalg.det(corners[[4, 2, 1]] - corners[0])))
+    (r0, a0, s0), (r1, a1, s1) = low.tolist(), high.tolist()
+    return RegionBox((r0, r1, a0, a1, s0, s1), float(np.prod(high - low)) / own)
 
 
 def fit_region(

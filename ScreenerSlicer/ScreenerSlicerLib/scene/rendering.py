@@ -16,6 +16,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ctscreener.colours import HIGHEST, LOWEST, rarity_to_rgba
 from ctscreener.findings import NOTICE
+from ScreenerSlicerLib.scene.scene_nodes import remove_with_display
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import shared_scan_of
 
@@ -68,6 +69,14 @@ class Rendering:
         display = self._display()
         if display is not None:
             display.SetVisibility(False)
+
+    def remove(self) -> None:
+        """Take what is drawn out of the scene."""
+        display = self._display()
+        if display is not None:
+            colours = display.GetVolumePropertyNode()
+            remove_with_display(self._scene, self._map_node.GetNodeReference(RENDERED))
+            self._scene.RemoveNode(colours)
 
     def follow(self, threshold: float) -> None:
         """Draw what is at least this rare, wherever the map was shown before."""

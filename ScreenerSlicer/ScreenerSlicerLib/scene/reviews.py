@@ -37,7 +37,11 @@ class Review:
 
 
 def carried_over(
-    reviews: Sequence[Review], findings: Sequence[Finding], rarity: np.ndarray, threshold: float
+    reviews: Sequence[Review],
+    findings: Sequence[Finding],
+    rarity: np.ndarray,
+    threshold: float,
+    regions: Regions | None = None,
 ) -> list[Review | None]:
     """Find the review of each finding, after findings of the same map were computed anew.
 
@@ -49,6 +53,7 @@ def carried_over(
         findings: As they are now.
         rarity: The map that they come from, `(D, H, W)`.
         threshold: The threshold that they come from.
+        regions: The regions of the map at that threshold, where they are known already.
 
     Returns:
         For each finding its review, or None.
@@ -57,8 +62,8 @@ def carried_over(
     if not reviews:
         return found
     peaks = [one.peak_index for one in (*findings, *reviews)]
-    regions = Regions(rarity, threshold).holding(peaks)
-    of_findings, of_reviews = regions[: len(findings)], regions[len(findings) :]
+    numbers = (regions or Regions(rarity, threshold)).holding(peaks)
+    of_findings, of_reviews = numbers[: len(findings)], numbers[len(findings) :]
     for which, finding in enumerate(findings):
         inside = [reviews[i] for i in np.flatnonzero(of_reviews == of_findings[which]).tolist()]
         found[which] = max(
@@ -69,28 +74,46 @@ def carried_over(
     return found
 
 
-def moved_over(
-    reviews: Sequence[Review], findings: Sequence[Finding], rarity: np.ndarray, threshold: float
-) -> list[Review]:
-    """Bring reviews over to another map of the same scan, where peaks have moved a little.
+def brought_over(
+    earlier: Sequence[Sequence[Review]],
+    findings: Sequence[Finding],
+    rarity: np.ndarray,
+    threshold: float,
+) -> tuple[list[Review], list[Review | None]]:
+    """Bring reviews of earlier maps of the same scan over to another, where peaks have moved.
+
+    A review whose peak lies in no region of the new map is that of the nearest peak within 5 mm,
+    if that finding has no review of its own.
 
     Arguments:
-        reviews: All that a reader said of the earlier map.
+        earlier: All that a reader said of each earlier map, the last map first: its word counts.
         findings: Those of the new map.
         rarity: The new map, `(D, H, W)`.
         threshold: The threshold that the findings come from.
 
     Returns:
-        The reviews; where a peak lies in no region now, but that of a finding without review is
-        within 5 mm, the review is of that peak, the nearest one.
+        All reviews, those whose findings are gone included; and for each finding its review, or
+        None.
     """
-    given = carried_over(reviews, findings, rarity, threshold)
-    free = [one for one, review in zip(findings, given, strict=True) if review is None]
-    inside = Regions(rarity, threshold).holding([one.peak_index for one in reviews])
-    moved = []
-    for review, region in zip(reviews, inside, strict=True):
-        near = min(free, key=lambda one: math.dist(one.peak_ras, review.peak_ras), default=None)
-        if region < 0 and near and math.dist(near.peak_ras, review.peak_ras) <= NEAR_MM:
-            review = replace(review, peak_index=near.peak_index, peak_ras=near.peak_ras)
-        moved.append(review)
-    return moved
+    if not any(earlier):
+        return [], [None] * len(findings)
+    regions = Regions(rarity, threshold)
+    known: list[Review] = []
+    for reviews in earlier:
+        given = carried_over(reviews, findings, rarity, threshold, regions)
+        free = [one for one, review in zip(findings, given, strict=True) if review is None]
+        inside = regions.holding([one.peak_index for one in reviews])
+        taken = {review.peak_index for review in known}
+        for review, region in zip(reviews, inside, strict=True):
+            moved = review if region >= 0 else _moved(review, free)
+            if moved.peak_index not in taken:
+                known.append(moved)
+    return known, carried_over(known, findings, rarity, threshold, regions)
+
+
+def _moved(review: Review, free: Sequence[Finding]) -> Review:
+    """The review at the nearest peak that has none, if that is near enough."""
+    near = min(free, key=lambda one: math.dist(one.peak_ras, review.peak_ras), default=None)
+    if near is None or math.dist(near.peak_ras, review.peak_ras) > NEAR_MM:
+        return review
+    return replace(review, peak_index=near.peak_index, peak_ras=near.peak_ras)

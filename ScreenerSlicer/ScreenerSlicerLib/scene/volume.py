@@ -95,7 +95,7 @@ def map_node(
         rarity: One value a voxel of `like_node`, NaN where not scored, `(D, H, W)`. The node
             uses this very array where it is float32, so it is not to be written afterwards.
         like_node: The volume that was scored.
-        name: What the node is called; a number is added where that name is taken.
+        name: What the node is called.
     """
     depth, height, width = shared_scan_of(like_node).shape
     assert rarity.shape == (depth, height, width), "a map is as large as its scan"
@@ -107,7 +107,7 @@ def map_node(
     matrix = vtk.vtkMatrix4x4()
     like_node.GetIJKToRASMatrix(matrix)
     node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetName(scene.GenerateUniqueName(name))
+    node.SetName(name)
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image)
     scene.AddNode(node)
