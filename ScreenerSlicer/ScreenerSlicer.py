@@ -28,8 +28,8 @@ from ScreenerSlicerLib.panel.installation import resume
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.panel.screener import ScreenerPanel
 from ScreenerSlicerLib.panel.settings import Settings
-from ScreenerSlicerLib.process.job import ScreenRequest
 from ScreenerSlicerLib.process.job_maker import ENGINE, STUB, JobMaker, slicer_python
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.heat_map import MARK
 from ScreenerSlicerLib.scene.sample_data import register_sample

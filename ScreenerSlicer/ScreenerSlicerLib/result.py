@@ -23,8 +23,9 @@ from ScreenerSlicerLib.scene.navigation import Navigation
 from ScreenerSlicerLib.scene.outline import Outline
 from ScreenerSlicerLib.scene.place_words import Body, Place
 from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics, statistics_of
+from ScreenerSlicerLib.scene.regions import regions_of
 from ScreenerSlicerLib.scene.scene_nodes import free_name
-from ScreenerSlicerLib.scene.segments import make_segments, regions_of
+from ScreenerSlicerLib.scene.segments import make_segments
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import shared_scan_of, world_point

@@ -16,13 +16,9 @@ import slicer
 
 from ctscreener.findings import FindingSettings
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.process.job import (
-    JobError,
-    JobProgress,
-    ScreenJob,
-    ScreenOutput,
-    ScreenRequest,
-)
+from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
+from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
@@ -38,7 +34,7 @@ JobState = Literal["ready", "running", "cancelling", "done", "failed", "cancelle
 
 
 class Job(Protocol):
-    """What a screening asks of a job; `ScreenJob` is one, tests bring others."""
+    """What a screening asks of a job; that of `screen_job` is one, tests bring others."""
 
     @property
     def state(self) -> JobState:
@@ -104,7 +100,7 @@ class Screening:
         scene: slicer.vtkMRMLScene,
         logics: Logics,
         python: Sequence[str],
-        new_job: NewJob = ScreenJob,
+        new_job: NewJob = screen_job,
     ) -> None:
         self._scene = scene
         self._logics = logics

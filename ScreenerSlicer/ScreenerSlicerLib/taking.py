@@ -13,7 +13,7 @@ from typing import final
 import slicer
 
 from ctscreener.findings import FindingSettings
-from ScreenerSlicerLib.process.job import ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.reviews import brought_over
 from ScreenerSlicerLib.scene.slicer_logics import Logics

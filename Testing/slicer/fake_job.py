@@ -6,7 +6,9 @@ from typing import final
 
 from ctscreener.findings import find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.process.job import JobError, JobProgress, ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.screening import JobState, Screening, Update
 from Testing.slicer import lumps
 

@@ -18,7 +18,7 @@ from ctscreener.itk import from_image
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
 from ScreenerSlicerLib.export.dicom_source import planes_of, read_source
-from ScreenerSlicerLib.scene.segments import Region, regions_of
+from ScreenerSlicerLib.scene.regions import Region, regions_of
 
 dcmqi = pytest.importorskip("dcmqi")
 hd = pytest.importorskip("highdicom")

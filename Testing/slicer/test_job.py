@@ -16,15 +16,17 @@ from ctscreener import command
 from ctscreener.files import read_scan
 from ctscreener.findings import FindingSettings, find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.process.job import JobProgress, ScreenJob, ScreenRequest
+from ScreenerSlicerLib.process.job import BackgroundJob
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
 from ScreenerSlicerLib.process.stub_worker import SYNTHETIC, synthetic_rarity
+from ScreenerSlicerLib.process.timeline import JobProgress
 from Testing.slicer.processes import alive, pids_in, soon
 
 ROOT = Path(__file__).parents[2]
 STUB = "ScreenerSlicerLib.process.stub_worker"
 QUICK = "Testing.slicer.quick_worker"
 BLOCKED_AT_MOST = 0.05
-NewJob = Callable[..., ScreenJob]
+NewJob = Callable[..., BackgroundJob[ScreenOutput]]
 
 
 def body(shape: tuple[int, int, int] = (40, 48, 56)) -> Scan:
@@ -39,15 +41,17 @@ def body(shape: tuple[int, int, int] = (40, 48, 56)) -> Scan:
     return Scan(hu, affine)
 
 
-def new_job(scan: Scan, folder: Path, worker: str = STUB, **variables: str) -> ScreenJob:
+def new_job(
+    scan: Scan, folder: Path, worker: str = STUB, **variables: str
+) -> BackgroundJob[ScreenOutput]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     request = ScreenRequest(threshold=2.5, min_volume_ml=0.01)
-    return ScreenJob(
+    return screen_job(
         scan, request, [sys.executable], folder, worker=worker, environment=environment
     )
 
 
-def finish(job: ScreenJob) -> list[JobProgress]:
+def finish(job: BackgroundJob[ScreenOutput]) -> list[JobProgress]:
     """Poll to the end."""
     told: list[JobProgress] = []
 
@@ -160,9 +164,9 @@ import os, sys, time
 from pathlib import Path
 import numpy as np
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.process.job import ScreenJob, ScreenRequest
+from ScreenerSlicerLib.process.screen_job import screen_job, ScreenRequest
 scan = Scan(np.zeros((2, 2, 2), np.float32), np.eye(4))
-job = ScreenJob(scan, ScreenRequest(), [sys.executable], Path({str(folder)!r}), worker={QUICK!r})
+job = screen_job(scan, ScreenRequest(), [sys.executable], Path({str(folder)!r}), worker={QUICK!r})
 job.start()
 while not os.path.exists({str(pids)!r}):
     time.sleep(0.01)
@@ -239,7 +243,7 @@ def test_the_engine_understands_every_request(tmp_path: Path) -> None:
 def test_the_bundled_model_screens_the_sample(tmp_path: Path) -> None:
     scan = read_scan(ROOT / "Resources" / "sample_phantom.nrrd")
     request = ScreenRequest(overlap=0.0, threshold=2.0)
-    job = ScreenJob(scan, request, [sys.executable], tmp_path, log_folder=tmp_path / "logs")
+    job = screen_job(scan, request, [sys.executable], tmp_path, log_folder=tmp_path / "logs")
     job.start()
     assert soon(lambda: job.poll() is None and job.state != "running", 1500)
     assert job.state == "done", str(job.error)

@@ -14,7 +14,7 @@ WITHOUT_SCENE = (
     *("process.nrrd_file", "process.stub_worker", "preflight.card", "preflight.tile_count"),
     *("preflight.hardware", "preflight.probe", "preflight.models", "install.assistant"),
     *("install.slicer_packages", "install.diagnosis", "export.tables", "export.dicom_source"),
-    "export.dicom",
+    *("export.dicom", "export.dicom_job", "export.dicom_worker", "process.screen_job"),
 )
 FORBIDDEN = {"torch", "skimage", "safetensors", "platformdirs", "pydicom", "highdicom"} | {
     *("qt", "ctk", "slicer", "vtk"),

@@ -9,7 +9,7 @@ import pytest
 import slicer
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.process.job import ScreenRequest
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.findings_table import CONTENT
 from ScreenerSlicerLib.scene.slicer_logics import Logics

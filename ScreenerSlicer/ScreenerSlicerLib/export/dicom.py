@@ -15,13 +15,14 @@ import numpy as np
 
 from ctscreener.findings import NOTICE
 from ctscreener.maps import whole_file
+from ctscreener.progress import Progress, silent
 from ctscreener.version import VERSION
 from ScreenerSlicerLib.export.dicom_source import planes_of, read_source
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from ScreenerSlicerLib.scene.segments import Region
+    from ScreenerSlicerLib.scene.regions import Region
 
 MAP_DESCRIPTION = "Screener rarity map, RESEARCH USE ONLY"
 SEGMENTS_DESCRIPTION = "Screener anomalous regions, RESEARCH USE ONLY"
@@ -37,6 +38,7 @@ def write_rarity_map(
     rarity: np.ndarray,
     affine: np.ndarray,
     provenance: Mapping[str, Any],
+    progress: Progress = silent,
 ) -> None:
     """Write a map as a Parametric Map of float values; takes seconds for hundreds of slices.
 
@@ -46,6 +48,7 @@ def write_rarity_map(
         rarity: float32, `(D, H, W)`, NaN where not scored, which is kept.
         affine: Voxel `(d, h, w, 1)` to RAS mm, `(4, 4)`.
         provenance: Of the run.
+        progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
         InputError: One of `read_source`, or of `ctscreener.maps.whole_file`.
@@ -54,7 +57,8 @@ def write_rarity_map(
     import highdicom as hd
     from highdicom.pm import ParametricMap, RealWorldValueMapping
 
-    headers = read_source(source, rarity.shape, affine)
+    headers = read_source(source, rarity.shape, affine, progress)
+    progress("building", 0, 1)
     mapping = RealWorldValueMapping(
         lut_label="Rarity",
         lut_explanation="-log10 of the share of reference voxels as rare",
@@ -80,7 +84,8 @@ def write_rarity_map(
     image.FloatPixelPaddingValue = float("nan")
     image.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy()]
     _sort_frames(image)
-    _save(path, image, provenance)
+    progress("building", 1, 1)
+    _save(path, image, provenance, progress)
 
 
 def write_regions(
@@ -90,6 +95,7 @@ def write_regions(
     shape: tuple[int, int, int],
     affine: np.ndarray,
     provenance: Mapping[str, Any],
+    progress: Progress = silent,
 ) -> None:
     """Write findings as a binary Segmentation, a segment a finding.
 
@@ -100,6 +106,7 @@ def write_regions(
         shape: Voxels of the volume, `(D, H, W)`.
         affine: Its voxel `(d, h, w, 1)` to RAS mm.
         provenance: Of the run.
+        progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
         InputError: One of `read_source`, or of `ctscreener.maps.whole_file`.
@@ -108,7 +115,8 @@ def write_regions(
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
     assert regions, "there is something to write"
-    headers = read_source(source, shape, affine)
+    headers = read_source(source, shape, affine, progress)
+    progress("building", 0, 1)
     labels = np.zeros(shape, np.uint8)
     for number, region in enumerate(regions, start=1):
         labels.reshape(-1)[region.voxels] = number
@@ -123,7 +131,8 @@ def write_regions(
         **_common(provenance),
         **_planes(shape, affine),
     )
-    _save(path, image, provenance)
+    progress("building", 1, 1)
+    _save(path, image, provenance, progress)
 
 
 def _common(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,11 +228,13 @@ def _sort_frames(image: "Dataset") -> None:
         frame.FrameContentSequence[0].DimensionIndexValues = [number]
 
 
-def _save(path: Path, image: "Dataset", provenance: Mapping[str, Any]) -> None:
+def _save(path: Path, image: "Dataset", provenance: Mapping[str, Any], progress: Progress) -> None:
     """Write the object with the notice and where it comes from."""
     model = provenance.get("model", {})
     kept = [f"model {model.get('name')}", f"weights SHA-256 {model.get('weights_sha256')}"]
     synthetic = ["SYNTHETIC: no model was run."] if provenance.get("synthetic") else []
     image.ImageComments = " ".join([NOTICE, *synthetic, f"Screener {VERSION},", ", ".join(kept)])
+    progress("writing", 0, 1)
     with whole_file(path) as part:
         image.save_as(part)
+    progress("writing", 1, 1)

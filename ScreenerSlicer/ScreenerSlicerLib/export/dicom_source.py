@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctscreener.errors import InputError
+from ctscreener.progress import Progress, silent
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -53,7 +54,10 @@ def planes_of(shape: tuple[int, ...], affine: np.ndarray) -> Planes:
 
 
 def read_source(
-    files: Sequence[Path], shape: tuple[int, ...], affine: np.ndarray
+    files: Sequence[Path],
+    shape: tuple[int, ...],
+    affine: np.ndarray,
+    progress: Progress = silent,
 ) -> list["Dataset"]:
     """Read the headers of a volume's DICOM files, and make sure that they are this volume's.
 
@@ -61,6 +65,7 @@ def read_source(
         files: One file a slice, in any order.
         shape: Voxels of the volume, `(D, H, W)`.
         affine: Its voxel `(d, h, w, 1)` to RAS mm.
+        progress: Told `reading headers`, file after file.
 
     Returns:
         A header for each slice, in the order of D.
@@ -72,8 +77,11 @@ def read_source(
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
+    headers: list[Dataset] = []
     try:
-        headers: list[Dataset] = [dcmread(file, stop_before_pixels=True) for file in files]
+        for number, file in enumerate(files):
+            progress("reading headers", number, len(files))
+            headers.append(dcmread(file, stop_before_pixels=True))
     except (OSError, InvalidDicomError) as failure:
         raise _unusable(f"a file that cannot be read ({failure})") from failure
     if len(headers) != shape[0]:

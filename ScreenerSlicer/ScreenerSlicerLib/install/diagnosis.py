@@ -217,12 +217,12 @@ def died(returncode: int | None, log: str) -> JobError:
     if returncode in (-9, 137):
         return JobError(
             "process.killed",
-            "The system ended the screening, most often because memory ran out.",
+            "The system ended the process, most often because memory ran out.",
             "Close other programs and volumes, or crop the scan.",
         )
     return JobError(
         "process.ended",
-        f"The screening ended without a result (exit status {returncode}).",
+        f"The process ended without a result (exit status {returncode}).",
         "Try again; if it stays so, copy the report and send it to the developers.",
     )
 

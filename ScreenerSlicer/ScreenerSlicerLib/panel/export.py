@@ -11,12 +11,12 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
 from ScreenerSlicerLib.export.dicom_files import dicom_files
+from ScreenerSlicerLib.export.dicom_job import DicomWork
 from ScreenerSlicerLib.export.tables import write_tables
 from ScreenerSlicerLib.panel.settings import EXPORT_FOLDER, Settings
+from ScreenerSlicerLib.process.job import BackgroundJob
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.scene.segments import regions_of
 
 
 @final
@@ -27,30 +27,67 @@ class ExportPanel:
         ui: The widgets by their names.
         settings: Where the folder is kept.
         complete: Installs what DICOM takes, where it is missing; false where that failed.
+        new_job: Makes the job of an export to DICOM.
+        on_start: Called when a job has begun; `tick` is to be called from then on.
     """
 
     def __init__(
-        self, ui: SimpleNamespace, settings: Settings, complete: Callable[[], bool]
+        self,
+        ui: SimpleNamespace,
+        settings: Settings,
+        complete: Callable[[], bool],
+        new_job: Callable[[DicomWork], BackgroundJob[Path]],
+        on_start: Callable[[], None],
     ) -> None:
         self._ui = ui
         self._settings = settings
         self._complete = complete
+        self._new_job = new_job
+        self._on_start = on_start
         self._result: ScreenResult | None = None
+        self._job: BackgroundJob[Path] | None = None
         ui.folderEdit.currentPath = settings.get(EXPORT_FOLDER, "")
         ui.segmentsButton.connect("clicked()", self._make_segments)
-        ui.tablesButton.connect("clicked()", lambda: self._export(self._write_tables))
-        ui.dicomMapButton.connect("clicked()", lambda: self._export_dicom(self._write_map))
+        ui.tablesButton.connect("clicked()", self._write_tables)
+        ui.dicomMapButton.connect("clicked()", lambda: self._export_dicom(self._map_work))
         ui.dicomSegmentsButton.connect(
-            "clicked()", lambda: self._export_dicom(self._write_segments)
+            "clicked()", lambda: self._export_dicom(self._segments_work)
         )
+        ui.exportCancelButton.connect("clicked()", self._cancel)
         ui.folderEdit.connect("currentPathChanged(QString)", self._on_folder)
         self.take(None)
 
     def take(self, result: ScreenResult | None) -> None:
         """Export another result from now on, or none."""
         self._result = result
-        self._ui.exportLabel.text = ""
+        if not self.busy:
+            self._ui.exportLabel.text = ""
         self.update()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a DICOM object is being made."""
+        return self._job is not None
+
+    def close(self) -> None:
+        """End a job at once; nothing of it stays."""
+        if self._job is not None:
+            self._job.close()
+            self._job = None
+
+    def tick(self) -> None:
+        """Look at the job, some times a second."""
+        job = self._job
+        if job is None:
+            return
+        progress = job.poll()
+        if progress is not None and job.state == "running":
+            self._ui.exportBar.value = round(100 * progress.fraction)
+            self._ui.exportLabel.text = stage_words()[progress.stage]
+        if job.state in ("done", "failed", "cancelled"):
+            self._ui.exportLabel.text = _end_message(job)
+            self.close()
+            self.update()
 
     def update(self) -> None:
         """Enable what can be done; what cannot says why."""
@@ -58,7 +95,10 @@ class ExportPanel:
         findings = self._ranks()
         ready = "" if self._result else _("Screen a volume first.")
         where = ready or ("" if folder else _("Choose a folder first."))
-        dicom = where or ("" if self._files() else _no_dicom())
+        busy = _("A DICOM object is being made.") if self.busy else ""
+        dicom = where or busy or ("" if self._files() else _no_dicom())
+        for name in ("exportBar", "exportCancelButton"):
+            getattr(self._ui, name).visible = self.busy
         none = "" if findings else _("There is no finding that was not rejected.")
         _allow(self._ui.segmentsButton, ready or none)
         _allow(self._ui.tablesButton, where)
@@ -96,44 +136,75 @@ class ExportPanel:
             count=len(made), name=node.GetName() if node else ""
         )
 
-    def _export_dicom(self, write: Callable[[ScreenResult, Path], list[Path]]) -> None:
-        if self._complete():
-            self._export(write)
-        else:
+    def _export_dicom(self, work: Callable[[ScreenResult, Path], DicomWork]) -> None:
+        """Make a DICOM object in the background."""
+        if not self._complete():
             self._ui.exportLabel.text = _("Nothing was written: highdicom is not installed.")
+            return
+        result, folder = self._chosen()
+        self._job = self._new_job(work(result, folder))
+        self._job.start()
+        self._ui.exportBar.value = 0
+        self._ui.exportLabel.text = stage_words()["handing over"]
+        self.update()
+        self._on_start()
 
-    def _export(self, write: Callable[[ScreenResult, Path], list[Path]]) -> None:
-        """Write files, and say where they are or why not."""
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+            self._ui.exportCancelButton.visible = False
+            self._ui.exportLabel.text = _("Cancelling ...")
+
+    def _chosen(self) -> tuple[ScreenResult, Path]:
+        """What is exported, and where to."""
         folder = self._folder()
         assert self._result is not None, "the button is disabled"
         assert folder is not None, "the button is disabled"
+        return self._result, folder
+
+    def _write_tables(self) -> None:
+        """Write both tables, and say where they are or why not."""
+        result, folder = self._chosen()
+        path = _free(folder, f"{_name_of(result)} findings", (".csv", ".json"))
         try:
-            with slicer.util.WaitCursor():
-                written = write(self._result, folder)
-        except (InputError, ImportError, OSError) as error:
+            written = write_tables(path, result.rows, result.table.settings, result.provenance)
+        except (InputError, OSError) as error:
             self._ui.exportLabel.text = str(error)
             return
         names = ", ".join(file.name for file in written)
         self._ui.exportLabel.text = _("Written: {names}").format(names=names)
 
-    def _write_tables(self, result: ScreenResult, folder: Path) -> list[Path]:
-        path = _free(folder, f"{_name_of(result)} findings", (".csv", ".json"))
-        return write_tables(path, result.rows, result.table.settings, result.provenance)
-
-    def _write_map(self, result: ScreenResult, folder: Path) -> list[Path]:
+    def _map_work(self, result: ScreenResult, folder: Path) -> DicomWork:
         path = _free(folder, f"{_name_of(result)} rarity", (".dcm",))
-        rarity = result.rarity
-        write_rarity_map(path, self._files(), rarity.hu, rarity.affine, result.provenance)
-        return [path]
+        return DicomWork(path, self._files(), result.rarity, result.provenance)
 
-    def _write_segments(self, result: ScreenResult, folder: Path) -> list[Path]:
+    def _segments_work(self, result: ScreenResult, folder: Path) -> DicomWork:
         path = _free(folder, f"{_name_of(result)} anomalous regions", (".dcm",))
-        rarity = result.rarity
-        wanted = [one for one in result.findings if one.rank in self._ranks()]
-        regions = regions_of(wanted, rarity.hu, result.table.settings.threshold)
-        files = self._files()
-        write_regions(path, files, regions, rarity.hu.shape, rarity.affine, result.provenance)
-        return [path]
+        ranks = self._ranks()
+        wanted = [one for one in result.findings if one.rank in ranks]
+        threshold = result.table.settings.threshold
+        return DicomWork(path, self._files(), result.rarity, result.provenance, wanted, threshold)
+
+
+def stage_words() -> dict[str, str]:
+    """Return what the stages of `dicom_job.WEIGHTS` are called."""
+    return {
+        "handing over": _("Handing the map over"),
+        "starting": _("Starting highdicom"),
+        "reading headers": _("Reading the headers of the scan"),
+        "building": _("Building the DICOM object"),
+        "writing": _("Writing the DICOM object"),
+        "taking over": _("Putting the file in its place"),
+    }
+
+
+def _end_message(job: BackgroundJob[Path]) -> str:
+    """Write how a job ended."""
+    if job.error is not None:
+        return str(job.error)
+    if job.state == "cancelled":
+        return _("Cancelled. Nothing was written.")
+    return _("Written: {names}").format(names=job.output().name)
 
 
 def _allow(button: qt.QPushButton, why_not: str) -> None:

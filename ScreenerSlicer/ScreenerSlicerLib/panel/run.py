@@ -9,7 +9,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from ctscreener.events import duration
-from ScreenerSlicerLib.process.job import JobProgress
+from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.screening import Update
 

@@ -25,7 +25,7 @@ from ScreenerSlicerLib.panel.preflight import PreflightPanel
 from ScreenerSlicerLib.panel.run import RunPanel
 from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.preflight.card import Conditions, timing_key
-from ScreenerSlicerLib.process.job import ScreenRequest
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.region_bounds import fit_region, region_box
 from ScreenerSlicerLib.scene.sample_data import load_sample
@@ -68,8 +68,14 @@ class ScreenerPanel:
         self._heat_map = HeatMapPanel(ui)
         self._findings = FindingsPanel(ui, self._on_review)
         self._installation = InstallationPanel(ui, logic, lambda: self._device.hardware)
-        self._export = ExportPanel(ui, self.settings, self._installation.complete_dicom)
         self._timer = _timer(TICK_MS, self._tick)
+        self._export = ExportPanel(
+            ui,
+            self.settings,
+            self._installation.complete_dicom,
+            lambda work: logic().jobs.export(work),
+            self._timer.start,
+        )
         self._soon = _timer(FIND_AGAIN_MS, self._find_again)
         self._soon.singleShot = True
         ui.screenButton.connect("clicked()", self._press)
@@ -80,6 +86,11 @@ class ScreenerPanel:
     def is_probing(self) -> bool:
         """Whether what the machine offers is not known yet."""
         return self._device.probing
+
+    @property
+    def is_exporting(self) -> bool:
+        """Whether a DICOM object is being made."""
+        return self._export.busy
 
     def set_parameters(self, parameters: ScreenerSlicerParameterNode | None) -> None:
         """Work on other parameters from now on; on none while a scene is being closed."""
@@ -120,6 +131,7 @@ class ScreenerPanel:
         self._timer.stop()
         self._soon.stop()
         self._observe()
+        self._export.close()
         self._logic().screening.close()
 
     def _conditions(self, parameters: ScreenerSlicerParameterNode) -> Conditions:
@@ -195,13 +207,14 @@ class ScreenerPanel:
         self._timer.start()
 
     def _tick(self) -> None:
-        """Look at probe and run, ten times a second."""
+        """Look at probe, export and run, ten times a second."""
+        self._export.tick()
         news = self._device.update()
         if self._running:
             self._follow(self._logic().screening)
         elif news:
             self.update()
-        if not self._running and not self._device.probing:
+        if not (self._running or self._export.busy or self._device.probing):
             self._timer.stop()
 
     def _follow(self, screening: Screening) -> None:

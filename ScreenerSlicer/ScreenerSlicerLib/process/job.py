@@ -1,4 +1,4 @@
-"""A screening in the background: start it, poll it from a timer, cancel it, take its output."""
+"""Work in the background: start it, poll it from a timer, cancel it, take its output."""
 
 import atexit
 import logging
@@ -6,100 +6,56 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Generic, Literal, TypeVar, final
 
-from ctscreener.scan import Scan
 from ScreenerSlicerLib.install.diagnosis import JobError
-from ScreenerSlicerLib.process.run import Cancelled, Command, Failed, Run, ScreenOutput, arguments
+from ScreenerSlicerLib.process.run import Cancelled, Command, Failed, Run, Work
 from ScreenerSlicerLib.process.run_log import RunLog
-from ScreenerSlicerLib.process.timeline import JobProgress, Timeline
+from ScreenerSlicerLib.process.timeline import WEIGHTS, JobProgress, Timeline, Weights
 
-__all__ = ["JobError", "JobProgress", "ScreenJob", "ScreenOutput", "ScreenRequest"]
+Output = TypeVar("Output")
 
 logger = logging.getLogger(__name__)
 
 State = Literal["ready", "running", "cancelling", "done", "failed", "cancelled"]
-Bounds = tuple[float, float, float, float, float, float]
 
 EXIT_SECONDS = 2.0
 """How long an application that ends waits for a run that nobody closed."""
 
 
-@dataclass(frozen=True)
-class ScreenRequest:
-    """How a volume is screened."""
-
-    model: Path | str = "preview"
-    """A model folder, or the name of a model that the engine knows."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
-    overlap: float = 0.5
-    """Share of a tile that the next one covers again, 0 to 0.9."""
-    threshold: float = 3.0
-    """Lowest rarity of a finding."""
-    min_volume_ml: float = 0.1
-    """Smallest finding in ml."""
-    region: Bounds | None = None
-    """The only part that is scored: lowest and highest R, A, S in mm, in the volume's own frame."""
-    keep_earlier: bool = False
-    """Leave earlier maps of the same volume in the scene, beside the new one; else it takes their
-    place, with what was said of their findings. The engine knows nothing of this."""
-
-    def options(self) -> tuple[str, ...]:
-        """Return the engine's arguments for this."""
-        model = self.model.resolve() if isinstance(self.model, Path) else self.model
-        return arguments(
-            {
-                "--model": model,
-                "--device": self.device,
-                "--overlap": float(self.overlap),
-                "--threshold": float(self.threshold),
-                "--min-volume": float(self.min_volume_ml),
-                "--region": self.region and tuple(float(side) for side in self.region),
-            }
-        )
-
-
 @final
-class ScreenJob:
-    """One screening; every call returns at once.
+class BackgroundJob(Generic[Output]):
+    """One piece of work in the background; every call returns at once.
 
-    All work is done by a thread and by a child process; nothing of it is left, neither process
-    nor file, once `state` is `done`, `failed` or `cancelled`.
+    All is done by a thread and by a child process; nothing of it is left, neither process nor
+    file, once `state` is `done`, `failed` or `cancelled`.
 
     Arguments:
-        scan: What is screened; its array is read until the child has it, and must not be written
-            meanwhile. Any real type will do.
-        request: How.
-        python: The interpreter that runs the engine, with its own arguments if any.
+        work: What is done.
+        command: By which program.
         folder: Where the temporary folder is made; the system's place when None.
-        worker: The module that is run: the engine, or the stub of the self tests.
-        environment: Variables of the child to start from; those of this process when None.
         log_folder: Where the run's log file goes; in memory alone when None.
+        weights: The stages of the work.
     """
 
     def __init__(
         self,
-        scan: Scan,
-        request: ScreenRequest,
-        python: Sequence[str],
+        work: Work[Output],
+        command: Command,
         folder: Path | None = None,
-        *,
-        worker: str = "ctscreener",
-        environment: Mapping[str, str] | None = None,
         log_folder: Path | None = None,
+        weights: Weights = WEIGHTS,
     ) -> None:
         self.log = RunLog(log_folder)
         self._events: deque[dict[str, Any]] = deque()
-        command = Command(tuple(python), request.options(), worker, environment)
-        self._run = Run(scan, command, folder, self._events.append, self.log)
-        self._outcome = _Outcome()
+        self._run = Run(work, command, folder, self._events.append, self.log)
+        self._outcome: _Outcome[Output] = _Outcome()
         self._thread: threading.Thread | None = None
         self._cancelled = False
-        self._timeline = Timeline()
+        self._timeline = Timeline(weights=weights)
         self._progress = JobProgress("handing over", 0, 1)
 
     def start(self) -> None:
@@ -155,8 +111,8 @@ class ScreenJob:
         self._cancelled = True
         self._run.stop()
 
-    def output(self) -> ScreenOutput:
-        """Return what was found.
+    def output(self) -> Output:
+        """Return what came of it.
 
         Raises:
             RuntimeError: The job is not done.
@@ -179,16 +135,16 @@ class ScreenJob:
         self._outcome.output = None
 
 
-class _Outcome:
+class _Outcome(Generic[Output]):
     """What the thread leaves for the others; `state` is set last."""
 
     def __init__(self) -> None:
-        self.output: ScreenOutput | None = None
+        self.output: Output | None = None
         self.error: JobError | None = None
         self.state: Literal["done", "failed", "cancelled"] | None = None
 
 
-def _work(run: Run, outcome: _Outcome) -> None:
+def _work(run: Run[Output], outcome: _Outcome[Output]) -> None:
     """Run, and say how it ended; whatever happens, it has ended."""
     end: Literal["done", "failed", "cancelled"] = "failed"
     error: JobError | None = JobError(
@@ -205,7 +161,7 @@ def _work(run: Run, outcome: _Outcome) -> None:
     finally:
         outcome.error = error
         outcome.state = end
-        logger.info("Screening %s after %.1f s", end, time.monotonic() - began)
+        logger.info("Work %s after %.1f s", end, time.monotonic() - began)
 
 
 def _end_all() -> None:
@@ -217,5 +173,5 @@ def _end_all() -> None:
         run.ended.wait(EXIT_SECONDS)
 
 
-_runs: "weakref.WeakSet[Run]" = weakref.WeakSet()
+_runs: "weakref.WeakSet[Run[Any]]" = weakref.WeakSet()
 atexit.register(_end_all)

@@ -1,6 +1,6 @@
-"""One run of the engine as a child process, from the scan in memory to the map in memory.
+"""One run of a child process in a temporary folder, from what is in memory to what is in memory.
 
-It blocks, so a thread of `ScreenJob` calls it. No MRML here: threads must not touch the scene.
+It blocks, so a thread of `BackgroundJob` calls it. No MRML here: threads must not touch the scene.
 """
 
 import os
@@ -8,19 +8,14 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-import numpy as np
+from typing import Any, Generic, Protocol, TypeVar, final
 
 from ctscreener.errors import InputError
-from ctscreener.findings import Finding
-from ctscreener.scan import Scan
 from ScreenerSlicerLib.install import diagnosis
 from ScreenerSlicerLib.process.child import ChildProcess
-from ScreenerSlicerLib.process.nrrd_file import read_map, write_scan
 from ScreenerSlicerLib.process.run_log import RunLog
 
 MODULES = Path(__file__).resolve().parents[2]
@@ -31,6 +26,12 @@ MARGIN_BYTES = 16_000_000
 
 Hear = Callable[[dict[str, Any]], None]
 """Called with each event of the run."""
+
+
+Check = Callable[[], None]
+"""Called between two pieces of work; it stops the work by raising."""
+Output_co = TypeVar("Output_co", covariant=True)
+"""What comes of a run."""
 
 
 class Cancelled(Exception):
@@ -49,41 +50,42 @@ class Failed(Exception):
         self.error = error
 
 
-@dataclass(frozen=True)
-class ScreenOutput:
-    """What a run found.
+class Work(Protocol[Output_co]):
+    """What is to be done by a child process, with files that are exchanged in a folder."""
 
-    Arguments:
-        rarity: float32 in the array order of the scan, `(D, H, W)`, NaN where not scored.
-        findings: Regions above the threshold, rarest first.
-        provenance: Model, hashes, parameters, device and seconds: plain JSON.
-    """
+    @property
+    def bytes_needed(self) -> float:
+        """Room that the files take, about."""
+        ...
 
-    rarity: np.ndarray
-    findings: list[Finding]
-    provenance: dict[str, Any]
+    def write(self, folder: Path, check: Check) -> None:
+        """Write what the child needs; `check` stops the work by raising."""
+        ...
+
+    def read(self, folder: Path, record: Mapping[str, Any], check: Check) -> Output_co:
+        """Take over what the child has left, and its result event."""
+        ...
 
 
 @dataclass(frozen=True)
 class Command:
-    """How the engine is started.
+    """How a child is started.
 
     Arguments:
         python: The interpreter, with its own arguments if any.
-        worker: The module to run: the engine, or the stub of the self tests.
-        options: What follows the scan and the result folder.
+        worker: The module to run.
+        arguments: What it is given; files are named relative to the working folder.
         environment: Variables to start from; those of this process when None.
     """
 
     python: tuple[str, ...]
-    options: tuple[str, ...] = ()
-    worker: str = "ctscreener"
+    worker: str
+    arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] | None = None
 
     def line(self) -> list[str]:
-        """The program and its arguments; files are named relative to the working folder."""
-        fixed = ["screen", "scan.nrrd", "--out", "result", "--events"]
-        return [*self.python, "-m", self.worker, *fixed, *self.options]
+        """The program and its arguments."""
+        return [*self.python, "-m", self.worker, *self.arguments]
 
     def variables(self) -> dict[str, str]:
         """All variables of the child."""
@@ -94,12 +96,12 @@ class Command:
 
 
 @final
-class Run:
+class Run(Generic[Output_co]):
     """One run, in a temporary folder of its own that is gone afterwards.
 
     Arguments:
-        scan: What is screened.
-        command: How.
+        work: What is done.
+        command: By which program.
         folder: Where the temporary folder is made.
         hear: Told every event, those of the engine and its own.
         log: Takes what is said.
@@ -108,9 +110,9 @@ class Run:
     """
 
     def __init__(
-        self, scan: Scan, command: Command, folder: Path | None, hear: Hear, log: RunLog
+        self, work: Work[Output_co], command: Command, folder: Path | None, hear: Hear, log: RunLog
     ) -> None:
-        self._scan = scan
+        self._work = work
         self._command = command
         self._parent = folder
         self._hear = hear
@@ -130,8 +132,8 @@ class Run:
         if self._child is not None:
             self._child.kill()
 
-    def __call__(self) -> ScreenOutput:
-        """Screen the scan.
+    def __call__(self) -> Output_co:
+        """Do the work.
 
         Raises:
             Cancelled: It was asked to end.
@@ -139,10 +141,13 @@ class Run:
         """
         try:
             self.folder = self._make_folder()
-            self._write(self.folder)
-            record = self._screen(self.folder)
-            output = self._read(self.folder, record)
-            self._check()
+            self._progress("handing over", 0)
+            self._work.write(self.folder, self._check)
+            self._progress("handing over", 1)
+            record = self._run_child(self.folder)
+            self._progress("taking over", 0)
+            output = self._work.read(self.folder, record, self._check)
+            self._progress("taking over", 1)
             return output
         except InputError as error:
             told = diagnosis.explain(error.code, error.message, error.action)
@@ -167,9 +172,9 @@ class Run:
         self._hear(event)
 
     def _make_folder(self) -> Path:
-        """Make the folder on a disk with room for the scan and the map."""
+        """Make the folder on a disk with room for what is exchanged."""
         folder = Path(tempfile.mkdtemp(prefix="screener-", dir=self._parent))
-        needed = 8 * self._scan.hu.size + MARGIN_BYTES
+        needed = self._work.bytes_needed + MARGIN_BYTES
         free = shutil.disk_usage(folder).free
         if free < needed:
             folder.rmdir()
@@ -181,15 +186,8 @@ class Run:
             )
         return folder
 
-    def _write(self, folder: Path) -> None:
-        self._progress("handing over", 0)
-        write_scan(folder / "scan.nrrd", self._scan, self._check)
-        # From here on its shape is enough: the voxels are not kept alive for hours.
-        self._scan = Scan(np.broadcast_to(np.float32(0), self._scan.shape), self._scan.affine)
-        self._progress("handing over", 1)
-
-    def _screen(self, folder: Path) -> dict[str, Any]:
-        """Run the engine; returns its result event."""
+    def _run_child(self, folder: Path) -> dict[str, Any]:
+        """Start the child and follow it to its end; returns its result event."""
         self._check()
         self._progress("starting", 0)
         child = ChildProcess(self._command.line(), folder, self._command.variables())
@@ -221,21 +219,6 @@ class Run:
             raise Failed(diagnosis.died(child.returncode, log))
         return last
 
-    def _read(self, folder: Path, record: dict[str, Any]) -> ScreenOutput:
-        self._progress("taking over", 0)
-        rarity = read_map(folder / "result" / "anomaly.nrrd", self._scan, self._check)
-        try:
-            findings = [finding_of(row) for row in record["findings"]]
-            output = ScreenOutput(rarity, findings, record["provenance"])
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                "result.unreadable",
-                f"Expected findings and their provenance, found {error!r}.",
-                "Screen the volume again.",
-            ) from error
-        self._progress("taking over", 1)
-        return output
-
     def _remove(self) -> None:
         """Remove the folder once nobody writes there; Windows holds it even longer."""
         until = time.monotonic() + REMOVE_SECONDS
@@ -247,18 +230,6 @@ class Run:
             time.sleep(POLL_SECONDS)
 
 
-def finding_of(row: Mapping[str, Any]) -> Finding:
-    """Make a finding of its JSON.
-
-    Raises:
-        TypeError: A field is missing or unknown.
-    """
-    plain: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in row.items()
-    }
-    return Finding(**plain)
-
-
 def _explained(error: OSError | MemoryError) -> diagnosis.JobError:
     """Say what an error of the system means."""
     found = diagnosis.known(f"{type(error).__name__}: {error}")
@@ -267,23 +238,3 @@ def _explained(error: OSError | MemoryError) -> diagnosis.JobError:
     return diagnosis.JobError(
         "system", f"The system refused: {error}.", "Check the temporary folder, and try again."
     )
-
-
-def arguments(options: Mapping[str, object | Sequence[object]]) -> tuple[str, ...]:
-    """Turn options into arguments; what is None is left out.
-
-    Example:
-        >>> arguments({"--overlap": 0.5, "--region": (-1.0, 2.0), "--model": None})
-        ('--overlap', '0.5', '--region', '-1', '2')
-    """
-    line: list[str] = []
-    for name, value in options.items():
-        if value is not None:
-            values = value if isinstance(value, tuple) else (value,)
-            line += [name, *map(_argument, values)]
-    return tuple(line)
-
-
-def _argument(value: object) -> str:
-    # No exponent: argparse takes -1e-05 for an option.
-    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,11 +1,13 @@
 """Where a run is: stages and steps as one fraction, and the seconds that are left."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
-WEIGHTS = {
+Weights = Mapping[str, float]
+
+WEIGHTS: Weights = {
     "handing over": 2.0,
     "starting": 8.0,
     "reading": 2.0,
@@ -18,7 +20,6 @@ WEIGHTS = {
 }
 """The stages in their order, each with its usual share of the time; the first two and the last
 are Slicer's, the others the engine's."""
-_TOTAL = sum(WEIGHTS.values())
 _FEWEST_STEPS = 2
 
 
@@ -27,7 +28,7 @@ class JobProgress:
     """Where a run is.
 
     Arguments:
-        stage: What is being done, a key of `WEIGHTS`.
+        stage: What is being done, a key of `WEIGHTS` or of those of another kind of work.
         done: Steps of the stage that are behind.
         total: Steps of the stage.
         fraction: Of the whole run, 0 to 1; it never goes back.
@@ -49,10 +50,14 @@ class Timeline:
 
     Arguments:
         clock: Seconds, from any origin.
+        weights: The stages in their order, each with its usual share of the time.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, weights: Weights = WEIGHTS
+    ) -> None:
         self._clock = clock
+        self._weights = weights
         self._stage = ""
         self._stage_began = clock()
         self._seconds: dict[str, float] = {}
@@ -74,8 +79,8 @@ class Timeline:
             self._seconds[self._stage] = now - self._stage_began
             self._stage, self._stage_began = stage, now
         part = done / total if total else 1.0
-        behind = _before(stage) + WEIGHTS.get(stage, 0.0) * part
-        self._fraction = max(self._fraction, behind / _TOTAL)
+        behind = self._before(stage) + self._weights.get(stage, 0.0) * part
+        self._fraction = max(self._fraction, behind / sum(self._weights.values()))
         left = self._left(now, stage, done, total)
         return JobProgress(stage, done, total, self._fraction, left, notice)
 
@@ -83,15 +88,15 @@ class Timeline:
         """Seconds left: the tiles by what one took, the rest by what preparing took."""
         if stage == "scoring" and done >= _FEWEST_STEPS:
             self.seconds_a_step = (now - self._stage_began) / done
-        if self.seconds_a_step is None or stage not in WEIGHTS:
+        if self.seconds_a_step is None or stage not in self._weights:
             return None
-        after = sum(WEIGHTS[name] for name in list(WEIGHTS)[list(WEIGHTS).index(stage) + 1 :])
-        rest = self._seconds.get("preparing", 0.0) * after / WEIGHTS["preparing"]
+        after = sum(self._weights.values()) - self._before(stage) - self._weights[stage]
+        rest = self._seconds.get("preparing", 0.0) * after / self._weights["preparing"]
         steps = (total - done) * self.seconds_a_step if stage == "scoring" else 0.0
         return rest + steps
 
-
-def _before(stage: str) -> float:
-    """The weight of all stages before one; for an unknown stage, none."""
-    names = list(WEIGHTS)
-    return sum(WEIGHTS[name] for name in names[: names.index(stage)]) if stage in WEIGHTS else 0.0
+    def _before(self, stage: str) -> float:
+        """The weight of all stages before one; for an unknown stage, none."""
+        names = list(self._weights)
+        before = names[: names.index(stage)] if stage in names else []
+        return sum(self._weights[name] for name in before)

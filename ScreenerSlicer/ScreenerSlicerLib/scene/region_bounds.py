@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ScreenerSlicerLib.process.job import Bounds
+from ScreenerSlicerLib.process.screen_job import Bounds
 
 
 @dataclass(frozen=True)

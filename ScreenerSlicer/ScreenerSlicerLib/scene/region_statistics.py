@@ -11,7 +11,7 @@ import vtk
 
 from ctscreener.findings import NOTICE, Triple
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.scene.segments import Region
+from ScreenerSlicerLib.scene.regions import Region
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
-"""The regions of a map, and which of them holds a voxel."""
+"""The regions of a map: which of them holds a voxel, and which a finding is. No MRML here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
-from ctscreener.findings import Index, regions_above
+from ctscreener.findings import Finding, Index, regions_above
 
 
 @final
@@ -41,3 +42,32 @@ class Regions:
         wanted = np.ravel_multi_index(np.array(index).T, self._shape)
         place = np.minimum(np.searchsorted(flat, wanted, sorter=order), len(flat) - 1)
         return np.where(flat[order[place]] == wanted, number[order[place]], -1)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A finding with its voxels.
+
+    Arguments:
+        finding: What was measured.
+        voxels: Their flat indices in the scan, ascending, `(N,)`.
+    """
+
+    finding: Finding
+    voxels: np.ndarray
+
+
+def regions_of(findings: Sequence[Finding], rarity: np.ndarray, threshold: float) -> list[Region]:
+    """Find the voxels of findings.
+
+    Arguments:
+        findings: Some or all that the threshold gives.
+        rarity: The map, `(D, H, W)`.
+        threshold: The threshold that they were found with.
+    """
+    regions = Regions(rarity, threshold)
+    numbers = regions.holding([one.peak_index for one in findings])
+    assert np.all(numbers >= 0), "findings of another map or another threshold"
+    return [
+        Region(one, regions.voxels[number]) for one, number in zip(findings, numbers, strict=True)
+    ]

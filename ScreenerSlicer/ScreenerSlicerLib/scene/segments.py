@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import slicer
@@ -11,8 +10,8 @@ import vtk
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ctscreener.colours import rarity_to_rgba
-from ctscreener.findings import NOTICE, Finding
-from ScreenerSlicerLib.scene.regions import Regions
+from ctscreener.findings import NOTICE
+from ScreenerSlicerLib.scene.regions import Region
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.terminology import load_terminology, terminology_entry
@@ -20,35 +19,6 @@ from ScreenerSlicerLib.scene.volume import shared_scan_of
 
 RANK = "Screener.Rank"
 """The tag of a segment that holds the rank of its finding."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A finding with its voxels.
-
-    Arguments:
-        finding: What was measured.
-        voxels: Their flat indices in the scan, ascending, `(N,)`.
-    """
-
-    finding: Finding
-    voxels: np.ndarray
-
-
-def regions_of(findings: Sequence[Finding], rarity: np.ndarray, threshold: float) -> list[Region]:
-    """Find the voxels of findings.
-
-    Arguments:
-        findings: Some or all that the threshold gives.
-        rarity: The map, `(D, H, W)`.
-        threshold: The threshold that they were found with.
-    """
-    regions = Regions(rarity, threshold)
-    numbers = regions.holding([one.peak_index for one in findings])
-    assert np.all(numbers >= 0), "findings of another map or another threshold"
-    return [
-        Region(one, regions.voxels[number]) for one, number in zip(findings, numbers, strict=True)
-    ]
 
 
 def make_segments(
