@@ -26,6 +26,7 @@ from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics
 from ScreenerSlicerLib.scene.regions import regions_of
 from ScreenerSlicerLib.scene.scene_nodes import free_name
 from ScreenerSlicerLib.scene.segments import make_segments
+from ScreenerSlicerLib.scene.side_by_side import SideBySide
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import shared_scan_of, world_point
@@ -43,6 +44,7 @@ class ScreenResult:
     Attributes:
         heat_map: The map and how it is shown.
         outline: The line of a second threshold.
+        side_by_side: The bare scan beside the scan with the map.
         navigation: From finding to finding.
     """
 
@@ -51,6 +53,7 @@ class ScreenResult:
         self._logics = logics
         self.heat_map = heat_map
         self.outline = Outline(scene, heat_map)
+        self.side_by_side = SideBySide(scene, heat_map)
         self.navigation = Navigation(scene, self.map_node, lambda: self.rows)
 
     @classmethod

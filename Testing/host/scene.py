@@ -26,6 +26,9 @@ from Testing.host.hierarchy import HierarchyItems
 from Testing.host.logics import make_logics
 from Testing.host.views import Views
 
+FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+SIDE_BY_SIDE = slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView
+
 
 @final
 class SlicerScene:
@@ -64,7 +67,13 @@ class SlicerScene:
         self.logics.application.SetMRMLSceneDataIO(self.scene, self._remote_io, self._data_io)
 
     def _add_default_nodes(self) -> None:
-        """Add what every scene of the application holds: a crosshair and slice orientations."""
+        """Add what every scene of the application holds: layout, crosshair, slice orientations."""
+        layout = slicer.vtkMRMLLayoutNode()
+        layout.SetSingletonTag("vtkMRMLLayoutNode")
+        for number in (FOUR_UP, SIDE_BY_SIDE):
+            layout.AddLayoutDescription(number, "<layout/>")
+        layout.SetViewArrangement(FOUR_UP)
+        self.scene.AddNode(layout)
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)

@@ -260,6 +260,14 @@ class Views:
         """The slice views by their names in Slicer."""
         return {"Red": self.red, "Yellow": self.yellow, "Green": self.green}
 
+    def in_layout(self) -> tuple[tuple[SliceView | ThreeDView, ...], ...]:
+        """The views that the scene's layout shows, row by row."""
+        layout = self.red.node.GetScene().GetFirstNodeByClass("vtkMRMLLayoutNode")
+        kind = slicer.vtkMRMLLayoutNode
+        if layout.GetViewArrangement() == kind.SlicerLayoutSideBySideView:
+            return ((self.red, self.yellow),)
+        return (self.red, self.three_d), (self.green, self.yellow)
+
     def fit(self) -> None:
         """Show all of the volumes in every view."""
         for view in (self.red, self.yellow, self.green, self.three_d):

@@ -142,6 +142,31 @@ def test_legend_outline_and_3d_come_and_go(seen: Opened) -> None:
     assert not result.heat_map.rendered
 
 
+def test_side_by_side_outlives_another_run_and_a_saved_scene(seen: Opened, tmp_path: Path) -> None:
+    seen.add(torso())
+    seen.screen().navigation.go_to(1)
+    red, yellow = seen.host.scene.views.red, seen.host.scene.views.yellow
+    wide = seen.host.picture().width
+    seen.host.click(seen.ui.sideBySideBox)
+    assert red.composite.GetForegroundVolumeID() is None
+    assert yellow.node.GetOrientation() == "Axial"
+    assert seen.host.picture().width == wide
+
+    again = seen.screen()
+    assert red.composite.GetForegroundVolumeID() is None
+    assert yellow.composite.GetForegroundVolumeID() == again.map_node.GetID()
+    seen.host.scene.save(tmp_path / "scene.mrb")
+    slicer.mrmlScene.Clear(0)
+    seen.host.scene.load(tmp_path / "scene.mrb")
+    seen.host.wait(lambda: seen.table() != [])
+    assert seen.ui.sideBySideBox.checked
+    assert red.composite.GetForegroundVolumeID() is None
+
+    seen.host.click(seen.ui.sideBySideBox)
+    assert yellow.node.GetOrientation() == "Sagittal"
+    assert red.composite.GetForegroundVolumeID() == seen.result.map_node.GetID()
+
+
 def test_a_region_alone_is_screened(opened: Opened) -> None:
     scan = opened.add(torso())
     region = opened.ui.regionSelector.addNode()

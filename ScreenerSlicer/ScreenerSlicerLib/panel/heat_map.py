@@ -15,7 +15,7 @@ from ScreenerSlicerLib.result import ScreenResult
 
 WIDGETS = (
     *("thresholdSlider", "opacitySlider", "colourRange", "hideButton"),
-    *("legendBox", "outlineBox", "outlineSpin", "renderBox"),
+    *("legendBox", "outlineBox", "outlineSpin", "renderBox", "sideBySideBox"),
 )
 
 
@@ -26,6 +26,7 @@ class _Shown:
     legend: bool | None = None
     outline: float | None = None
     rendered: bool = False
+    beside: bool = False
 
 
 @final
@@ -49,8 +50,11 @@ class HeatMapPanel:
         if result is not None and before is not None and before.map_node.GetScene():
             before.outline.hide()
             before.heat_map.render(False)
+        if result is None and before is not None:
+            before.side_by_side.hide()
         self._result = result
-        self._shown = _Shown()
+        beside = result is not None and result.side_by_side.shown
+        self._shown = _Shown(beside=beside)
         self._ui.mapLabel.text = how_made(result.provenance) if result else ""
         for name in WIDGETS:
             getattr(self._ui, name).enabled = result is not None
@@ -65,8 +69,12 @@ class HeatMapPanel:
         heat_map.set_threshold(parameters.threshold)
         heat_map.set_opacity(parameters.opacity)
         heat_map.set_range(parameters.colourRange.minimum, parameters.colourRange.maximum)
+        self._show_more(self._result, self._wanted(parameters))
+
+    def _wanted(self, parameters: ScreenerSlicerParameterNode) -> _Shown:
         line = parameters.outlineThreshold if parameters.showOutline else None
-        self._show_more(self._result, _Shown(parameters.showLegend, line, parameters.showIn3D))
+        beside = parameters.sideBySide
+        return _Shown(parameters.showLegend, line, parameters.showIn3D, beside)
 
     def _show_more(self, result: ScreenResult, wanted: _Shown) -> None:
         """Show or hide what takes longer, where it is not so already."""
@@ -75,6 +83,8 @@ class HeatMapPanel:
             result.heat_map.legend(bool(wanted.legend))
         if wanted.rendered != before.rendered:
             result.heat_map.render(wanted.rendered)
+        if wanted.beside != before.beside:
+            _put_side_by_side(result, wanted.beside)
         if wanted.outline == before.outline:
             return
         if wanted.outline is None:
@@ -89,6 +99,13 @@ class HeatMapPanel:
     def _show(self) -> None:
         if self._result is not None:
             self._result.heat_map.set_visible(True)
+
+
+def _put_side_by_side(result: ScreenResult, wanted: bool) -> None:
+    if wanted:
+        result.side_by_side.show()
+    else:
+        result.side_by_side.hide()
 
 
 def how_made(provenance: Mapping[str, Any]) -> str:

@@ -55,6 +55,7 @@ class ScreenerSlicerParameterNode:
     showOutline: bool = False
     outlineThreshold: Annotated[float, WithinRange(LOWEST, HIGHEST)] = 4.0
     showIn3D: bool = False
+    sideBySide: bool = False
 
 
 def take_over(parameters: ScreenerSlicerParameterNode, result: ScreenResult) -> None:
@@ -68,4 +69,5 @@ def take_over(parameters: ScreenerSlicerParameterNode, result: ScreenResult) -> 
     parameters.colourRange = FloatRange(low, high)
     parameters.showOutline = result.outline.node is not None
     parameters.showIn3D = heat_map.rendered
+    parameters.sideBySide = result.side_by_side.shown
     parameters.EndModify(before)

@@ -27,6 +27,8 @@ BEYOND_ALL = 1e9
 NARROWEST = 0.1
 LAYERS = "vtkMRMLSliceCompositeNode"
 """The class of the nodes that name the layers of each slice view."""
+BARE = "Screener.Bare"
+"""The attribute of the layers of a view that is to show the scan alone."""
 LEGEND_TITLE = "Rarity\nresearch use only"
 
 
@@ -146,7 +148,7 @@ class HeatMap:
         self.set_visible(not self.visible)
 
     def show(self, background_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Lay the map over the scan in every slice view there is.
+        """Lay the map over the scan in every slice view that is not to show the scan alone.
 
         Arguments:
             background_node: The scan; None leaves in each view what it shows.
@@ -154,7 +156,8 @@ class HeatMap:
         for layers in nodes_of_class(self._scene, LAYERS):
             if background_node is not None:
                 layers.SetBackgroundVolumeID(background_node.GetID())
-            layers.SetForegroundVolumeID(self.node.GetID())
+            if not layers.GetAttribute(BARE):
+                layers.SetForegroundVolumeID(self.node.GetID())
         self._put_opacity()
 
     def legend(self, shown: bool) -> slicer.vtkMRMLColorLegendDisplayNode:

@@ -10,7 +10,7 @@ import vtk
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.scene.heat_map import LAYERS, HeatMap
+from ScreenerSlicerLib.scene.heat_map import BARE, LAYERS, HeatMap
 from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class, remove_with_display
 from ScreenerSlicerLib.scene.volume import shared_scan_of
 
@@ -46,8 +46,9 @@ class Outline:
         node = self.node or self._make()
         node.SetAndObserveImageData(_label_image(shared_scan_of(self._map_node).hu, rarity))
         for layers in nodes_of_class(self._scene, LAYERS):
-            layers.SetLabelVolumeID(node.GetID())
-            layers.SetLabelOpacity(1.0)
+            if not layers.GetAttribute(BARE):
+                layers.SetLabelVolumeID(node.GetID())
+                layers.SetLabelOpacity(1.0)
         for view in nodes_of_class(self._scene, "vtkMRMLSliceNode"):
             view.SetUseLabelOutline(True)
 
