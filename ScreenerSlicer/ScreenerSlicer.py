@@ -233,7 +233,8 @@ class ScreenerSlicerLogic(ScriptedLoadableModuleLogic):
                 this logic is on.
         """
         if self.screening.busy:
-            raise ScreeningError("busy", "Another run is on.", "Wait for its end, or cancel it.")
+            on = _("Another run is on.")
+            raise ScreeningError("busy", on, _("Wait for its end, or cancel it."))
         self.screening.start(volume_node, request or ScreenRequest())
         if not wait:
             return None

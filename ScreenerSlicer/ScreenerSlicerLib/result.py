@@ -30,6 +30,7 @@ from ScreenerSlicerLib.scene.side_by_side import SideBySide
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import shared_scan_of, world_point
+from ScreenerSlicerLib.translation import tr as _
 
 SCAN, FINDINGS = "ScreenerScan", "ScreenerFindings"
 SEGMENTS, STATISTICS = "ScreenerSegments", "ScreenerStatistics"
@@ -76,7 +77,8 @@ class ScreenResult:
             provenance: What it comes from: plain JSON, kept with the map.
             leaving: Maps that this one replaces, whose names it may have.
         """
-        name = free_name(scene, f"{scan_node.GetName()} rarity", leaving)
+        wished = _("{scan} rarity").format(scan=scan_node.GetName())
+        name = free_name(scene, wished, leaving)
         heat_map = HeatMap.create(scene, logics, rarity, scan_node, name)
         heat_map.node.SetAttribute(PROVENANCE, json.dumps(provenance))
         heat_map.node.SetNodeReferenceID(SCAN, scan_node.GetID())
@@ -111,7 +113,7 @@ class ScreenResult:
 
     @property
     def _table_name(self) -> str:
-        return f"{self.map_node.GetName()} findings"
+        return _("{map} findings").format(map=self.map_node.GetName())
 
     def take_place_of(self, earlier: Sequence[ScreenResult]) -> None:
         """Remove earlier results, and have their names."""
@@ -163,17 +165,19 @@ class ScreenResult:
         """
         node = self.scan_node
         if node is None:
+            removed = _("Expected the scan of {name} in the scene, found it removed.")
             raise InputError(
                 "scan.removed",
-                f"Expected the scan of {self.map_node.GetName()} in the scene, found it removed.",
-                "Load the scan and screen it again.",
+                removed.format(name=self.map_node.GetName()),
+                _("Load the scan and screen it again."),
             )
         scan, rarity = shared_scan_of(node), self.rarity
         if scan.shape != rarity.shape or not np.allclose(scan.affine, rarity.affine, atol=SAME_MM):
+            changed = _("Expected {name} on the grid on which it was screened, found another.")
             raise InputError(
                 "scan.changed",
-                f"Expected {node.GetName()} on the grid on which it was screened, found another.",
-                "Screen the volume again.",
+                changed.format(name=node.GetName()),
+                _("Screen the volume again."),
             )
         return scan
 
@@ -230,11 +234,13 @@ class ScreenResult:
         wanted = [one for one in self.findings if one.rank in ranks]
         regions = regions_of(wanted, rarity, self.table.settings.threshold)
         assert self.scan_node is not None, "there is a scan"
-        name = f"{self.scan_node.GetName()} anomalous regions"
+        name = _("{scan} anomalous regions").format(scan=self.scan_node.GetName())
         node = make_segments(self._scene, self._logics, regions, self.scan_node, name)
         self.map_node.SetNodeReferenceID(SEGMENTS, node.GetID())
         statistics = [statistics_of(region, rarity, scan) for region in regions]
-        table = put_statistics(self._scene, statistics, f"{name} statistics")
+        table = put_statistics(
+            self._scene, statistics, _("{regions} statistics").format(regions=name)
+        )
         self.map_node.SetNodeReferenceID(STATISTICS, table.GetID())
         put_into_study(self._scene, table, self.scan_node)
         return statistics

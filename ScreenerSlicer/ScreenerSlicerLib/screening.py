@@ -16,7 +16,7 @@ import slicer
 
 from ctscreener.findings import FindingSettings
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.install.causes import JobError
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult

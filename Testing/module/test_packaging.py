@@ -131,19 +131,6 @@ def test_every_mrml_widget_gets_the_scene() -> None:
     assert {one.findtext("receiver") for one in tree.iter("connection")} == wanting
 
 
-def test_every_text_that_a_user_reads_can_be_translated() -> None:
-    for file in LIBRARY.glob("panel/*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "_":
-                assert len(node.args) == 1, file.name
-                assert isinstance(node.args[0], ast.Constant), f"{file.name}: no literal"
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            if any(ast.unparse(one).endswith((".text", ".toolTip")) for one in targets):
-                value = node.value
-                words = isinstance(value, ast.Constant) and bool(value.value)
-                assert not words, f"{file.name}:{node.lineno} is not translated"
-
-
 def test_the_extension_is_described_as_the_index_wants_it() -> None:
     about = metadata()
     text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import final
 
 from ctscreener.findings import find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.install.causes import JobError
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.screening import JobState, Screening, Update

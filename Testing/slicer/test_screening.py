@@ -6,7 +6,7 @@ import slicer
 
 from ctscreener.findings import find
 from ScreenerSlicerLib import screening as screening_module
-from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.install.causes import JobError
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.scene.heat_map import HeatMap
 from ScreenerSlicerLib.screening import JobState, Screening

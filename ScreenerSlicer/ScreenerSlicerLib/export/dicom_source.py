@@ -9,6 +9,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.progress import Progress, silent
+from ScreenerSlicerLib.translation import tr as _
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -83,13 +84,15 @@ def read_source(
             progress("reading headers", number, len(files))
             headers.append(dcmread(file, stop_before_pixels=True))
     except (OSError, InvalidDicomError) as failure:
-        raise _unusable(f"a file that cannot be read ({failure})") from failure
+        unread = _("a file that cannot be read ({why})").format(why=failure)
+        raise _unusable(unread) from failure
     if len(headers) != shape[0]:
-        raise _unusable(f"{len(headers)} files for {shape[0]} slices")
+        count = _("{files} files for {slices} slices")
+        raise _unusable(count.format(files=len(headers), slices=shape[0]))
     if len({one.get("SeriesInstanceUID") for one in headers}) != 1:
-        raise _unusable("several series")
+        raise _unusable(_("several series"))
     if any("ImagePositionPatient" not in one or "Rows" not in one for one in headers):
-        raise _unusable("files that do not say where they lie")
+        raise _unusable(_("files that do not say where they lie"))
     planes = planes_of(shape, affine)
     in_order = _matched(headers, shape, planes)
     for header in in_order:
@@ -120,16 +123,21 @@ def _matched(headers: list["Dataset"], shape: tuple[int, ...], planes: Planes) -
     if not same or sizes != {tuple(shape[1:])}:
         raise InputError(
             "dicom.grid",
-            "Expected the planes of the DICOM series in the volume, found others: it was cropped, "
-            "resampled, turned, or has slices of uneven distance.",
-            "Screen the volume as it was loaded from DICOM, and export that.",
+            _(
+                "Expected the planes of the DICOM series in the volume, found others: it was "
+                "cropped, resampled, turned, or has slices of uneven distance."
+            ),
+            _("Screen the volume as it was loaded from DICOM, and export that."),
         )
     return in_order
 
 
 def _unusable(found: str) -> InputError:
+    expected = _(
+        "Expected the DICOM files that the volume was loaded from, one a slice, found {found}."
+    )
     return InputError(
         "dicom.source",
-        f"Expected the DICOM files that the volume was loaded from, one a slice, found {found}.",
-        "Load the scan from Slicer's DICOM database and screen it again.",
+        expected.format(found=found),
+        _("Load the scan from Slicer's DICOM database and screen it again."),
     )

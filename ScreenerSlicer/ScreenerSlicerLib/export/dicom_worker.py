@@ -16,6 +16,7 @@ from ctscreener.events import Reporter, reporter
 from ctscreener.findings import Finding
 from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
 from ScreenerSlicerLib.scene.regions import Region
+from ScreenerSlicerLib.translation import tr as _
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,10 +62,11 @@ def _finding(row: dict[str, Any]) -> Finding:
 
 def _refused(failure: Exception) -> InputError:
     what = " ".join(f"{type(failure).__name__}: {failure}".split())
+    expected = _("Expected DICOM headers from which an object can be made, found: {what}.")
     return InputError(
         "dicom.headers",
-        f"Expected DICOM headers from which an object can be made, found: {what}.",
-        "Save the map as NRRD instead, or send the report to the developers.",
+        expected.format(what=what),
+        _("Save the map as NRRD instead, or send the report to the developers."),
     )
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from ScreenerSlicerLib.install.diagnosis import JobError, known
+from ScreenerSlicerLib.install.causes import JobError, known
+from ScreenerSlicerLib.translation import tr as _
 
 TORCH = "torch>=2.6"
 PACKAGES = ("scikit-image>=0.24", "safetensors>=0.4", "platformdirs>=4")
@@ -28,21 +29,6 @@ PENDING = "ScreenerSlicer/pendingInstall"
 """The setting that makes an installation go on after a restart."""
 EXTENSION = "PyTorch"
 CPU_BYTES, GPU_BYTES, PACKAGE_BYTES = 1.2e9, 7e9, 0.15e9
-
-EXTENSION_TEXT = (
-    f"PyTorch comes through the extension {EXTENSION}, which is installed first; Slicer restarts "
-    "once and goes on by itself."
-)
-PROMISE = (
-    "Nothing that Slicer itself brings is replaced. Nothing is sent but the requests for these "
-    "packages."
-)
-GO = "Install them now?"
-RESTART_TITLE = "Screener: restart Slicer"
-RESTART_TEXT = (
-    "The PyTorch extension is installed. Slicer has to restart before PyTorch itself can be "
-    "installed; that goes on by itself afterwards.\n\nRestart now?"
-)
 
 
 @dataclass(frozen=True)
@@ -117,12 +103,14 @@ class Assistant:
         torch = self._torch in missing
         need = PACKAGE_BYTES + torch * (GPU_BYTES if gpu else CPU_BYTES)
         free = self._tools.free_bytes()
-        lines = ["Screener needs Python packages that are not installed yet:", ""]
+        lines = [_("Screener needs Python packages that are not installed yet:"), ""]
         lines += [f"    {one}" for one in missing]
         if torch and not self._tools.has_extension():
-            lines += ["", EXTENSION_TEXT]
-        room = f"They need about {need / 1e9:.1f} GB on the disk; {free / 1e9:.1f} GB are free."
-        lines += ["", room + (" That is too little." if free < need else ""), PROMISE, "", GO]
+            lines += ["", _extension_first_text()]
+        room = _("They need about {need:.1f} GB on the disk; {free:.1f} GB are free.")
+        lines += ["", room.format(need=need / 1e9, free=free / 1e9)]
+        lines += [_("That is too little.")] if free < need else []
+        lines += [_promise(), "", _("Install them now?")]
         return "\n".join(lines)
 
     def install(self, gpu: bool = False, ask: bool = True) -> Outcome:
@@ -135,7 +123,7 @@ class Assistant:
         missing = self.missing()
         if not missing:
             return Outcome("done")
-        if ask and not self._tools.confirm("Screener: install packages", self.question(gpu)):
+        if ask and not self._tools.confirm(_("Screener: install packages"), self.question(gpu)):
             return Outcome("declined")
         if self._torch in missing and not self._tools.has_extension():
             return self._extension_first()
@@ -177,7 +165,7 @@ class Assistant:
         if not installed:
             self._tools.settings[PENDING] = ""
             return Outcome("failed", _no_extension())
-        if self._tools.confirm(RESTART_TITLE, RESTART_TEXT):
+        if self._tools.confirm(_("Screener: restart Slicer"), _restart_text()):
             self._tools.restart()
         return Outcome("restart")
 
@@ -196,7 +184,7 @@ class Assistant:
         importlib.invalidate_caches()
         after = shipped_versions(self._tools.version)
         changed = [
-            f"{name} {version} -> {after.get(name, 'gone')}"
+            f"{name} {version} -> {after.get(name, _('gone'))}"
             for name, version in before.items()
             if after.get(name) != version
         ]
@@ -205,6 +193,28 @@ class Assistant:
         if missing := self.missing():
             return Outcome("failed", _still_missing(missing))
         return Outcome("done")
+
+
+def _extension_first_text() -> str:
+    text = _(
+        "PyTorch comes through the extension {name}, which is installed first; Slicer restarts "
+        "once and goes on by itself."
+    )
+    return text.format(name=EXTENSION)
+
+
+def _promise() -> str:
+    return _(
+        "Nothing that Slicer itself brings is replaced. Nothing is sent but the requests for "
+        "these packages."
+    )
+
+
+def _restart_text() -> str:
+    return _(
+        "The PyTorch extension is installed. Slicer has to restart before PyTorch itself can be "
+        "installed; that goes on by itself afterwards.\n\nRestart now?"
+    )
 
 
 def shipped_versions(version: Callable[[str], str | None]) -> dict[str, str]:
@@ -241,31 +251,33 @@ def _explained(failure: Exception) -> JobError:
     found = known(f"{type(failure).__name__}: {failure}")
     return found or JobError(
         "install.failed",
-        f"The installation did not succeed ({failure}).",
-        "Read its last lines in the Python console, then copy the report.",
+        _("The installation did not succeed ({failure}).").format(failure=failure),
+        _("Read its last lines in the Python console, then copy the report."),
     )
 
 
 def _no_extension() -> JobError:
     return JobError(
         "install.extension",
-        "The PyTorch extension is missing and could not be installed.",
-        "Install it from the Extensions Manager and restart Slicer. Offline: fetch its archive on "
-        "another machine and choose Install from file there.",
+        _("The PyTorch extension is missing and could not be installed."),
+        _(
+            "Install it from the Extensions Manager and restart Slicer. Offline: fetch its "
+            "archive on another machine and choose Install from file there."
+        ),
     )
 
 
 def _replaced(changed: Sequence[str]) -> JobError:
     return JobError(
         "install.replaced",
-        f"The installation changed what Slicer ships: {', '.join(changed)}.",
-        "Install Slicer again if anything misbehaves, and copy the report.",
+        _("The installation changed what Slicer ships: {names}.").format(names=", ".join(changed)),
+        _("Install Slicer again if anything misbehaves, and copy the report."),
     )
 
 
 def _still_missing(missing: Sequence[str]) -> JobError:
     return JobError(
         "install.incomplete",
-        f"Still missing after the installation: {', '.join(missing)}.",
-        "Restart Slicer and press Install again; if it stays so, copy the report.",
+        _("Still missing after the installation: {names}.").format(names=", ".join(missing)),
+        _("Restart Slicer and press Install again; if it stays so, copy the report."),
     )

@@ -1,4 +1,4 @@
-"""What went wrong and what to do about it, in the words of the panel; and a report to copy."""
+"""What went wrong, in the words of the panel; and a report to copy."""
 
 import getpass
 import importlib.metadata
@@ -6,12 +6,13 @@ import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctscreener.findings import NOTICE
 from ctscreener.version import VERSION
+from ScreenerSlicerLib.install.causes import JobError, actions, known
+from ScreenerSlicerLib.translation import tr as _
 
 if TYPE_CHECKING:
     from ScreenerSlicerLib.preflight.hardware import Hardware
@@ -21,164 +22,6 @@ PACKAGES = (
     *("pillow", "pydicom", "highdicom", "vtk", "light-the-torch"),
 )
 LINES_SHOWN = 200
-
-
-@dataclass(frozen=True)
-class JobError:
-    """What a run or an installation failed of.
-
-    Arguments:
-        code: A short, stable name, such as `gpu.memory`.
-        message: What is wrong, as one or two sentences.
-        action: What to do, as one or two sentences.
-    """
-
-    code: str
-    message: str
-    action: str
-
-    def __str__(self) -> str:
-        """Return message and action on one line."""
-        return f"{self.message} {self.action}"
-
-
-@dataclass(frozen=True)
-class Cause:
-    """A known reason for a failure.
-
-    Arguments:
-        pattern: A regular expression that its output matches.
-        error: What to say then.
-    """
-
-    pattern: str
-    error: JobError
-
-
-def _cause(code: str, pattern: str, message: str, action: str) -> Cause:
-    return Cause(pattern, JobError(code, message, action))
-
-
-CAUSES = (
-    _cause(
-        "gpu.unsupported",
-        r"no kernel image is available|sm_\d+ is not compatible|invalid device function",
-        "The installed PyTorch was not built for this GPU.",
-        "Choose the CPU as device; or uninstall PyTorch in the module PyTorch Utils and install "
-        "it again there, which picks the build for this GPU.",
-    ),
-    _cause(
-        "gpu.driver",
-        r"driver version is insufficient|NVIDIA driver on your system is too old|"
-        r"no CUDA-capable device|CUDA unknown error",
-        "The GPU's driver does not fit the installed PyTorch.",
-        "Update the NVIDIA driver and restart, or choose the CPU as device.",
-    ),
-    _cause(
-        "gpu.libraries",
-        r"CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH|CUDNN_STATUS_NOT_INITIALIZED|"
-        r"lib(cudnn|cublas|cudart|nvrtc)[^ ]*: (cannot open|undefined symbol)",
-        "PyTorch found CUDA libraries of another version.",
-        "Start Slicer without LD_LIBRARY_PATH or a CUDA folder in PATH, or choose the CPU.",
-    ),
-    _cause(
-        "gpu.memory",
-        r"CUDA out of memory|CUDA error: out of memory|MPS backend out of memory|"
-        r"CUBLAS_STATUS_ALLOC_FAILED|OutOfMemoryError",
-        "The GPU has too little free memory.",
-        "Close other programs that use the GPU, screen a region alone, or choose the CPU.",
-    ),
-    _cause(
-        "memory",
-        r"\bMemoryError|std::bad_alloc|can't allocate memory|Cannot allocate memory|"
-        r"Unable to allocate",
-        "There is too little memory for this scan.",
-        "Close other programs and volumes, or crop the scan.",
-    ),
-    _cause(
-        "output.disk_full",
-        r"No space left on device|not enough space on the disk|Disk quota exceeded|ENOSPC",
-        "The disk is full.",
-        "Free some space, or choose another temporary folder in Edit, Application Settings.",
-    ),
-    _cause(
-        "install.ssl",
-        r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError",
-        "The network does not let Slicer check who it talks to (SSL certificate).",
-        "Ask your IT department for its certificate and set REQUESTS_CA_BUNDLE and "
-        "PIP_CERT to it, or install offline.",
-    ),
-    _cause(
-        "install.network",
-        r"ProxyError|Max retries exceeded|Name or service not known|getaddrinfo failed|"
-        r"Temporary failure in name resolution|Failed to establish a new connection|"
-        r"ReadTimeoutError|ConnectTimeoutError|Network is unreachable",
-        "The packages could not be fetched from the network.",
-        "Check the connection and the proxy (HTTPS_PROXY), or install offline.",
-    ),
-    _cause(
-        "install.version",
-        r"No matching distribution found|ResolutionImpossible|conflicting dependencies",
-        "A package has no version that fits this Slicer without replacing what Slicer ships.",
-        "Use a current Slicer, and copy the report if it is one.",
-    ),
-    _cause(
-        "install.extension",
-        r"No module named '?PyTorchUtils",
-        "The PyTorch extension is missing.",
-        "Install it from the Extensions Manager and restart Slicer.",
-    ),
-    _cause(
-        "install.torch",
-        r"No module named '?torch\b",
-        "PyTorch is missing.",
-        "Press Install.",
-    ),
-    _cause(
-        "install.packages",
-        r"No module named '?(skimage|safetensors|platformdirs|PIL|highdicom)",
-        "A Python package is missing.",
-        "Press Install.",
-    ),
-    _cause(
-        "install.numpy",
-        r"compiled using NumPy 1\.x|numpy\.core\.multiarray failed|_ARRAY_API not found",
-        "The installed PyTorch was made for another NumPy than Slicer's.",
-        "Uninstall PyTorch in the module PyTorch Utils and install it again.",
-    ),
-    _cause(
-        "install.library",
-        r"DLL load failed|\[?WinError (126|127|193|1114)",
-        "A library of PyTorch cannot be loaded.",
-        "Install Microsoft's Visual C++ Redistributable (x64), restart, and install PyTorch anew.",
-    ),
-    _cause(
-        "install.permission",
-        r"Permission denied|Access is denied|Read-only file system|WinError 5\b",
-        "A folder may not be written.",
-        "Install Slicer in a folder of your own, or start it once as administrator.",
-    ),
-    _cause(
-        "python.mixed",
-        r"SRE module mismatch|bad magic number in",
-        "Another Python's files are in the way.",
-        "Start Slicer without PYTHONHOME and PYTHONPATH.",
-    ),
-)
-"""Known reasons, the more telling ones first."""
-
-ACTIONS = {
-    "device.memory": "Close other programs and volumes, screen a region alone, or choose the CPU.",
-    "device.unavailable": "Choose the device Automatic, or install a PyTorch for this GPU.",
-    "output.disk_full": (
-        "Free some space, or choose another temporary folder in Edit, Application Settings."
-    ),
-    "output.unwritable": "Choose another temporary folder in Edit, Application Settings.",
-    "option.invalid": "Copy the report and send it to the developers.",
-    "internal": "Copy the report and send it to the developers.",
-    "stopped": "Press Screen volume again.",
-}
-"""What to do in the panel, where the engine speaks of its command line."""
 
 
 def explain(code: str, message: str, action: str, log: str = "") -> JobError:
@@ -197,12 +40,7 @@ def explain(code: str, message: str, action: str, log: str = "") -> JobError:
         found = known(f"{message}\n{log}")
         if found is not None:
             return found
-    return JobError(code, message, ACTIONS.get(code, action))
-
-
-def known(text: str) -> JobError | None:
-    """Find the known reason that a program's output tells; None when there is none."""
-    return next((cause.error for cause in CAUSES if re.search(cause.pattern, text)), None)
+    return JobError(code, message, actions().get(code, action))
 
 
 def died(returncode: int | None, log: str) -> JobError:
@@ -217,13 +55,13 @@ def died(returncode: int | None, log: str) -> JobError:
     if returncode in (-9, 137):
         return JobError(
             "process.killed",
-            "The system ended the process, most often because memory ran out.",
-            "Close other programs and volumes, or crop the scan.",
+            _("The system ended the process, most often because memory ran out."),
+            _("Close other programs and volumes, or crop the scan."),
         )
     return JobError(
         "process.ended",
-        f"The process ended without a result (exit status {returncode}).",
-        "Try again; if it stays so, copy the report and send it to the developers.",
+        _("The process ended without a result (exit status {status}).").format(status=returncode),
+        _("Try again; if it stays so, copy the report and send it to the developers."),
     )
 
 

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import final
 
-from slicer.i18n import tr as _
-
 from ScreenerSlicerLib.panel.settings import DEVICE, Settings
 from ScreenerSlicerLib.preflight.hardware import Device, Hardware, choose_device, torch_build
 from ScreenerSlicerLib.preflight.probe import Probe
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final

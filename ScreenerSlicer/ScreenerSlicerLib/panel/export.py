@@ -8,7 +8,6 @@ from typing import final
 import qt
 import slicer
 import slicer.util
-from slicer.i18n import tr as _
 
 from ctscreener.errors import InputError
 from ScreenerSlicerLib.export.dicom_files import dicom_files
@@ -17,6 +16,7 @@ from ScreenerSlicerLib.export.tables import write_tables
 from ScreenerSlicerLib.panel.settings import EXPORT_FOLDER, Settings
 from ScreenerSlicerLib.process.job import BackgroundJob
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final
@@ -165,7 +165,7 @@ class ExportPanel:
     def _write_tables(self) -> None:
         """Write both tables, and say where they are or why not."""
         result, folder = self._chosen()
-        path = _free(folder, f"{_name_of(result)} findings", (".csv", ".json"))
+        path = _free(folder, _("{scan} findings"), result, (".csv", ".json"))
         try:
             written = write_tables(path, result.rows, result.table.settings, result.provenance)
         except (InputError, OSError) as error:
@@ -175,11 +175,11 @@ class ExportPanel:
         self._ui.exportLabel.text = _("Written: {names}").format(names=names)
 
     def _map_work(self, result: ScreenResult, folder: Path) -> DicomWork:
-        path = _free(folder, f"{_name_of(result)} rarity", (".dcm",))
+        path = _free(folder, _("{scan} rarity"), result, (".dcm",))
         return DicomWork(path, self._files(), result.rarity, result.provenance)
 
     def _segments_work(self, result: ScreenResult, folder: Path) -> DicomWork:
-        path = _free(folder, f"{_name_of(result)} anomalous regions", (".dcm",))
+        path = _free(folder, _("{scan} anomalous regions"), result, (".dcm",))
         ranks = self._ranks()
         wanted = [one for one in result.findings if one.rank in ranks]
         threshold = result.table.settings.threshold
@@ -217,14 +217,19 @@ def _no_dicom() -> str:
     return _("Only for a scan that was loaded from Slicer's DICOM database.")
 
 
-def _name_of(result: ScreenResult) -> str:
-    """The scan's name, of letters that every file system takes."""
-    name = result.scan_node.GetName() if result.scan_node else result.map_node.GetName()
-    return "".join(letter if letter.isalnum() or letter in "-_ ." else "_" for letter in name)
+def _free(folder: Path, words: str, result: ScreenResult, endings: tuple[str, ...]) -> Path:
+    """Find a path of which no file is there yet: nothing is replaced.
 
-
-def _free(folder: Path, name: str, endings: tuple[str, ...]) -> Path:
-    """A path with the last of the endings of which no file is there yet: nothing is replaced."""
+    Arguments:
+        folder: Where to.
+        words: What the file is called, of `{scan}`.
+        result: Whose scan that is.
+        endings: Of the files; the path has the last of them.
+    """
+    node = result.scan_node or result.map_node
+    wished = words.format(scan=node.GetName())
+    # Of letters that every file system takes.
+    name = "".join(letter if letter.isalnum() or letter in "-_ ." else "_" for letter in wished)
     number = 1
     while True:
         stem = name if number == 1 else f"{name} {number}"

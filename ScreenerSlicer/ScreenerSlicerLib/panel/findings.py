@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from typing import final
 
 import qt
-from slicer.i18n import tr as _
 
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.findings_table import Row
 from ScreenerSlicerLib.scene.reviews import Verdict
+from ScreenerSlicerLib.translation import tr as _
 
 NUMERIC = 4
 """So many columns, the first ones, hold numbers."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, final
 
-from slicer.i18n import tr as _
-
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.panel.rarity_words import one_in
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.translation import tr as _
 
 WIDGETS = (
     *("thresholdSlider", "opacitySlider", "colourRange", "hideButton"),

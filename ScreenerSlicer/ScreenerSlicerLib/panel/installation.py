@@ -7,13 +7,14 @@ from typing import Protocol, final
 
 import slicer
 import slicer.util
-from slicer.i18n import tr as _
 
 from ScreenerSlicerLib.install.assistant import DICOM_PACKAGES, Assistant, Outcome
-from ScreenerSlicerLib.install.diagnosis import JobError, report
+from ScreenerSlicerLib.install.causes import JobError
+from ScreenerSlicerLib.install.diagnosis import report
 from ScreenerSlicerLib.preflight.hardware import Hardware
 from ScreenerSlicerLib.preflight.models import BUNDLED, user_folder
 from ScreenerSlicerLib.process.job_maker import JobMaker, slicer_python
+from ScreenerSlicerLib.translation import tr as _
 
 
 class InstallationLogic(Protocol):

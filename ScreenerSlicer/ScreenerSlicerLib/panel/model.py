@@ -5,10 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import final
 
-from slicer.i18n import tr as _
-
 from ScreenerSlicerLib.panel.settings import MODEL, Settings
 from ScreenerSlicerLib.preflight.models import BUNDLED, ModelFolder, find_models, read_model
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final

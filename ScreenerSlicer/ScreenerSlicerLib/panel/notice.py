@@ -5,10 +5,10 @@ from typing import final
 
 import slicer
 import slicer.util
-from slicer.i18n import tr as _
 
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.panel.settings import ACKNOWLEDGED, Settings
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final

@@ -4,7 +4,6 @@ import enum
 from typing import Annotated
 
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
-from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import (
     Default,
     FloatRange,
@@ -14,6 +13,7 @@ from slicer.parameterNodeWrapper import (
 )
 
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.translation import tr as _
 
 LOWEST, HIGHEST, HIGHEST_COLOUR = 1.0, 6.0, 9.0
 """Thresholds that can be chosen, and the last rarity that colours can be spread to."""

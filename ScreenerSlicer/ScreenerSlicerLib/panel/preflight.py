@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import final
 
 import slicer
-from slicer.i18n import tr as _
 
 from ctscreener.errors import InputError
 from ScreenerSlicerLib.preflight.card import Card, Conditions, examine
 from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 from typing import final
 
 import slicer.util
-from slicer.i18n import tr as _
 
 from ctscreener.events import duration
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.screening import Update
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final

@@ -10,7 +10,6 @@ import qt
 import slicer
 import slicer.util
 import vtk
-from slicer.i18n import tr as _
 
 from ctscreener.errors import InputError
 from ScreenerSlicerLib.panel.device import DevicePanel
@@ -30,6 +29,7 @@ from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.region_bounds import fit_region, region_box
 from ScreenerSlicerLib.scene.sample_data import load_sample
 from ScreenerSlicerLib.screening import Screening, Update
+from ScreenerSlicerLib.translation import tr as _
 
 TICK_MS = 100
 FIND_AGAIN_MS = 250

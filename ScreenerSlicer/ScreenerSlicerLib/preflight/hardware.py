@@ -5,15 +5,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ScreenerSlicerLib.translation import tr as _
+
 BLACKWELL = (10, 0)
 """First compute capability that a PyTorch for CUDA before 12.8 knows nothing of."""
 BLACKWELL_CUDA = 128
-
-CPU_NOTICE = (
-    "Running on the CPU: the map is the same up to rounding, but it takes minutes instead of "
-    "seconds. {why}"
-)
-"""Stands in the panel for as long as there is no GPU to run on."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,10 @@ class Gpu:
 
     def __str__(self) -> str:
         """Return name and memory on one line."""
-        free = "" if self.free_mb is None else f", {self.free_mb / 1024:.1f} GB free"
-        return f"{self.name}{free}"
+        if self.free_mb is None:
+            return self.name
+        free = _("{name}, {free:.1f} GB free")
+        return free.format(name=self.name, free=self.free_mb / 1024)
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def choose_device(hardware: Hardware, wanted: str, torch: str) -> Device:
         The device, with a notice for the user wherever it is the processor.
     """
     if wanted == "mps" and hardware.apple:
-        return Device("mps", "Apple GPU")
+        return Device("mps", _("Apple GPU"))
     number = int(wanted.partition(":")[2] or 0) if wanted.startswith(("auto", "cuda")) else None
     if number is not None and number < len(hardware.gpus):
         gpu = hardware.gpus[number]
@@ -107,22 +105,34 @@ def choose_device(hardware: Hardware, wanted: str, torch: str) -> Device:
         if not why:
             return Device(f"cuda:{number}", str(gpu), gpu=gpu)
     elif wanted == "cpu":
-        why = "The CPU was chosen."
+        why = _("The CPU was chosen.")
     elif hardware.apple and wanted == "auto":
-        why = "An Apple GPU is used only when it is chosen: not every operation exists there."
+        why = _("An Apple GPU is used only when it is chosen: not every operation exists there.")
     else:
-        why = "No NVIDIA GPU was found."
-    return Device("cpu", f"CPU, {hardware.cores} cores", CPU_NOTICE.format(why=why))
+        why = _("No NVIDIA GPU was found.")
+    label = _("CPU, {cores} cores").format(cores=hardware.cores)
+    return Device("cpu", label, _on_cpu(why))
+
+
+def _on_cpu(why: str) -> str:
+    """What stands in the panel for as long as there is no GPU to run on."""
+    notice = _(
+        "Running on the CPU: the map is the same up to rounding, but it takes minutes instead of "
+        "seconds. {why}"
+    )
+    return notice.format(why=why)
 
 
 def _unusable(gpu: Gpu, torch: str) -> str:
     """Why PyTorch cannot use a card; nothing where it can, or is not installed yet."""
     if torch == "cpu":
-        return f"{gpu.name} is there, but the installed PyTorch is one for the CPU."
+        other = _("{name} is there, but the installed PyTorch is one for the CPU.")
+        return other.format(name=gpu.name)
     cuda = re.fullmatch(r"cu(\d+)", torch)
     new = gpu.capability is not None and gpu.capability >= BLACKWELL
     if cuda and new and int(cuda[1]) < BLACKWELL_CUDA:
-        return f"{gpu.name} needs a PyTorch for CUDA 12.8 or newer, found {torch}."
+        older = _("{name} needs a PyTorch for CUDA 12.8 or newer, found {torch}.")
+        return older.format(name=gpu.name, torch=torch)
     return ""
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ScreenerSlicerLib.translation import tr as _
+
 FORMAT = "ctscreener-model"
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).resolve().parents[2] / "Resources" / "Models"
@@ -61,7 +63,8 @@ class ModelFolder:
         """Return one line for a list: name, size, start of the hash."""
         if self.problem:
             return f"{self.name}: {self.problem}"
-        return f"{self.name}, {self.size_bytes / 1e6:.1f} MB, weights {self.sha256[:12]}"
+        label = _("{name}, {size:.1f} MB, weights {hash}")
+        return label.format(name=self.name, size=self.size_bytes / 1e6, hash=self.sha256[:12])
 
     def card_text(self) -> str:
         """Return the card for the panel: long lists, such as of scans with hashes, cut short."""
@@ -76,9 +79,9 @@ class ModelFolder:
         try:
             found = _sha256(self.folder / WEIGHTS)
         except OSError as error:
-            return f"the weights cannot be read: {error.strerror}"
+            return _("the weights cannot be read: {why}").format(why=error.strerror)
         same = found == self.sha256
-        return "" if same else "the weights are damaged or were replaced: copy the model again"
+        return "" if same else _("the weights are damaged or were replaced: copy the model again")
 
 
 def find_models(
@@ -119,19 +122,19 @@ def read_model(folder: Path) -> ModelFolder:
     Arguments:
         folder: A model folder, or what the user takes for one.
     """
-    card = _text(folder / "CARD.md") or "This model has no card."
+    card = _text(folder / "CARD.md") or _("This model has no card.")
     size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
     name = folder.resolve().name
     try:
         description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         tiling, sha256 = _checked(description)
     except OSError:
-        return ModelFolder(name, folder, size, "", card, None, "no model.json here")
+        return ModelFolder(name, folder, size, "", card, None, _("no model.json here"))
     except (ValueError, KeyError, TypeError) as error:
-        why = str(error) if isinstance(error, _Unusable) else "its model.json is damaged"
+        why = str(error) if isinstance(error, _Unusable) else _("its model.json is damaged")
         return ModelFolder(name, folder, size, "", card, None, why)
     missing = not (folder / WEIGHTS).is_file()
-    problem = f"{WEIGHTS} is missing" if missing else ""
+    problem = _("{file} is missing").format(file=WEIGHTS) if missing else ""
     return ModelFolder(name, folder, size, sha256, card, None if missing else tiling, problem)
 
 
@@ -143,13 +146,14 @@ def _checked(description: Mapping[str, Any]) -> tuple[Tiling, str]:
     """Take out of `model.json` what is needed here."""
     found = description["format"], description["format_version"]
     if found != (FORMAT, FORMAT_VERSION):
-        raise _Unusable(f"made for another version of Screener ({found[0]} {found[1]})")
+        other = _("made for another version of Screener ({format} {version})")
+        raise _Unusable(other.format(format=found[0], version=found[1]))
     settings = description["settings"]
     prepared = settings["preprocess"]
     spacing, multiple = (tuple(prepared[name]) for name in ("spacing", "multiple"))
     tiling = Tiling(spacing, tuple(settings["tile"]), multiple)
     if not all(len(part) == 3 for part in (tiling.spacing, tiling.tile, tiling.multiple)):
-        raise KeyError("three sides each")
+        raise KeyError(spacing)
     return tiling, str(description["sha256"])
 
 
@@ -168,8 +172,8 @@ def shortened(card: str) -> str:
             continue
         lines.append(line)
     left = sum(1 for line in card.splitlines()) + 1 - len(lines)
-    note = f"\n({left} more lines in the model's CARD.md)" if left else ""
-    return "\n".join(lines).rstrip() + "\n" + note
+    more = _("({count} more lines in the model's CARD.md)").format(count=left)
+    return "\n".join(lines).rstrip() + "\n" + (f"\n{more}" if left else "")
 
 
 def _text(file: Path) -> str:

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, final
 
-from ScreenerSlicerLib.install.diagnosis import JobError
+from ScreenerSlicerLib.install.causes import JobError
 from ScreenerSlicerLib.process.run import Cancelled, Command, Failed, Run, Work
 from ScreenerSlicerLib.process.run_log import RunLog
 from ScreenerSlicerLib.process.timeline import WEIGHTS, JobProgress, Timeline, Weights
+from ScreenerSlicerLib.translation import tr as _
 
 Output = TypeVar("Output")
 
@@ -92,7 +93,7 @@ class BackgroundJob(Generic[Output]):
     def poll(self) -> JobProgress | None:
         """Return the newest progress, or None where there is none since the last call."""
         before = self._progress
-        for _ in range(len(self._events)):
+        for _event in range(len(self._events)):
             self._progress = self._after(self._events.popleft())
         return None if self._progress is before else self._progress
 
@@ -148,7 +149,9 @@ def _work(run: Run[Output], outcome: _Outcome[Output]) -> None:
     """Run, and say how it ended; whatever happens, it has ended."""
     end: Literal["done", "failed", "cancelled"] = "failed"
     error: JobError | None = JobError(
-        "internal", "Screener itself failed.", "Copy the report and send it to the developers."
+        "internal",
+        _("Screener itself failed."),
+        _("Copy the report and send it to the developers."),
     )
     began = time.monotonic()
     try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.translation import tr as _
 
 PIECE_BYTES = 1 << 20
 SAME_PLACE_MM = 0.01
@@ -88,7 +89,8 @@ def read_map(path: Path, like: Scan, check: Check) -> np.ndarray:
             packed = {"raw": False, "gzip": True, "gz": True}[header["encoding"]]
             kind = np.dtype(_TYPES[header["type"]])
         except (KeyError, ValueError) as error:
-            raise _unreadable(f"a header without a usable {error}") from error
+            unusable = _("a header without a usable {part}").format(part=error)
+            raise _unreadable(unusable) from error
         if unfit:
             raise _unreadable(unfit)
         values = np.empty(like.shape, kind)
@@ -99,7 +101,7 @@ def read_map(path: Path, like: Scan, check: Check) -> np.ndarray:
 def _header(file: BinaryIO) -> dict[str, str]:
     """Read the fields of a header, up to its empty line."""
     if not file.readline().startswith(b"NRRD"):
-        raise _unreadable("no NRRD file")
+        raise _unreadable(_("no NRRD file"))
     fields = {}
     while line := file.readline().decode("ascii", "replace").strip():
         name, colon, value = line.partition(": ")
@@ -112,13 +114,15 @@ def _differences(header: dict[str, str], like: Scan) -> str:
     """Say how the grid of a header differs from that of a scan; nothing when it does not."""
     sizes = tuple(int(size) for size in reversed(header["sizes"].split()))
     if sizes != tuple(like.shape):
-        return f"a map of {sizes} voxels for a scan of {like.shape}"
+        other = _("a map of {sizes} voxels for a scan of {shape}")
+        return other.format(sizes=sizes, shape=like.shape)
     vectors = re.findall(r"\(([^)]*)\)", f"{header['space directions']} {header['space origin']}")
     to_ras = np.array(_RAS_FROM[header["space"]], float)
     x, y, z, origin = (np.array(one.split(","), float) * to_ras for one in vectors)
     affine = np.column_stack([z, y, x, origin])
     corner = np.abs(affine - like.affine[:3]) @ [*like.shape, 1]
-    return "a map in another place than its scan" if corner.max() > SAME_PLACE_MM else ""
+    apart = corner.max() > SAME_PLACE_MM
+    return _("a map in another place than its scan") if apart else ""
 
 
 def _fill(into: memoryview, file: BinaryIO, packed: bool, check: Check) -> None:
@@ -129,11 +133,11 @@ def _fill(into: memoryview, file: BinaryIO, packed: bool, check: Check) -> None:
         check()
         piece = file.read(PIECE_BYTES)
         if not piece:
-            raise _unreadable("a map that is cut short")
+            raise _unreadable(_("a map that is cut short"))
         try:
             values = unpack.decompress(piece) if unpack else piece
         except zlib.error as error:
-            raise _unreadable("a damaged map") from error
+            raise _unreadable(_("a damaged map")) from error
         values = values[: len(into) - filled]
         into[filled : filled + len(values)] = values
         filled += len(values)
@@ -142,6 +146,6 @@ def _fill(into: memoryview, file: BinaryIO, packed: bool, check: Check) -> None:
 def _unreadable(found: str) -> InputError:
     return InputError(
         "result.unreadable",
-        f"Expected the map of the scan, found {found}.",
-        "Screen the volume again.",
+        _("Expected the map of the scan, found {found}.").format(found=found),
+        _("Screen the volume again."),
     )

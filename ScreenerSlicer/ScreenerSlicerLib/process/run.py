@@ -15,8 +15,10 @@ from typing import Any, Generic, Protocol, TypeVar, final
 
 from ctscreener.errors import InputError
 from ScreenerSlicerLib.install import diagnosis
+from ScreenerSlicerLib.install.causes import JobError, known
 from ScreenerSlicerLib.process.child import ChildProcess
 from ScreenerSlicerLib.process.run_log import RunLog
+from ScreenerSlicerLib.translation import tr as _
 
 MODULES = Path(__file__).resolve().parents[2]
 """The folder that holds the engine and this package."""
@@ -45,7 +47,7 @@ class Failed(Exception):
         error: Why.
     """
 
-    def __init__(self, error: diagnosis.JobError) -> None:
+    def __init__(self, error: JobError) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -178,12 +180,9 @@ class Run(Generic[Output_co]):
         free = shutil.disk_usage(folder).free
         if free < needed:
             folder.rmdir()
-            raise InputError(
-                "output.disk_full",
-                f"Expected {needed / 1e6:.0f} MB free in {folder.parent}, found "
-                f"{free / 1e6:.0f} MB.",
-                "",
-            )
+            little = _("Expected {needed:.0f} MB free in {folder}, found {free:.0f} MB.")
+            found = little.format(needed=needed / 1e6, folder=folder.parent, free=free / 1e6)
+            raise InputError("output.disk_full", found, "")
         return folder
 
     def _run_child(self, folder: Path) -> dict[str, Any]:
@@ -230,11 +229,13 @@ class Run(Generic[Output_co]):
             time.sleep(POLL_SECONDS)
 
 
-def _explained(error: OSError | MemoryError) -> diagnosis.JobError:
+def _explained(error: OSError | MemoryError) -> JobError:
     """Say what an error of the system means."""
-    found = diagnosis.known(f"{type(error).__name__}: {error}")
+    found = known(f"{type(error).__name__}: {error}")
     if found is not None:
         return found
-    return diagnosis.JobError(
-        "system", f"The system refused: {error}.", "Check the temporary folder, and try again."
+    return JobError(
+        "system",
+        _("The system refused: {error}.").format(error=error),
+        _("Check the temporary folder, and try again."),
     )

@@ -15,6 +15,7 @@ from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class, remove_with_disp
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import map_node
+from ScreenerSlicerLib.translation import tr as _
 
 MARK = "Screener.RarityMap"
 """The attribute by which a map is known, also in a scene that was saved and opened again."""
@@ -29,7 +30,6 @@ LAYERS = "vtkMRMLSliceCompositeNode"
 """The class of the nodes that name the layers of each slice view."""
 BARE = "Screener.Bare"
 """The attribute of the layers of a view that is to show the scan alone."""
-LEGEND_TITLE = "Rarity\nresearch use only"
 
 
 @final
@@ -169,7 +169,7 @@ class HeatMap:
         legend = self._logics.colors.GetColorLegendDisplayNode(self.node)
         if legend is None:
             legend = self._logics.colors.AddDefaultColorLegendDisplayNode(self.node)
-            legend.SetTitleText(LEGEND_TITLE)
+            legend.SetTitleText(_("Rarity\nresearch use only"))
             legend.SetLabelFormat("%.3g")
             legend.SetNumberOfLabels(7)
         legend.SetVisibility(shown)

@@ -13,6 +13,7 @@ from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.scene.heat_map import BARE, LAYERS, HeatMap
 from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class, remove_with_display
 from ScreenerSlicerLib.scene.volume import shared_scan_of
+from ScreenerSlicerLib.translation import tr as _
 
 OUTLINE = "ScreenerOutline"
 """The role of the node that a map refers to."""
@@ -65,7 +66,7 @@ class Outline:
     def _make(self) -> slicer.vtkMRMLLabelMapVolumeNode:
         """Add a label map on the grid of the map."""
         node = slicer.vtkMRMLLabelMapVolumeNode()
-        name = f"{self._map_node.GetName()} outline"
+        name = _("{map} outline").format(map=self._map_node.GetName())
         node.SetName(self._scene.GenerateUniqueName(name))
         node.SetDescription(NOTICE)
         matrix = vtk.vtkMatrix4x4()

@@ -19,6 +19,7 @@ from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.scene.scene_nodes import remove_with_display
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import shared_scan_of
+from ScreenerSlicerLib.translation import tr as _
 
 RENDERED = "ScreenerRendered"
 """The role of the copy that a map refers to."""
@@ -101,7 +102,8 @@ class Rendering:
         if rendering is None:
             raise RuntimeError("this application has no volume rendering")
         copy = slicer.vtkMRMLScalarVolumeNode()
-        copy.SetName(self._scene.GenerateUniqueName(f"{self._map_node.GetName()} in 3D"))
+        name = _("{map} in 3D").format(map=self._map_node.GetName())
+        copy.SetName(self._scene.GenerateUniqueName(name))
         copy.SetDescription(NOTICE)
         # One more volume to choose from would only confuse.
         copy.SetHideFromEditors(True)

@@ -9,13 +9,14 @@ from pathlib import Path
 import slicer
 import slicer.util
 
+from ScreenerSlicerLib.translation import tr as _
+
 HERE = Path(__file__).resolve().parents[2]
 FILE = "sample_phantom.nrrd"
 CHECKSUM = "SHA256:00da93042e1df7ce4e71e795ab00912466e60d7cb40e6f88b2d9cb11b7d8e67a"
 # Beside the module where it is installed, in the repository where it is not.
 PLACES = (HERE / "Resources" / "SampleData" / FILE, HERE.parent / "Resources" / FILE)
 THUMBNAIL = HERE / "Resources" / "Icons" / "ScreenerSlicerSample.png"
-NAME = "Screener sample phantom"
 CATEGORY = "Screener"
 
 
@@ -32,8 +33,8 @@ def load_sample() -> slicer.vtkMRMLScalarVolumeNode:
     """
     file = sample_file()
     if file is None:
-        raise RuntimeError("the sample was not installed with this module")
-    return slicer.util.loadVolume(str(file), {"name": NAME})
+        raise RuntimeError(_("The sample was not installed with this module."))
+    return slicer.util.loadVolume(str(file), {"name": _name()})
 
 
 def register_sample() -> None:
@@ -44,10 +45,14 @@ def register_sample() -> None:
     logic = importlib.import_module("SampleData").SampleDataLogic
     logic.registerCustomSampleDataSource(
         category=CATEGORY,
-        sampleName=NAME,
+        sampleName=_name(),
         uris=file.as_uri(),
         fileNames=FILE,
         checksums=CHECKSUM,
-        nodeNames=NAME,
+        nodeNames=_name(),
         thumbnailFileName=str(THUMBNAIL),
     )
+
+
+def _name() -> str:
+    return _("Screener sample phantom")

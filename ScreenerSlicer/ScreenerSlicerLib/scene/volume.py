@@ -17,6 +17,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.translation import tr as _
 
 if TYPE_CHECKING:
     from ctscreener.findings import Triple
@@ -56,15 +57,15 @@ def shared_scan_of(node: slicer.vtkMRMLScalarVolumeNode) -> Scan:
     if not values or not values.GetNumberOfTuples():
         raise InputError(
             "scan.empty",
-            f"Expected a volume with voxels, found none in {node.GetName()}.",
-            "Load the volume again, or choose another.",
+            _("Expected a volume with voxels, found none in {name}.").format(name=node.GetName()),
+            _("Load the volume again, or choose another."),
         )
     if values.GetNumberOfComponents() != 1:
+        found = _("Expected one value a voxel, found {count} in {name}.")
         raise InputError(
             "scan.colours",
-            f"Expected one value a voxel, found {values.GetNumberOfComponents()} in "
-            f"{node.GetName()}.",
-            "Choose a CT: a scalar volume in Hounsfield units.",
+            found.format(count=values.GetNumberOfComponents(), name=node.GetName()),
+            _("Choose a CT: a scalar volume in Hounsfield units."),
         )
     width, height, depth = image.GetDimensions()
     return Scan(vtk_to_numpy(values).reshape(depth, height, width), affine_of(node))
@@ -143,11 +144,14 @@ class Fingerprint:
         """
         node = scene.GetNodeByID(self.node_id)
         if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
-            return f"The volume {self.name} is no longer in the scene."
+            gone = _("The volume {name} is no longer in the scene.")
+            return gone.format(name=self.name)
         if _voxels_time(node) != self.voxels_time:
-            return f"The voxels of the volume {self.name} were changed meanwhile."
+            changed = _("The voxels of the volume {name} were changed meanwhile.")
+            return changed.format(name=self.name)
         if tuple(affine_of(node).ravel()) != self.geometry:
-            return f"Spacing, origin or directions of {self.name} were changed meanwhile."
+            moved = _("Spacing, origin or directions of {name} were changed meanwhile.")
+            return moved.format(name=self.name)
         return None
 
 
