@@ -6,7 +6,7 @@ finding an earlier review belongs to, is done by a thread meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import final
 
@@ -61,7 +61,7 @@ class Taking:
         if self.result is not None and self.result.map_node.GetScene() is self._scene:
             self.result.remove()
 
-    def _work(self) -> Iterator[bool]:
+    def _work(self) -> Generator[bool, None, None]:
         """Go from piece to piece; the earlier results go last, all at once."""
         grid = affine_of(self._scan_node)
         settings = FindingSettings(self._request.threshold, self._request.min_volume_ml)

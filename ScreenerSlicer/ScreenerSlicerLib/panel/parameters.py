@@ -1,7 +1,8 @@
 """What is kept with the scene: the module's parameters. What belongs to the machine is not here."""
 
 import enum
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import (
@@ -56,6 +57,14 @@ class ScreenerSlicerParameterNode:
     outlineThreshold: Annotated[float, WithinRange(LOWEST, HIGHEST)] = 4.0
     showIn3D: bool = False
     sideBySide: bool = False
+
+    if TYPE_CHECKING:
+        # What the wrapper adds.
+        def __init__(self, node: object) -> None: ...
+        def StartModify(self) -> int: ...
+        def EndModify(self, before: int) -> None: ...
+        def connectParametersToGui(self, widgets: Mapping[str, object]) -> int: ...
+        def disconnectGui(self, tag: int) -> None: ...
 
 
 def take_over(parameters: ScreenerSlicerParameterNode, result: ScreenResult) -> None:
