@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,35 @@ def new_job(
     return screen_job(
         scan, request, [sys.executable], folder, worker=worker, environment=environment
     )
+
+
+@dataclass(frozen=True)
+class Hung:
+    """A job whose child hangs, in a temporary folder of its own.
+
+    Arguments:
+        job: It has been started.
+        processes: The child and one that it has started.
+        folder: Where its files are.
+    """
+
+    job: BackgroundJob[ScreenOutput]
+    processes: list[int]
+    folder: Path
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether neither process nor file is left."""
+        return not any(map(alive, self.processes)) and not list(self.folder.iterdir())
+
+
+def hung(tmp_path: Path, stage: str = "scoring", **variables: str) -> Hung:
+    """Start a job that hangs in a stage."""
+    folder, pids = tmp_path / "temporary", tmp_path / "pids"
+    folder.mkdir()
+    job = new_job(body(), folder, QUICK, QUICK_HANG=stage, QUICK_PIDS=str(pids), **variables)
+    job.start()
+    return Hung(job, pids_in(pids), folder)
 
 
 def finish(job: BackgroundJob[ScreenOutput]) -> list[JobProgress]:
@@ -118,21 +148,14 @@ def test_an_error_of_the_engine_is_told_in_words_of_the_panel(tmp_path: Path) ->
 
 
 def test_cancel_says_so_until_nothing_is_left(tmp_path: Path) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    pids = tmp_path / "pids"
-    variables = {"QUICK_SHAPE": "[1, 1, 1]", "QUICK_HANG": "scoring", "QUICK_STUBBORN": "1"}
-    job = new_job(body(), folder, QUICK, QUICK_PIDS=str(pids), **variables)
-    job.start()
-    processes = pids_in(pids)
+    one = hung(tmp_path, QUICK_STUBBORN="1")
     began = time.monotonic()
-    job.cancel()
-    assert job.state == "cancelling"
-    finish(job)
-    assert job.state == "cancelled"
+    one.job.cancel()
+    assert one.job.state == "cancelling"
+    finish(one.job)
+    assert one.job.state == "cancelled"
     assert time.monotonic() - began < 2.5
-    assert not any(map(alive, processes))
-    assert list(folder.iterdir()) == []
+    assert one.is_gone
 
 
 def test_cancelled_before_its_start_a_job_never_starts(tmp_path: Path) -> None:
@@ -144,16 +167,11 @@ def test_cancelled_before_its_start_a_job_never_starts(tmp_path: Path) -> None:
 
 
 def test_a_job_that_nobody_holds_ends(tmp_path: Path) -> None:
-    folder, pids = tmp_path / "temporary", tmp_path / "pids"
-    folder.mkdir()
-    variables = {"QUICK_SHAPE": "[1, 1, 1]", "QUICK_HANG": "scoring", "QUICK_PIDS": str(pids)}
-    job = new_job(body(), folder, QUICK, **variables)
-    job.start()
-    processes = pids_in(pids)
-    del job
+    one = hung(tmp_path)
+    left = replace(one, job=new_job(body(), one.folder))
+    del one
     gc.collect()
-    assert soon(lambda: not any(map(alive, processes)), 2.0)
-    assert soon(lambda: not list(folder.iterdir()), 2.0)
+    assert soon(lambda: left.is_gone, 4.0)
 
 
 def test_an_application_that_ends_leaves_nothing(tmp_path: Path) -> None:
@@ -180,15 +198,9 @@ while not os.path.exists({str(pids)!r}):
 
 
 def test_closed_in_a_hurry_everything_is_gone_when_the_wait_is_over(tmp_path: Path) -> None:
-    folder, pids = tmp_path / "temporary", tmp_path / "pids"
-    folder.mkdir()
-    variables = {"QUICK_SHAPE": "[1]", "QUICK_HANG": "reading", "QUICK_PIDS": str(pids)}
-    job = new_job(body(), folder, QUICK, **variables)
-    job.start()
-    processes = pids_in(pids)
-    job.close(wait_seconds=2.0)
-    assert not any(map(alive, processes))
-    assert list(folder.iterdir()) == []
+    one = hung(tmp_path, "reading")
+    one.job.close(wait_seconds=2.0)
+    assert one.is_gone
 
 
 def test_no_call_blocks_on_a_large_scan(

@@ -34,6 +34,14 @@ def screen(
     return screening.result
 
 
+@pytest.fixture
+def result(
+    screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
+) -> ScreenResult:
+    """What came of screening the lumps."""
+    return screen(screening, jobs, scan_node)
+
+
 def test_another_threshold_finds_anew_without_a_job(
     screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
 ) -> None:
@@ -54,33 +62,26 @@ def test_another_threshold_finds_anew_without_a_job(
 def test_a_threshold_needs_the_scan_that_was_screened(
     slicer_scene: SlicerScene,
     screening: Screening,
-    jobs: Jobs,
     scan_node: slicer.vtkMRMLScalarVolumeNode,
+    result: ScreenResult,
 ) -> None:
-    screen(screening, jobs, scan_node)
-    assert screening.result is not None
     scan_node.SetSpacing(1.0, 1.0, 1.0)
     with pytest.raises(InputError, match="on the grid on which it was screened"):
         screening.set_threshold(4.2)
     slicer_scene.scene.RemoveNode(scan_node)
     with pytest.raises(InputError, match="in the scene, found it removed"):
         screening.set_threshold(4.2)
-    assert len(screening.result.findings) == 3
+    assert len(result.findings) == 3
 
 
 def test_a_removed_map_is_no_result_and_a_removed_table_is_made_again(
-    slicer_scene: SlicerScene,
-    screening: Screening,
-    jobs: Jobs,
-    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    slicer_scene: SlicerScene, screening: Screening, result: ScreenResult
 ) -> None:
-    screen(screening, jobs, scan_node)
-    assert screening.result is not None
-    slicer_scene.scene.RemoveNode(screening.result.table_node)
-    assert screening.result.rows == []
+    slicer_scene.scene.RemoveNode(result.table_node)
+    assert result.rows == []
     screening.set_threshold(3.0, 0.05)
-    assert len(screening.result.rows) == 3
-    slicer_scene.scene.RemoveNode(screening.result.map_node)
+    assert len(result.rows) == 3
+    slicer_scene.scene.RemoveNode(result.map_node)
     assert screening.result is None
     screening.set_threshold(3.0)
 
@@ -136,20 +137,19 @@ def test_screening_again_replaces_the_earlier_map_and_all_that_shows_it(
 
 
 def test_a_run_that_fails_leaves_the_earlier_map(
-    screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
+    screening: Screening,
+    jobs: Jobs,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    result: ScreenResult,
 ) -> None:
-    first = screen(screening, jobs, scan_node)
     screening.start(scan_node, REQUEST)
     jobs.made[-1].state = "failed"
     assert screening.poll().state == "failed"
-    assert len(first.rows) == 3
-    assert [one.map_node for one in screening.results()] == [first.map_node]
+    assert len(result.rows) == 3
+    assert [one.map_node for one in screening.results()] == [result.map_node]
 
 
-def test_segments_and_statistics_are_made_of_what_is_asked(
-    screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
-) -> None:
-    result = screen(screening, jobs, scan_node)
+def test_segments_and_statistics_are_made_of_what_is_asked(result: ScreenResult) -> None:
     statistics = result.make_segments([1, 3])
     node = result.segmentation_node
     assert node is not None

@@ -59,12 +59,12 @@ class ScreenerSlicerParameterNode:
     sideBySide: bool = False
 
     if TYPE_CHECKING:
-        # What the wrapper adds.
+        # What the wrapper adds; only the type checker sees this.
         def __init__(self, node: object) -> None: ...
-        def StartModify(self) -> int: ...
-        def EndModify(self, before: int) -> None: ...
-        def connectParametersToGui(self, widgets: Mapping[str, object]) -> int: ...
-        def disconnectGui(self, tag: int) -> None: ...
+        def StartModify(self) -> int: ...  # noqa: D102
+        def EndModify(self, before: int) -> None: ...  # noqa: D102
+        def connectParametersToGui(self, widgets: Mapping[str, object]) -> int: ...  # noqa: D102
+        def disconnectGui(self, tag: int) -> None: ...  # noqa: D102
 
 
 def take_over(parameters: ScreenerSlicerParameterNode, result: ScreenResult) -> None:

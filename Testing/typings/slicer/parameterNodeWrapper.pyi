@@ -2,9 +2,9 @@
 
 from typing import Any, TypeVar
 
-Wrapped = TypeVar("Wrapped")
+_Wrapped = TypeVar("_Wrapped")
 
-def parameterNodeWrapper(kind: type[Wrapped]) -> type[Wrapped]: ...
+def parameterNodeWrapper(kind: type[_Wrapped]) -> type[_Wrapped]: ...
 
 class FloatRange:
     minimum: float
