@@ -22,21 +22,21 @@ from slicer.ScriptedLoadableModule import (
 )
 
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.heat_map import MARK
-from ScreenerSlicerLib.install import PACKAGES, TORCH, Assistant, Tools
-from ScreenerSlicerLib.job import ScreenRequest
-from ScreenerSlicerLib.job_maker import ENGINE, STUB, JobMaker, slicer_python
-from ScreenerSlicerLib.panel_installation import resume
-from ScreenerSlicerLib.panel_parameters import ScreenerSlicerParameterNode
-from ScreenerSlicerLib.panel_screener import ScreenerPanel
-from ScreenerSlicerLib.panel_settings import Settings
+from ScreenerSlicerLib.install.assistant import PACKAGES, TORCH, Assistant, Tools
+from ScreenerSlicerLib.install.slicer_packages import slicer_tools
+from ScreenerSlicerLib.panel.installation import resume
+from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
+from ScreenerSlicerLib.panel.screener import ScreenerPanel
+from ScreenerSlicerLib.panel.settings import Settings
+from ScreenerSlicerLib.process.job_maker import ENGINE, STUB, JobMaker, slicer_python
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.sample_data import register_sample
+from ScreenerSlicerLib.scene.heat_map import MARK
+from ScreenerSlicerLib.scene.sample_data import register_sample
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.terminology import load_terminology
 from ScreenerSlicerLib.screening import Screening
 from ScreenerSlicerLib.screening_error import ScreeningError
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.slicer_packages import slicer_tools
-from ScreenerSlicerLib.terminology import load_terminology
 
 POLL_SECONDS = 0.02
 VOLUME = "vtkMRMLScalarVolumeNode"
@@ -233,7 +233,8 @@ class ScreenerSlicerLogic(ScriptedLoadableModuleLogic):
                 this logic is on.
         """
         if self.screening.busy:
-            raise ScreeningError("busy", "Another run is on.", "Wait for its end, or cancel it.")
+            on = _("Another run is on.")
+            raise ScreeningError("busy", on, _("Wait for its end, or cancel it."))
         self.screening.start(volume_node, request or ScreenRequest())
         if not wait:
             return None

@@ -16,17 +16,21 @@ import slicer
 from ctscreener.errors import InputError
 from ctscreener.findings import Finding, FindingSettings, find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.findings_content import SAME_MM
-from ScreenerSlicerLib.findings_table import FindingsTable, Row
-from ScreenerSlicerLib.heat_map import HeatMap
-from ScreenerSlicerLib.navigation import Navigation
-from ScreenerSlicerLib.outline import Outline
-from ScreenerSlicerLib.place_words import Body
-from ScreenerSlicerLib.region_statistics import Statistics, put_statistics, statistics_of
-from ScreenerSlicerLib.segments import make_segments, regions_of
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.study import put_into_study
-from ScreenerSlicerLib.volume import shared_scan_of, world_point
+from ScreenerSlicerLib.scene.findings_content import SAME_MM
+from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
+from ScreenerSlicerLib.scene.heat_map import HeatMap
+from ScreenerSlicerLib.scene.navigation import Navigation
+from ScreenerSlicerLib.scene.outline import Outline
+from ScreenerSlicerLib.scene.place_words import Body, Place
+from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics, statistics_of
+from ScreenerSlicerLib.scene.regions import regions_of
+from ScreenerSlicerLib.scene.scene_nodes import free_name
+from ScreenerSlicerLib.scene.segments import make_segments
+from ScreenerSlicerLib.scene.side_by_side import SideBySide
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.study import put_into_study
+from ScreenerSlicerLib.scene.volume import shared_scan_of, world_point
+from ScreenerSlicerLib.translation import tr as _
 
 SCAN, FINDINGS = "ScreenerScan", "ScreenerFindings"
 SEGMENTS, STATISTICS = "ScreenerSegments", "ScreenerStatistics"
@@ -41,6 +45,7 @@ class ScreenResult:
     Attributes:
         heat_map: The map and how it is shown.
         outline: The line of a second threshold.
+        side_by_side: The bare scan beside the scan with the map.
         navigation: From finding to finding.
     """
 
@@ -49,6 +54,7 @@ class ScreenResult:
         self._logics = logics
         self.heat_map = heat_map
         self.outline = Outline(scene, heat_map)
+        self.side_by_side = SideBySide(scene, heat_map)
         self.navigation = Navigation(scene, self.map_node, lambda: self.rows)
 
     @classmethod
@@ -59,6 +65,7 @@ class ScreenResult:
         scan_node: slicer.vtkMRMLScalarVolumeNode,
         rarity: np.ndarray,
         provenance: dict[str, Any],
+        leaving: Sequence[slicer.vtkMRMLVolumeNode] = (),
     ) -> Self:
         """Add the map of a scan to the scene, with a list of findings that is still empty.
 
@@ -68,8 +75,10 @@ class ScreenResult:
             scan_node: The scan.
             rarity: Its map, `(D, H, W)`, NaN where not scored.
             provenance: What it comes from: plain JSON, kept with the map.
+            leaving: Maps that this one replaces, whose names it may have.
         """
-        name = f"{scan_node.GetName()} rarity"
+        wished = _("{scan} rarity").format(scan=scan_node.GetName())
+        name = free_name(scene, wished, leaving)
         heat_map = HeatMap.create(scene, logics, rarity, scan_node, name)
         heat_map.node.SetAttribute(PROVENANCE, json.dumps(provenance))
         heat_map.node.SetNodeReferenceID(SCAN, scan_node.GetID())
@@ -96,11 +105,21 @@ class ScreenResult:
         node = self.map_node.GetNodeReference(FINDINGS)
         if node is not None:
             return FindingsTable(self._scene, node)
-        table = FindingsTable.create(self._scene, f"{self.map_node.GetName()} findings")
+        table = FindingsTable.create(self._scene, self._table_name)
         self.map_node.SetNodeReferenceID(FINDINGS, table.node.GetID())
         if self.scan_node is not None:
             put_into_study(self._scene, table.node, self.scan_node)
         return table
+
+    @property
+    def _table_name(self) -> str:
+        return _("{map} findings").format(map=self.map_node.GetName())
+
+    def take_place_of(self, earlier: Sequence[ScreenResult]) -> None:
+        """Remove earlier results, and have their names."""
+        for one in earlier:
+            one.remove()
+        self.table.node.SetName(self._table_name)
 
     @property
     def table_node(self) -> slicer.vtkMRMLTableNode:
@@ -146,19 +165,32 @@ class ScreenResult:
         """
         node = self.scan_node
         if node is None:
+            removed = _("Expected the scan of {name} in the scene, found it removed.")
             raise InputError(
                 "scan.removed",
-                f"Expected the scan of {self.map_node.GetName()} in the scene, found it removed.",
-                "Load the scan and screen it again.",
+                removed.format(name=self.map_node.GetName()),
+                _("Load the scan and screen it again."),
             )
         scan, rarity = shared_scan_of(node), self.rarity
         if scan.shape != rarity.shape or not np.allclose(scan.affine, rarity.affine, atol=SAME_MM):
+            changed = _("Expected {name} on the grid on which it was screened, found another.")
             raise InputError(
                 "scan.changed",
-                f"Expected {node.GetName()} on the grid on which it was screened, found another.",
-                "Screen the volume again.",
+                changed.format(name=node.GetName()),
+                _("Screen the volume again."),
             )
         return scan
+
+    def remove(self) -> None:
+        """Take the map, its list and all that shows it out of the scene.
+
+        Segments and their table stay: someone may have edited them.
+        """
+        table_node = self.map_node.GetNodeReference(FINDINGS)
+        if table_node is not None:
+            self._scene.RemoveNode(table_node)
+        self.outline.hide()
+        self.heat_map.remove()
 
     def put_findings(self, findings: Sequence[Finding], settings: FindingSettings) -> None:
         """List findings, with their places, and colour the map from their threshold on.
@@ -168,10 +200,13 @@ class ScreenResult:
             settings: What they were found with.
         """
         self.heat_map.set_threshold(settings.threshold)
+        self.table.fill(findings, self.places_of(findings), self.rarity, settings)
+
+    def places_of(self, findings: Sequence[Finding]) -> list[Place | None]:
+        """Say where findings lie; None for each where nothing was scored."""
         body = Body.of(self.map_node)
         points = [world_point(self.map_node, one.peak_ras) for one in findings]
-        places = [body.place_of(point) if body else None for point in points]
-        self.table.fill(findings, places, self.rarity, settings)
+        return [body.place_of(point) if body else None for point in points]
 
     def find_again(self, settings: FindingSettings) -> None:
         """Find anew in the map, with another threshold or smallest volume; no model is run.
@@ -199,11 +234,13 @@ class ScreenResult:
         wanted = [one for one in self.findings if one.rank in ranks]
         regions = regions_of(wanted, rarity, self.table.settings.threshold)
         assert self.scan_node is not None, "there is a scan"
-        name = f"{self.scan_node.GetName()} anomalous regions"
+        name = _("{scan} anomalous regions").format(scan=self.scan_node.GetName())
         node = make_segments(self._scene, self._logics, regions, self.scan_node, name)
         self.map_node.SetNodeReferenceID(SEGMENTS, node.GetID())
         statistics = [statistics_of(region, rarity, scan) for region in regions]
-        table = put_statistics(self._scene, statistics, f"{name} statistics")
+        table = put_statistics(
+            self._scene, statistics, _("{regions} statistics").format(regions=name)
+        )
         self.map_node.SetNodeReferenceID(STATISTICS, table.GetID())
         put_into_study(self._scene, table, self.scan_node)
         return statistics

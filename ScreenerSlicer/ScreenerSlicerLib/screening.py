@@ -7,6 +7,7 @@ other host call `poll` from a timer; nothing here waits.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, final
@@ -15,19 +16,25 @@ import slicer
 
 from ctscreener.findings import FindingSettings
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import JobError, JobProgress, ScreenJob, ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.install.causes import JobError
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
+from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.volume import Fingerprint, shared_scan_of
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
+from ScreenerSlicerLib.taking import Taking
 
 logger = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.01
+"""After so long a turn of the event loop begins no other piece of work."""
 
 State = Literal["idle", "running", "cancelling", "done", "failed", "cancelled", "dropped"]
 JobState = Literal["ready", "running", "cancelling", "done", "failed", "cancelled"]
 
 
 class Job(Protocol):
-    """What a screening asks of a job; `ScreenJob` is one, tests bring others."""
+    """What a screening asks of a job; that of `screen_job` is one, tests bring others."""
 
     @property
     def state(self) -> JobState:
@@ -93,7 +100,7 @@ class Screening:
         scene: slicer.vtkMRMLScene,
         logics: Logics,
         python: Sequence[str],
-        new_job: NewJob = ScreenJob,
+        new_job: NewJob = screen_job,
     ) -> None:
         self._scene = scene
         self._logics = logics
@@ -170,8 +177,10 @@ class Screening:
                 logger.warning("Screening dropped: %s", run.reason)
                 run.job.cancel()
         state = run.job.state
-        if state in ("ready", "running", "cancelling"):
-            shown: State = "cancelling" if run.reason or state == "cancelling" else "running"
+        going_on = state in ("ready", "running", "cancelling")
+        if going_on or (state == "done" and self._is_taking(run)):
+            stops = run.reason or state == "cancelling"
+            shown: State = "cancelling" if stops else "running"
             return Update(shown, progress, reason=run.reason)
         self._run = None
         try:
@@ -180,32 +189,39 @@ class Screening:
             run.job.close()
         return Update(self._update.state, progress, self._update.error, self._update.reason)
 
+    def _is_taking(self, run: _Run) -> bool:
+        """Put what was found into the scene, as far as one turn has time; true if there is more.
+
+        A scan that was changed meanwhile, a cancel and a fault take out again what is there.
+        """
+        if run.reason or run.cancelled:
+            return False
+        if run.taking is None:
+            volume_node = self._scene.GetNodeByID(run.fingerprint.node_id)
+            output = run.job.output()
+            run.taking = Taking(self._scene, self._logics, volume_node, output, run.request)
+        until = time.monotonic() + TURN_SECONDS
+        try:
+            while run.taking.step():
+                if time.monotonic() > until:
+                    return True
+        except BaseException:
+            self.close()
+            raise
+        return False
+
     def _end(self, run: _Run, state: JobState) -> Update:
         """Take what the run left."""
+        if run.taking is not None and (run.reason or run.cancelled):
+            run.taking.undo()
         if run.reason is not None:
             return Update("dropped", reason=run.reason)
-        if state == "done":
-            self._result = self._put(run.job.output(), run)
+        if state == "done" and run.taking is not None and not run.cancelled:
+            self._result = run.taking.result
             return Update("done")
         if state == "failed":
             return Update("failed", error=run.job.error)
         return Update("cancelled")
-
-    def _put(self, output: ScreenOutput, run: _Run) -> ScreenResult:
-        """Put an output into the scene and show it."""
-        volume_node = self._scene.GetNodeByID(run.fingerprint.node_id)
-        before = [one for one in self.results() if one.scan_node is volume_node]
-        result = ScreenResult.create(
-            self._scene, self._logics, volume_node, output.rarity, output.provenance
-        )
-        settings = FindingSettings(run.request.threshold, run.request.min_volume_ml)
-        result.put_findings(output.findings, settings)
-        # The last word on a finding is the one that counts.
-        for earlier in reversed(before):
-            result.table.take_reviews(earlier.table, result.rarity)
-        result.heat_map.show(volume_node)
-        result.heat_map.legend(True)
-        return result
 
     def set_threshold(self, threshold: float, min_volume_ml: float | None = None) -> None:
         """Find anew in the map at hand, without the model; does nothing where there is none.
@@ -227,12 +243,15 @@ class Screening:
     def cancel(self) -> None:
         """Ask the run to end; `poll` tells when it has."""
         if self._run is not None:
+            self._run.cancelled = True
             self._run.job.cancel()
 
     def close(self) -> None:
         """End a run at once, for the end of module, scene or application."""
         if self._run is not None:
             self._run.job.close()
+            if self._run.taking is not None:
+                self._run.taking.undo()
             self._run = None
             self._update = Update("cancelled")
 
@@ -246,3 +265,7 @@ class _Run:
     fingerprint: Fingerprint
     reason: str | None = None
     """Why its result is not wanted any more."""
+    cancelled: bool = False
+    """Whether a user wants it no more."""
+    taking: Taking | None = None
+    """Its output, once that is on its way into the scene."""

@@ -3,8 +3,7 @@
 from typing import Self, final
 
 from ScreenerSlicerLib.screening import Update
-
-CANCELLED = "The screening was cancelled."
+from ScreenerSlicerLib.translation import tr as _
 
 
 @final
@@ -28,4 +27,4 @@ class ScreeningError(Exception):
         """Make one of the update with which a run ended, not by `done`."""
         if update.error is not None:
             return cls(update.error.code, update.error.message, update.error.action)
-        return cls(update.state, update.reason or CANCELLED)
+        return cls(update.state, update.reason or _("The screening was cancelled."))

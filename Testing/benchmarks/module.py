@@ -31,8 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 
 from ctscreener.findings import FindingSettings, find
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.volume import Fingerprint, shared_scan_of
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
 from Testing.host.scene import SlicerScene
 from Testing.host.views import SliceView
 from Testing.slicer.lumps import Geometry, add_scan

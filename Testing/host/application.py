@@ -33,7 +33,6 @@ from Testing.host import (
     translation,
 )
 from Testing.host.app import SlicerApp
-from Testing.host.graphics import NoGraphics
 from Testing.host.logics import module_name
 from Testing.host.modules import (
     CoreModule,
@@ -82,7 +81,7 @@ class Application:
         """
         self.scene = SlicerScene()
         if views:
-            self._add_views(size)
+            self.scene.add_views(size)
         self.errors: list[BaseException] = []
         self._hook = sys.excepthook
         self._entered: qSlicerScriptedLoadableModuleWidget | None = None
@@ -91,13 +90,6 @@ class Application:
         self._path_before = list(sys.path)
         sys.excepthook = self._on_error
         self.app = self._start()
-
-    def _add_views(self, size: tuple[int, int]) -> None:
-        try:
-            self.scene.add_views(size)
-        except NoGraphics:
-            self.scene.close()
-            raise
 
     def _start(self) -> SlicerApp:
         pythonqt.install()

@@ -84,7 +84,7 @@ class ThreeDWidget:
 
 @final
 class LayoutManager:
-    """The views by name and number; the layout is a number that changes nothing.
+    """The views by name and number; the layout is that of the scene's layout node.
 
     Arguments:
         host: A scene that has views.
@@ -96,11 +96,19 @@ class LayoutManager:
 
     def __init__(self, host: SlicerScene) -> None:
         self._host = host
-        self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+
+    @property
+    def layout(self) -> int:
+        """The number of the layout."""
+        return self._node.GetViewArrangement()
+
+    @property
+    def _node(self) -> slicer.vtkMRMLLayoutNode:
+        return self._host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
 
     def setLayout(self, layout: int) -> None:
         """Choose a layout."""
-        self.layout = layout
+        self._node.SetViewArrangement(layout)
 
     def sliceViewNames(self) -> tuple[str, ...]:
         """Red, Yellow and Green."""

@@ -30,7 +30,7 @@ def save_view(pixels: np.ndarray, path: Path) -> None:
 
 
 def window_picture(panel: QtWidgets.QWidget | None, views: Views | None) -> Image.Image:
-    """Panel on the left, views two by two on the right, the label below."""
+    """Panel on the left, the views of the layout on the right, the label below."""
     parts = []
     if panel is not None:
         parts.append(_of_widget(panel))
@@ -52,10 +52,11 @@ def _of_widget(widget: QtWidgets.QWidget) -> Image.Image:
 
 
 def _of_views(views: Views) -> Image.Image:
-    shown = [views.red, views.three_d, views.green, views.yellow]
-    pictures = [Image.fromarray(view.pixels()) for view in shown]
-    width, height = (max(sizes) + GAP for sizes in zip(*(p.size for p in pictures), strict=True))
-    made = Image.new("RGB", (2 * width - GAP, 2 * height - GAP), GREY)
-    for index, picture in enumerate(pictures):
-        made.paste(picture, (index % 2 * width, index // 2 * height))
+    rows = [[Image.fromarray(view.pixels()) for view in row] for row in views.in_layout()]
+    sizes = zip(*(picture.size for row in rows for picture in row), strict=True)
+    width, height = (max(lengths) + GAP for lengths in sizes)
+    made = Image.new("RGB", (len(rows[0]) * width - GAP, len(rows) * height - GAP), GREY)
+    for down, row in enumerate(rows):
+        for across, picture in enumerate(row):
+            made.paste(picture, (across * width, down * height))
     return made

@@ -12,7 +12,6 @@ Example:
     >>> host.close()
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +21,13 @@ import slicer
 import slicer.util
 
 from Testing.host.application_files import write_colours, write_terminologies
+from Testing.host.graphics import NoGraphics
 from Testing.host.hierarchy import HierarchyItems
 from Testing.host.logics import make_logics
 from Testing.host.views import Views
+
+FOUR_UP = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+SIDE_BY_SIDE = slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView
 
 
 @final
@@ -41,7 +44,9 @@ class SlicerScene:
     """
 
     def __init__(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="slicer-test-host-"))
+        # Gone at the end of the process at the latest, also where a start has failed.
+        self._folder = tempfile.TemporaryDirectory(prefix="slicer-", ignore_cleanup_errors=True)
+        self.home = Path(self._folder.name)
         write_colours(self.home / "share" / "ColorFiles")
         write_terminologies(self.home / "share" / "terminologies")
         for folder in ("tmp", "cache"):
@@ -64,7 +69,13 @@ class SlicerScene:
         self.logics.application.SetMRMLSceneDataIO(self.scene, self._remote_io, self._data_io)
 
     def _add_default_nodes(self) -> None:
-        """Add what every scene of the application holds: a crosshair and slice orientations."""
+        """Add what every scene of the application holds: layout, crosshair, slice orientations."""
+        layout = slicer.vtkMRMLLayoutNode()
+        layout.SetSingletonTag("vtkMRMLLayoutNode")
+        for number in (FOUR_UP, SIDE_BY_SIDE):
+            layout.AddLayoutDescription(number, "<layout/>")
+        layout.SetViewArrangement(FOUR_UP)
+        self.scene.AddNode(layout)
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)
@@ -89,10 +100,15 @@ class SlicerScene:
             size: Width and height of each, in pixels.
 
         Raises:
-            NoGraphics: Where nothing can draw off-screen; a test is then to be skipped.
+            NoGraphics: Where nothing can draw off-screen; a test is then to be skipped, and the
+                scene is closed.
         """
         if self._views is None:
-            self._views = Views.of(self.scene, self.logics.application, size)
+            try:
+                self._views = Views.of(self.scene, self.logics.application, size)
+            except NoGraphics:
+                self.close()
+                raise
         return self._views
 
     def save(self, path: Path) -> None:
@@ -126,7 +142,7 @@ class SlicerScene:
         self.scene.RemoveAllObservers()
         if slicer.mrmlScene is self.scene:
             slicer.mrmlScene = None
-        shutil.rmtree(self.home, ignore_errors=True)
+        self._folder.cleanup()
 
     def __enter__(self) -> Self:
         """Use the scene until the end of the block."""

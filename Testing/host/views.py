@@ -23,6 +23,8 @@ SLICE_MANAGERS = (
     "vtkMRMLColorLegendDisplayableManager",
 )
 """What draws into a slice view, beside the slice."""
+CLOSER = 1.5
+"""A box fills so much more of a view than the ball around it, which VTK goes by."""
 THREE_D_MANAGERS = (
     "vtkMRMLCameraDisplayableManager",
     "vtkMRMLViewDisplayableManager",
@@ -215,13 +217,29 @@ class ThreeDView:
         """Move the camera until all that is shown is in sight."""
         self._canvas.renderer.ResetCamera()
 
-    def look_from(self, direction: Sequence[float], at: Sequence[float]) -> None:
-        """Turn the camera towards a place in RAS mm, from a direction in RAS, head up."""
+    def look_from(
+        self,
+        direction: Sequence[float],
+        at: Sequence[float],
+        bounds: Sequence[float] | None = None,
+    ) -> None:
+        """Turn the camera towards a place, head up, and go near.
+
+        Arguments:
+            direction: From where, in RAS.
+            at: The place, RAS mm.
+            bounds: What is to be in sight, lowest and highest R, A, S in mm; all when None.
+        """
         camera = self._canvas.renderer.GetActiveCamera()
         camera.SetFocalPoint(*at)
         camera.SetPosition(*(place + step for place, step in zip(at, direction, strict=True)))
         camera.SetViewUp(0, 0, 1)
-        self.fit()
+        if bounds is None:
+            self.fit()
+        else:
+            self._canvas.renderer.ResetCamera(*bounds)
+            camera.Zoom(CLOSER)
+            self._canvas.renderer.ResetCameraClippingRange()
 
     def pixels(self) -> np.ndarray:
         """Draw, and return what is to be seen: uint8, `(height, width, 3)`, top row first."""
@@ -259,6 +277,14 @@ class Views:
     def slices(self) -> dict[str, SliceView]:
         """The slice views by their names in Slicer."""
         return {"Red": self.red, "Yellow": self.yellow, "Green": self.green}
+
+    def in_layout(self) -> tuple[tuple[SliceView | ThreeDView, ...], ...]:
+        """The views that the scene's layout shows, row by row."""
+        layout = self.red.node.GetScene().GetFirstNodeByClass("vtkMRMLLayoutNode")
+        kind = slicer.vtkMRMLLayoutNode
+        if layout.GetViewArrangement() == kind.SlicerLayoutSideBySideView:
+            return ((self.red, self.yellow),)
+        return (self.red, self.three_d), (self.green, self.yellow)
 
     def fit(self) -> None:
         """Show all of the volumes in every view."""

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("PySide6.QtWidgets", reason="no PySide6", exc_type=ImportError)
 
-from ScreenerSlicerLib.job_maker import STUB
+from ScreenerSlicerLib.process.job_maker import STUB
 from Testing.host.application import Application
 from Testing.host.qt_fixtures import blind_application, slicer_application
 from Testing.module.opened import ROOT, Opened

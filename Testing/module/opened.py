@@ -13,7 +13,7 @@ from ScreenerSlicerLib.result import ScreenResult
 from Testing.host.application import Application
 
 if TYPE_CHECKING:
-    from ScreenerSlicerLib.panel_parameters import ScreenerSlicerParameterNode
+    from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "ScreenerSlicer" / "ScreenerSlicer.py"

@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 import slicer
 import slicer.util
 
-from ScreenerSlicerLib.job_maker import ENGINE
+from ScreenerSlicerLib.process.job_maker import ENGINE
 from Testing.host.application import Application
 from Testing.host.picture import GAP
 from Testing.module.opened import Opened
@@ -25,7 +25,7 @@ from Testing.module.opened import Opened
 VIEW = (420, 420)
 PANEL = 460
 THRESHOLDS = (3.0, 2.5, 2.0, 1.5)
-NAMES = ("scan", "progress", "findings", "keep", "meaning")
+NAMES = ("scan", "progress", "findings", "side_by_side", "keep", "meaning")
 LONGEST_SECONDS = 900.0
 
 
@@ -73,7 +73,13 @@ def take_all(opened: Opened, folder: Path) -> None:
     lower_until_something_is_found(opened)
     fold(opened, ("heatMap", "findings"))
     host.click(ui.nextButton)
+    show_in_3d(opened)
     photograph(opened, folder / "findings.png")
+    fold(opened, ("heatMap",))
+    host.click(ui.sideBySideBox)
+    show_whole(opened)
+    photograph(opened, folder / "side_by_side.png")
+    host.click(ui.sideBySideBox)
 
     host.click(ui.acceptButton)
     host.write(ui.commentEdit, "An example of a comment")
@@ -97,7 +103,19 @@ def show_in_3d(opened: Opened) -> None:
     views.three_d.node.SetAxisLabelsVisible(False)
     for view in views.slices.values():
         view.node.SetSliceVisible(True)
-    views.three_d.look_from((-1.5, 2.0, 0.8), opened.result.findings[0].peak_ras)
+    bounds = [0.0] * 6
+    opened.ui.inputSelector.currentNode().GetRASBounds(bounds)
+    middle = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
+    # From the patient's left in front: that is where the sample's first finding is.
+    views.three_d.look_from((-1.5, 2.0, 0.8), middle, bounds)
+
+
+def show_whole(opened: Opened) -> None:
+    """Show the whole of the slice through the first finding in both views of one layout."""
+    peak = opened.result.findings[0].peak_ras
+    for view in opened.host.scene.views.in_layout()[0]:
+        view.fit()
+        view.node.JumpSliceByOffsetting(*peak)
 
 
 def lower_until_something_is_found(opened: Opened) -> None:

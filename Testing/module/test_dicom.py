@@ -1,5 +1,6 @@
 """A scan of Slicer's DICOM database is exported as DICOM by a click, any other is not."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,11 +10,16 @@ import pytest
 import slicer
 import slicer.util
 from pydicom.uid import ParametricMapStorage, SegmentationStorage
+from PySide6 import QtWidgets
 
 from Testing.engine.conftest import one_slice
 from Testing.module.opened import Opened, torso
+from Testing.module.test_unhappy import GONE_WITHIN, LATE
+from Testing.slicer.processes import soon
 
 pytest.importorskip("highdicom", reason="highdicom is not installed")
+
+LONGEST = 120.0
 
 
 @pytest.fixture
@@ -43,8 +49,8 @@ def loaded(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> O
 def test_map_and_segments_are_written_as_dicom(loaded: Opened, tmp_path: Path) -> None:
     loaded.click_row(0)
     loaded.host.click(loaded.ui.rejectButton)
-    loaded.host.click(loaded.ui.dicomMapButton)
-    loaded.host.click(loaded.ui.dicomSegmentsButton)
+    export(loaded, loaded.ui.dicomMapButton)
+    export(loaded, loaded.ui.dicomSegmentsButton)
     written = {pydicom.dcmread(file).SOPClassUID: file for file in (tmp_path / "kept").iterdir()}
     assert set(written) == {ParametricMapStorage, SegmentationStorage}
     segments = pydicom.dcmread(written[SegmentationStorage])
@@ -57,9 +63,55 @@ def test_map_and_segments_are_written_as_dicom(loaded: Opened, tmp_path: Path) -
 
 def test_a_file_that_was_moved_away_is_told(loaded: Opened, tmp_path: Path) -> None:
     (tmp_path / "series" / "005.dcm").unlink()
-    loaded.host.click(loaded.ui.dicomMapButton)
+    export(loaded, loaded.ui.dicomMapButton)
     assert "found a file that cannot be read" in loaded.ui.exportLabel.text
+    assert "\n" not in loaded.ui.exportLabel.text
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_cancelled_export_leaves_nothing(
+    loaded: Opened, tmp_path: Path, temporary: Path
+) -> None:
+    loaded.host.click(loaded.ui.dicomMapButton)
+    assert not loaded.ui.dicomSegmentsButton.enabled
+    assert "being made" in loaded.ui.dicomSegmentsButton.toolTip
+    assert loaded.ui.segmentsButton.enabled
+    loaded.host.wait(lambda: "highdicom" in loaded.ui.exportLabel.text, LONGEST)
+    assert loaded.ui.exportBar.visible
+    began = time.monotonic()
+    loaded.host.click(loaded.ui.exportCancelButton)
+    loaded.host.wait(lambda: not loaded.widget.panel.is_exporting, LONGEST)
+    assert time.monotonic() - began < GONE_WITHIN + LATE
+    assert loaded.ui.exportLabel.text == "Cancelled. Nothing was written."
+    assert not loaded.ui.exportBar.visible
+    assert loaded.ui.dicomMapButton.enabled
+    assert list((tmp_path / "kept").iterdir()) == []
+    assert list(temporary.glob("screener-*")) == []
+
+
+def test_an_export_ends_with_the_application(
+    loaded: Opened, tmp_path: Path, temporary: Path
+) -> None:
+    loaded.host.click(loaded.ui.dicomMapButton)
+    loaded.host.wait(lambda: "highdicom" in loaded.ui.exportLabel.text, LONGEST)
+    loaded.host.app.aboutToQuit.emit()
+    assert soon(lambda: not list(temporary.glob("screener-*")), GONE_WITHIN + LATE)
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_folder_that_is_gone_meanwhile_is_told(loaded: Opened, tmp_path: Path) -> None:
+    loaded.host.click(loaded.ui.dicomMapButton)
+    (tmp_path / "kept").rmdir()
+    loaded.host.wait(lambda: not loaded.widget.panel.is_exporting, LONGEST)
+    assert "Expected to write" in loaded.ui.exportLabel.text
+    assert not (tmp_path / "kept").exists()
+
+
+def export(opened: Opened, button: QtWidgets.QWidget) -> None:
+    """Click a button that makes a DICOM object, and wait until that is done."""
+    opened.host.click(button)
+    assert opened.widget.panel.is_exporting
+    opened.host.wait(lambda: not opened.widget.panel.is_exporting, LONGEST)
 
 
 def test_any_other_scan_is_not_exported_as_dicom(opened: Opened, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import final
 import pytest
 
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.hardware import Gpu, Hardware
-from ScreenerSlicerLib.install import Tools
-from ScreenerSlicerLib.job_maker import ENGINE
-from ScreenerSlicerLib.models import BUNDLED
-from ScreenerSlicerLib.probe import Probe
+from ScreenerSlicerLib.install.assistant import Tools
+from ScreenerSlicerLib.preflight.hardware import Gpu, Hardware
+from ScreenerSlicerLib.preflight.models import BUNDLED
+from ScreenerSlicerLib.preflight.probe import Probe
+from ScreenerSlicerLib.process.job_maker import ENGINE
 from Testing.module.opened import Opened, torso
 
 SHIPPED = {"numpy": "2.4.6", "scipy": "1.17.1", "scikit-image": "0.26", "safetensors": "0.8"}
@@ -160,7 +160,7 @@ def with_machine(opened: Opened, machine: Hardware, probe: Callable[..., None]) 
 @pytest.fixture
 def probe(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> Callable[[Hardware], None]:
     """Lets the next probe find another machine, with a PyTorch for GPUs."""
-    panel = importlib.import_module("ScreenerSlicerLib.panel_device")
+    panel = importlib.import_module("ScreenerSlicerLib.panel.device")
     monkeypatch.setattr(panel, "torch_build", lambda: "cu128")
     return lambda machine: monkeypatch.setattr(panel, "Probe", lambda: Probe(lambda: machine))
 

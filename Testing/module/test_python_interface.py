@@ -8,8 +8,8 @@ import pytest
 import slicer
 import slicer.util
 
-from ScreenerSlicerLib.job import ScreenRequest
-from ScreenerSlicerLib.job_maker import STUB
+from ScreenerSlicerLib.process.job_maker import STUB
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.screening_error import ScreeningError
 from Testing.module.opened import Opened, torso
 

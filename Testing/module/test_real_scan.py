@@ -11,7 +11,7 @@ import pytest
 import slicer
 import slicer.util
 
-from ScreenerSlicerLib.job_maker import ENGINE
+from ScreenerSlicerLib.process.job_maker import ENGINE
 from Testing.host.application import Application
 from Testing.module.opened import Opened
 

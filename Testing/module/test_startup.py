@@ -8,9 +8,9 @@ import pytest
 import slicer
 import vtk
 
-from ScreenerSlicerLib import sample_data
-from ScreenerSlicerLib.install import PENDING
-from ScreenerSlicerLib.job_maker import STUB
+from ScreenerSlicerLib.install.assistant import PENDING
+from ScreenerSlicerLib.process.job_maker import STUB
+from ScreenerSlicerLib.scene import sample_data
 from Testing.host.application import Application
 from Testing.module.opened import Opened, torso
 
@@ -60,7 +60,9 @@ def test_an_installation_goes_on_after_a_restart(
 ) -> None:
     settings = opened.widget.panel.settings
     settings[PENDING] = "1"
-    monkeypatch.setattr("ScreenerSlicerLib.slicer_packages.installed_version", lambda _: "99")
+    monkeypatch.setattr(
+        "ScreenerSlicerLib.install.slicer_packages.installed_version", lambda _: "99"
+    )
     with caplog.at_level("INFO"):
         opened.host.app.startupCompleted.emit()
         opened.host.raise_errors()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+import vtk
 
 from ctscreener.findings import NOTICE
 from Testing.module.opened import Opened, torso
@@ -141,6 +142,31 @@ def test_legend_outline_and_3d_come_and_go(seen: Opened) -> None:
     assert not result.heat_map.rendered
 
 
+def test_side_by_side_outlives_another_run_and_a_saved_scene(seen: Opened, tmp_path: Path) -> None:
+    seen.add(torso())
+    seen.screen().navigation.go_to(1)
+    red, yellow = seen.host.scene.views.red, seen.host.scene.views.yellow
+    wide = seen.host.picture().width
+    seen.host.click(seen.ui.sideBySideBox)
+    assert red.composite.GetForegroundVolumeID() is None
+    assert yellow.node.GetOrientation() == "Axial"
+    assert seen.host.picture().width == wide
+
+    again = seen.screen()
+    assert red.composite.GetForegroundVolumeID() is None
+    assert yellow.composite.GetForegroundVolumeID() == again.map_node.GetID()
+    seen.host.scene.save(tmp_path / "scene.mrb")
+    slicer.mrmlScene.Clear(0)
+    seen.host.scene.load(tmp_path / "scene.mrb")
+    seen.host.wait(lambda: seen.table() != [])
+    assert seen.ui.sideBySideBox.checked
+    assert red.composite.GetForegroundVolumeID() is None
+
+    seen.host.click(seen.ui.sideBySideBox)
+    assert yellow.node.GetOrientation() == "Sagittal"
+    assert red.composite.GetForegroundVolumeID() == seen.result.map_node.GetID()
+
+
 def test_a_region_alone_is_screened(opened: Opened) -> None:
     scan = opened.add(torso())
     region = opened.ui.regionSelector.addNode()
@@ -156,15 +182,53 @@ def test_a_region_alone_is_screened(opened: Opened) -> None:
     assert high - low == pytest.approx([40.0] * 3)
     scored = np.argwhere(np.isfinite(result.rarity.hu))
     assert np.ptp(scored, axis=0).max() <= 40
+    assert "a region alone" in opened.ui.mapLabel.text
 
 
-def test_a_second_screening_keeps_the_first_and_its_reviews(opened: Opened) -> None:
+def test_a_turned_region_says_that_its_straight_box_is_scored(opened: Opened) -> None:
     opened.add(torso())
+    region = opened.ui.regionSelector.addNode()
+    region.SetSize(40.0, 40.0, 20.0)
+    opened.host.app.processEvents()
+    assert "a box of 4.0 x 4.0 x 2.0 cm" in opened.ui.cardLabel.text
+    assert "turned" not in opened.ui.cardLabel.text
+    turn = vtk.vtkTransform()
+    turn.RotateZ(45)
+    matrix = region.GetObjectToNodeMatrix()
+    vtk.vtkMatrix4x4.Multiply4x4(matrix, turn.GetMatrix(), matrix)
+    region.GetObjectToNodeMatrix().DeepCopy(matrix)
+    opened.host.app.processEvents()
+    assert "a box of 5.7 x 5.7 x 2.0 cm" in opened.ui.cardLabel.text
+    assert "the straight box around it is scored, 100 % larger" in opened.ui.cardLabel.text
+
+
+def test_a_second_screening_replaces_the_first_and_keeps_its_reviews(opened: Opened) -> None:
+    opened.add(torso())
+    assert "Earlier map" not in opened.ui.cardLabel.text
     first = opened.screen()
+    assert "CT rarity: replaced, its reviews kept" in opened.ui.cardLabel.text
     opened.click_row(0)
     opened.host.click(opened.ui.acceptButton)
     second = opened.screen()
     assert second.map_node is not first.map_node
+    assert opened.ui.mapSelector.nodeCount() == 1
+    assert opened.ui.mapSelector.currentNode() is second.map_node
+    assert second.map_node.GetName() == "CT rarity"
+    assert opened.table()[0][5] == "accepted"
+
+
+def test_a_second_screening_keeps_the_first_where_that_is_wished(opened: Opened) -> None:
+    opened.add(torso())
+    first = opened.screen()
+    opened.click_row(0)
+    opened.host.click(opened.ui.acceptButton)
+    opened.host.click(opened.ui.keepEarlierBox)
+    assert "CT rarity: stays beside the new one" in opened.ui.cardLabel.text
+    opened.ui.qualityBox.setCurrentIndex(1)
+    second = opened.screen()
+    assert second.map_node is not first.map_node
+    assert second.map_node.GetName() == "CT rarity 2"
+    assert "tiles overlap by 25 %, the whole scan" in opened.ui.mapLabel.text
     assert opened.table()[0][5] == "accepted"
     assert opened.ui.mapSelector.nodeCount() == 2
     opened.ui.thresholdSlider.value = 3.9
@@ -172,6 +236,7 @@ def test_a_second_screening_keeps_the_first_and_its_reviews(opened: Opened) -> N
 
     opened.ui.mapSelector.setCurrentNode(first.map_node)
     assert opened.result.map_node is first.map_node
+    assert "tiles overlap by 50 %" in opened.ui.mapLabel.text
     assert opened.ui.thresholdSlider.value == 3.0
     assert len(opened.table()) == 2
 

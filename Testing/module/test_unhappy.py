@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import slicer
 
-from ScreenerSlicerLib import run
-from ScreenerSlicerLib.job_maker import STUB
+from ScreenerSlicerLib.process import run
+from ScreenerSlicerLib.process.job_maker import STUB
 from Testing.module.opened import Opened, torso
 from Testing.slicer.processes import alive, pids_in
 from Testing.slicer.quick_worker import STAGES

@@ -7,8 +7,8 @@ from Testing.host.fixtures import scene_with_views, slicer_scene  # isort: split
 
 import slicer
 
+from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.screening import Screening
-from ScreenerSlicerLib.slicer_logics import Logics
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 from Testing.slicer.fake_job import Jobs

@@ -1,14 +1,18 @@
 """A job without a process: it ends when a test says so, with the lumps for its output."""
 
+import time
 from collections.abc import Sequence
 from typing import final
 
 from ctscreener.findings import find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import JobError, JobProgress, ScreenOutput, ScreenRequest
-from ScreenerSlicerLib.screening import JobState, Screening
+from ScreenerSlicerLib.install.causes import JobError
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
+from ScreenerSlicerLib.process.timeline import JobProgress
+from ScreenerSlicerLib.screening import JobState, Screening, Update
 from Testing.slicer import lumps
 
+LONGEST_SECONDS = 30.0
 REQUEST = ScreenRequest(threshold=3.0, min_volume_ml=0.05)
 PROVENANCE = {"model": {"name": 'a "model"; <b>'}, "seconds": {"scoring": 1.5}}
 
@@ -33,8 +37,9 @@ class FakeJob:
         return self.progress
 
     def cancel(self) -> None:
-        """Begin to end."""
-        self.state = "cancelling"
+        """Begin to end, if it has not ended."""
+        if self.state in ("ready", "running"):
+            self.state = "cancelling"
 
     def output(self) -> ScreenOutput:
         """Return the lumps, as if the engine had found them."""
@@ -61,4 +66,14 @@ class Jobs:
     def finish(self, screening: Screening) -> None:
         """Let the last one be done, and its result be taken."""
         self.made[-1].state = "done"
-        assert screening.poll().state == "done"
+        assert settled(screening).state == "done"
+
+
+def settled(screening: Screening) -> Update:
+    """Poll until nothing is on, as a timer does; returns the last update."""
+    until = time.monotonic() + LONGEST_SECONDS
+    update = screening.poll()
+    while screening.busy:
+        assert time.monotonic() < until, "the run does not end"
+        update = screening.poll()
+    return update

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
-from ScreenerSlicerLib.volume import scan_of
+from ScreenerSlicerLib.scene.volume import scan_of
 from Testing.host.views import SliceView
 from Testing.slicer.lumps import points
 

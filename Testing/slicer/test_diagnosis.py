@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.diagnosis import (
-    ACTIONS,
-    CAUSES,
-    JobError,
-    anonymous,
-    died,
-    explain,
-    known,
-    report,
-    versions,
-)
-from ScreenerSlicerLib.hardware import Gpu, Hardware
+from ScreenerSlicerLib.install.causes import JobError, actions, causes, known
+from ScreenerSlicerLib.install.diagnosis import anonymous, died, explain, report, versions
+from ScreenerSlicerLib.preflight.hardware import Gpu, Hardware
 
 SAID = {
     "gpu.unsupported": [
@@ -74,14 +65,14 @@ def test_what_programs_say_leads_to_an_action(code: str, said: str) -> None:
 
 
 def test_every_known_cause_is_tried() -> None:
-    assert {cause.error.code for cause in CAUSES} == set(SAID)
+    assert {cause.error.code for cause in causes()} == set(SAID)
 
 
 def test_what_nobody_knows_stays_what_it_is() -> None:
     assert known("KeyError: 'rank'") is None
     error = explain("internal", "This is a fault of Screener: KeyError.", "Report it.", "KeyError")
     assert error == JobError(
-        "internal", "This is a fault of Screener: KeyError.", ACTIONS["internal"]
+        "internal", "This is a fault of Screener: KeyError.", actions()["internal"]
     )
 
 

@@ -7,8 +7,9 @@ import pytest
 import slicer
 
 from ctscreener.findings import NOTICE, FindingSettings, find
-from ScreenerSlicerLib.findings_table import FindingsTable, Row
-from ScreenerSlicerLib.place_words import Place
+from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
+from ScreenerSlicerLib.scene.place_words import Place
+from ScreenerSlicerLib.scene.reviews import brought_over
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 
@@ -147,6 +148,15 @@ def test_findings_that_grow_together_have_the_review_of_the_highest(
     assert [row.comment for row in refill(4.0)] == ["all", "second", "third"]
 
 
+def take_reviews(table: FindingsTable, earlier: FindingsTable, rarity: np.ndarray) -> None:
+    """Bring over what was said of an earlier map; the table's own word counts first."""
+    rows, settings = table.rows(), table.settings
+    found = [row.finding for row in rows]
+    said = [one.reviews_on(lumps.LYING) for one in (table, earlier)]
+    reviews = brought_over(said, found, rarity, settings.threshold)
+    table.put(found, [row.place for row in rows], lumps.LYING, settings, reviews)
+
+
 def test_reviews_move_to_peaks_near_by_on_another_map(slicer_scene: SlicerScene) -> None:
     earlier = filled(slicer_scene.scene)
     for rank, comment in [(1, "first"), (2, "second"), (3, "third")]:
@@ -158,7 +168,7 @@ def test_reviews_move_to_peaks_near_by_on_another_map(slicer_scene: SlicerScene)
     table = FindingsTable.create(slicer_scene.scene, "findings")
     fill(table, 3.0, rarity)
     table.review(1, "unsure", "own")
-    table.take_reviews(earlier, lumps.Scan(rarity, lumps.LYING))
+    take_reviews(table, earlier, rarity)
     # The first has a word of its own, the second moved by 5 mm, the third by 28.
     assert [row.comment for row in table.rows()] == ["own", "second", ""]
     assert earlier.rows()[2].comment == "third"
@@ -176,7 +186,7 @@ def test_a_review_does_not_leave_its_region_for_one_near_by(slicer_scene: Slicer
         found = find(rarity, scan, lumps.SETTINGS)
         table.fill(found, [PLACE] * len(found), scan, lumps.SETTINGS)
         table.review(1, "accepted", comment)
-    tables[1].take_reviews(tables[0], lumps.Scan(later, lumps.LYING))
+    take_reviews(tables[1], tables[0], later)
     assert [row.comment for row in tables[1].rows()] == ["own", ""]
 
 

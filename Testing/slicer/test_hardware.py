@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ScreenerSlicerLib.hardware import Gpu, Hardware, choose_device, torch_build
-from ScreenerSlicerLib.probe import Probe, find_hardware, memory_mb, parse_table, visible
+from ScreenerSlicerLib.preflight.hardware import Gpu, Hardware, choose_device, torch_build
+from ScreenerSlicerLib.preflight.probe import Probe, find_hardware, memory_mb, parse_table, visible
 from Testing.slicer.processes import soon
 
 RTX = Gpu("NVIDIA GeForce RTX 4090", 24564, 20000, (8, 9))

@@ -7,10 +7,10 @@ from scipy.ndimage import binary_erosion
 
 from ctscreener.colours import rarity_to_rgba
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib import rarity_colours
-from ScreenerSlicerLib.heat_map import HeatMap
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.volume import world_point
+from ScreenerSlicerLib.scene import rarity_colours
+from ScreenerSlicerLib.scene.heat_map import HeatMap
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.volume import world_point
 from Testing.host.scene import SlicerScene
 from Testing.host.views import SliceView
 from Testing.slicer import lumps

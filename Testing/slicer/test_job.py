@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,17 @@ from ctscreener import command
 from ctscreener.files import read_scan
 from ctscreener.findings import FindingSettings, find
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import JobProgress, ScreenJob, ScreenRequest
-from ScreenerSlicerLib.stub_worker import SYNTHETIC, synthetic_rarity
+from ScreenerSlicerLib.process.job import BackgroundJob
+from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
+from ScreenerSlicerLib.process.stub_worker import SYNTHETIC, synthetic_rarity
+from ScreenerSlicerLib.process.timeline import JobProgress
 from Testing.slicer.processes import alive, pids_in, soon
 
 ROOT = Path(__file__).parents[2]
-STUB = "ScreenerSlicerLib.stub_worker"
+STUB = "ScreenerSlicerLib.process.stub_worker"
 QUICK = "Testing.slicer.quick_worker"
 BLOCKED_AT_MOST = 0.05
-NewJob = Callable[..., ScreenJob]
+NewJob = Callable[..., BackgroundJob[ScreenOutput]]
 
 
 def body(shape: tuple[int, int, int] = (40, 48, 56)) -> Scan:
@@ -39,15 +42,46 @@ def body(shape: tuple[int, int, int] = (40, 48, 56)) -> Scan:
     return Scan(hu, affine)
 
 
-def new_job(scan: Scan, folder: Path, worker: str = STUB, **variables: str) -> ScreenJob:
+def new_job(
+    scan: Scan, folder: Path, worker: str = STUB, **variables: str
+) -> BackgroundJob[ScreenOutput]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     request = ScreenRequest(threshold=2.5, min_volume_ml=0.01)
-    return ScreenJob(
+    return screen_job(
         scan, request, [sys.executable], folder, worker=worker, environment=environment
     )
 
 
-def finish(job: ScreenJob) -> list[JobProgress]:
+@dataclass(frozen=True)
+class Hung:
+    """A job whose child hangs, in a temporary folder of its own.
+
+    Arguments:
+        job: It has been started.
+        processes: The child and one that it has started.
+        folder: Where its files are.
+    """
+
+    job: BackgroundJob[ScreenOutput]
+    processes: list[int]
+    folder: Path
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether neither process nor file is left."""
+        return not any(map(alive, self.processes)) and not list(self.folder.iterdir())
+
+
+def hung(tmp_path: Path, stage: str = "scoring", **variables: str) -> Hung:
+    """Start a job that hangs in a stage."""
+    folder, pids = tmp_path / "temporary", tmp_path / "pids"
+    folder.mkdir()
+    job = new_job(body(), folder, QUICK, QUICK_HANG=stage, QUICK_PIDS=str(pids), **variables)
+    job.start()
+    return Hung(job, pids_in(pids), folder)
+
+
+def finish(job: BackgroundJob[ScreenOutput]) -> list[JobProgress]:
     """Poll to the end."""
     told: list[JobProgress] = []
 
@@ -114,21 +148,14 @@ def test_an_error_of_the_engine_is_told_in_words_of_the_panel(tmp_path: Path) ->
 
 
 def test_cancel_says_so_until_nothing_is_left(tmp_path: Path) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    pids = tmp_path / "pids"
-    variables = {"QUICK_SHAPE": "[1, 1, 1]", "QUICK_HANG": "scoring", "QUICK_STUBBORN": "1"}
-    job = new_job(body(), folder, QUICK, QUICK_PIDS=str(pids), **variables)
-    job.start()
-    processes = pids_in(pids)
+    one = hung(tmp_path, QUICK_STUBBORN="1")
     began = time.monotonic()
-    job.cancel()
-    assert job.state == "cancelling"
-    finish(job)
-    assert job.state == "cancelled"
+    one.job.cancel()
+    assert one.job.state == "cancelling"
+    finish(one.job)
+    assert one.job.state == "cancelled"
     assert time.monotonic() - began < 2.5
-    assert not any(map(alive, processes))
-    assert list(folder.iterdir()) == []
+    assert one.is_gone
 
 
 def test_cancelled_before_its_start_a_job_never_starts(tmp_path: Path) -> None:
@@ -140,16 +167,11 @@ def test_cancelled_before_its_start_a_job_never_starts(tmp_path: Path) -> None:
 
 
 def test_a_job_that_nobody_holds_ends(tmp_path: Path) -> None:
-    folder, pids = tmp_path / "temporary", tmp_path / "pids"
-    folder.mkdir()
-    variables = {"QUICK_SHAPE": "[1, 1, 1]", "QUICK_HANG": "scoring", "QUICK_PIDS": str(pids)}
-    job = new_job(body(), folder, QUICK, **variables)
-    job.start()
-    processes = pids_in(pids)
-    del job
+    one = hung(tmp_path)
+    left = replace(one, job=new_job(body(), one.folder))
+    del one
     gc.collect()
-    assert soon(lambda: not any(map(alive, processes)), 2.0)
-    assert soon(lambda: not list(folder.iterdir()), 2.0)
+    assert soon(lambda: left.is_gone, 4.0)
 
 
 def test_an_application_that_ends_leaves_nothing(tmp_path: Path) -> None:
@@ -160,9 +182,9 @@ import os, sys, time
 from pathlib import Path
 import numpy as np
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.job import ScreenJob, ScreenRequest
+from ScreenerSlicerLib.process.screen_job import screen_job, ScreenRequest
 scan = Scan(np.zeros((2, 2, 2), np.float32), np.eye(4))
-job = ScreenJob(scan, ScreenRequest(), [sys.executable], Path({str(folder)!r}), worker={QUICK!r})
+job = screen_job(scan, ScreenRequest(), [sys.executable], Path({str(folder)!r}), worker={QUICK!r})
 job.start()
 while not os.path.exists({str(pids)!r}):
     time.sleep(0.01)
@@ -176,15 +198,9 @@ while not os.path.exists({str(pids)!r}):
 
 
 def test_closed_in_a_hurry_everything_is_gone_when_the_wait_is_over(tmp_path: Path) -> None:
-    folder, pids = tmp_path / "temporary", tmp_path / "pids"
-    folder.mkdir()
-    variables = {"QUICK_SHAPE": "[1]", "QUICK_HANG": "reading", "QUICK_PIDS": str(pids)}
-    job = new_job(body(), folder, QUICK, **variables)
-    job.start()
-    processes = pids_in(pids)
-    job.close(wait_seconds=2.0)
-    assert not any(map(alive, processes))
-    assert list(folder.iterdir()) == []
+    one = hung(tmp_path, "reading")
+    one.job.close(wait_seconds=2.0)
+    assert one.is_gone
 
 
 def test_no_call_blocks_on_a_large_scan(
@@ -239,7 +255,7 @@ def test_the_engine_understands_every_request(tmp_path: Path) -> None:
 def test_the_bundled_model_screens_the_sample(tmp_path: Path) -> None:
     scan = read_scan(ROOT / "Resources" / "sample_phantom.nrrd")
     request = ScreenRequest(overlap=0.0, threshold=2.0)
-    job = ScreenJob(scan, request, [sys.executable], tmp_path, log_folder=tmp_path / "logs")
+    job = screen_job(scan, request, [sys.executable], tmp_path, log_folder=tmp_path / "logs")
     job.start()
     assert soon(lambda: job.poll() is None and job.state != "running", 1500)
     assert job.state == "done", str(job.error)

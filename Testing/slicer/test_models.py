@@ -11,8 +11,14 @@ import pytest
 
 from ctscreener import model as engine
 from ctscreener.settings import from_json
-from ScreenerSlicerLib import models
-from ScreenerSlicerLib.models import BUNDLED, find_models, read_model, shortened, user_folder
+from ScreenerSlicerLib.preflight import models
+from ScreenerSlicerLib.preflight.models import (
+    BUNDLED,
+    find_models,
+    read_model,
+    shortened,
+    user_folder,
+)
 
 
 @pytest.fixture

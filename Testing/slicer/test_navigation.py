@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ctscreener.findings import FindingSettings
-from ScreenerSlicerLib.findings_table import FindingsTable
-from ScreenerSlicerLib.heat_map import HeatMap
-from ScreenerSlicerLib.navigation import Navigation
-from ScreenerSlicerLib.slicer_logics import Logics
+from ScreenerSlicerLib.scene.findings_table import FindingsTable
+from ScreenerSlicerLib.scene.heat_map import HeatMap
+from ScreenerSlicerLib.scene.navigation import Navigation
+from ScreenerSlicerLib.scene.slicer_logics import Logics
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 from Testing.slicer.pictures import seen_values

@@ -10,7 +10,7 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.maps import write_map
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.nrrd_file import read_map, write_scan
+from ScreenerSlicerLib.process.nrrd_file import read_map, write_scan
 
 
 class Stopped(Exception):

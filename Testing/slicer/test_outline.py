@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from ScreenerSlicerLib.heat_map import HeatMap
-from ScreenerSlicerLib.outline import Outline
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.volume import world_point
+from ScreenerSlicerLib.scene.heat_map import HeatMap
+from ScreenerSlicerLib.scene.outline import Outline
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.volume import world_point
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 from Testing.slicer.pictures import coloured, seen_values

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ScreenerSlicerLib import place_words
-from ScreenerSlicerLib.place_words import Body, Place
-from ScreenerSlicerLib.volume import map_node, world_point
+from ScreenerSlicerLib.scene import place_words
+from ScreenerSlicerLib.scene.place_words import Body, Place
+from ScreenerSlicerLib.scene.volume import map_node, world_point
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 

@@ -1,6 +1,7 @@
 """A result: found anew at any threshold, reviewed, made into segments, and kept by a file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +9,37 @@ import pytest
 import slicer
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.findings_table import CONTENT
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.findings_table import CONTENT
+from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.screening import Screening
-from ScreenerSlicerLib.slicer_logics import Logics
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 from Testing.slicer.fake_job import REQUEST, Jobs
 
+BESIDE = replace(REQUEST, keep_earlier=True)
+
 
 def screen(
-    screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
+    screening: Screening,
+    jobs: Jobs,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    request: ScreenRequest = REQUEST,
 ) -> ScreenResult:
     """Screen a volume from start to end."""
-    screening.start(scan_node, REQUEST)
+    screening.start(scan_node, request)
     jobs.finish(screening)
     assert screening.result is not None
     return screening.result
+
+
+@pytest.fixture
+def result(
+    screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
+) -> ScreenResult:
+    """What came of screening the lumps."""
+    return screen(screening, jobs, scan_node)
 
 
 def test_another_threshold_finds_anew_without_a_job(
@@ -47,47 +62,42 @@ def test_another_threshold_finds_anew_without_a_job(
 def test_a_threshold_needs_the_scan_that_was_screened(
     slicer_scene: SlicerScene,
     screening: Screening,
-    jobs: Jobs,
     scan_node: slicer.vtkMRMLScalarVolumeNode,
+    result: ScreenResult,
 ) -> None:
-    screen(screening, jobs, scan_node)
-    assert screening.result is not None
     scan_node.SetSpacing(1.0, 1.0, 1.0)
     with pytest.raises(InputError, match="on the grid on which it was screened"):
         screening.set_threshold(4.2)
     slicer_scene.scene.RemoveNode(scan_node)
     with pytest.raises(InputError, match="in the scene, found it removed"):
         screening.set_threshold(4.2)
-    assert len(screening.result.findings) == 3
+    assert len(result.findings) == 3
 
 
 def test_a_removed_map_is_no_result_and_a_removed_table_is_made_again(
-    slicer_scene: SlicerScene,
-    screening: Screening,
-    jobs: Jobs,
-    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    slicer_scene: SlicerScene, screening: Screening, result: ScreenResult
 ) -> None:
-    screen(screening, jobs, scan_node)
-    assert screening.result is not None
-    slicer_scene.scene.RemoveNode(screening.result.table_node)
-    assert screening.result.rows == []
+    slicer_scene.scene.RemoveNode(result.table_node)
+    assert result.rows == []
     screening.set_threshold(3.0, 0.05)
-    assert len(screening.result.rows) == 3
-    slicer_scene.scene.RemoveNode(screening.result.map_node)
+    assert len(result.rows) == 3
+    slicer_scene.scene.RemoveNode(result.map_node)
     assert screening.result is None
     screening.set_threshold(3.0)
 
 
-def test_screening_again_keeps_the_reviews(
+def test_screening_again_beside_the_earlier_map_keeps_the_reviews(
     screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
 ) -> None:
-    first = screen(screening, jobs, scan_node)
+    first = screen(screening, jobs, scan_node, BESIDE)
     first.table.review(2, "rejected", "vessel")
-    second = screen(screening, jobs, scan_node)
+    second = screen(screening, jobs, scan_node, BESIDE)
     assert second.map_node is not first.map_node
     assert [row.comment for row in second.rows] == ["", "vessel", ""]
     second.table.review(2, "accepted", "no vessel")
-    third = screen(screening, jobs, scan_node)
+    third = screen(screening, jobs, scan_node, BESIDE)
+    names = [one.map_node.GetName() for one in screening.results()]
+    assert names == ["CT rarity", "CT rarity 2", "CT rarity 3"]
     assert [row.comment for row in third.rows] == ["", "no vessel", ""]
     # Of two words on one peak only the newer was taken over.
     assert len(json.loads(third.table_node.GetAttribute(CONTENT))["reviews"]) == 1
@@ -98,10 +108,48 @@ def test_screening_again_keeps_the_reviews(
     assert screening.result.map_node is first.map_node
 
 
-def test_segments_and_statistics_are_made_of_what_is_asked(
-    screening: Screening, jobs: Jobs, scan_node: slicer.vtkMRMLScalarVolumeNode
+def test_screening_again_replaces_the_earlier_map_and_all_that_shows_it(
+    slicer_scene: SlicerScene,
+    screening: Screening,
+    jobs: Jobs,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
 ) -> None:
-    result = screen(screening, jobs, scan_node)
+    other = lumps.add_scan(slicer_scene.scene, lumps.GEOMETRIES["lying"])
+    screen(screening, jobs, other)
+    first = screen(screening, jobs, scan_node)
+    nodes = slicer_scene.scene.GetNumberOfNodes()
+    names = [first.map_node.GetName(), first.table_node.GetName()]
+    first.table.review(2, "rejected", "vessel")
+    first.outline.show(4.0)
+    first.heat_map.render(True)
+    second = screen(screening, jobs, scan_node)
+    assert first.map_node.GetScene() is None
+    assert slicer_scene.scene.GetNumberOfNodes() == nodes
+    assert [second.map_node.GetName(), second.table_node.GetName()] == names
+    assert [row.comment for row in second.rows] == ["", "vessel", ""]
+    assert [one.scan_node for one in screening.results()] == [other, scan_node]
+    second.make_segments([1])
+    segments = second.segmentation_node
+    third = screen(screening, jobs, scan_node)
+    assert third.segmentation_node is None
+    assert segments is not None
+    assert segments.GetScene() is slicer_scene.scene
+
+
+def test_a_run_that_fails_leaves_the_earlier_map(
+    screening: Screening,
+    jobs: Jobs,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    result: ScreenResult,
+) -> None:
+    screening.start(scan_node, REQUEST)
+    jobs.made[-1].state = "failed"
+    assert screening.poll().state == "failed"
+    assert len(result.rows) == 3
+    assert [one.map_node for one in screening.results()] == [result.map_node]
+
+
+def test_segments_and_statistics_are_made_of_what_is_asked(result: ScreenResult) -> None:
     statistics = result.make_segments([1, 3])
     node = result.segmentation_node
     assert node is not None

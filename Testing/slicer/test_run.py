@@ -14,10 +14,17 @@ import pytest
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
-from ScreenerSlicerLib import run as run_module
-from ScreenerSlicerLib.run import Cancelled, Command, Failed, Run, arguments
-from ScreenerSlicerLib.run_log import RunLog
-from ScreenerSlicerLib.timeline import WEIGHTS
+from ScreenerSlicerLib.process import run as run_module
+from ScreenerSlicerLib.process import screen_job
+from ScreenerSlicerLib.process.run import Cancelled, Command, Failed, Run
+from ScreenerSlicerLib.process.run_log import RunLog
+from ScreenerSlicerLib.process.screen_job import (
+    ScreenOutput,
+    ScreenRequest,
+    ScreenWork,
+    arguments,
+)
+from ScreenerSlicerLib.process.timeline import WEIGHTS
 from Testing.slicer.processes import alive, pids_in, soon
 from Testing.slicer.quick_worker import STAGES
 
@@ -33,7 +40,9 @@ def scan() -> Scan:
     return Scan(hu, np.array([[0, 0, -2, 5], [0, -2, 0, 6], [3.0, 0, 0, 7], [0, 0, 0, 1]]))
 
 
-def quick(scan: Scan, folder: Path, hear: Hear = lambda _: None, **variables: str) -> Run:
+def quick(
+    scan: Scan, folder: Path, hear: Hear = lambda _: None, **variables: str
+) -> Run[ScreenOutput]:
     """A run of the quick worker, with its temporary folder in `folder`."""
     environment = {
         **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
@@ -42,8 +51,8 @@ def quick(scan: Scan, folder: Path, hear: Hear = lambda _: None, **variables: st
         **variables,
     }
     python = (sys.executable, "-S")
-    command = Command(python, worker="Testing.slicer.quick_worker", environment=environment)
-    return Run(scan, command, folder, hear, RunLog())
+    command = Command(python, "Testing.slicer.quick_worker", environment=environment)
+    return Run(ScreenWork(scan), command, folder, hear, RunLog())
 
 
 def test_a_run_returns_the_map_and_leaves_nothing(scan: Scan, tmp_path: Path) -> None:
@@ -118,8 +127,8 @@ def test_a_child_that_is_killed_leaves_nothing_and_a_reason(scan: Scan, tmp_path
 def test_a_disk_that_is_full_while_writing_is_told(
     scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = run_module.write_scan
-    monkeypatch.setattr(run_module, "write_scan", lambda _, *rest: write(Path("/dev/full"), *rest))
+    write = screen_job.write_scan
+    monkeypatch.setattr(screen_job, "write_scan", lambda _, *rest: write(Path("/dev/full"), *rest))
     with pytest.raises(Failed) as failed:
         quick(scan, tmp_path)()
     assert failed.value.error.code == "output.disk_full"
@@ -140,11 +149,11 @@ def test_a_disk_with_too_little_room_is_noticed_before(
 
 
 def test_a_program_that_is_not_there_is_told(scan: Scan, tmp_path: Path) -> None:
-    command = Command((str(tmp_path / "no python"),))
+    command = Command((str(tmp_path / "no python"),), "ctscreener")
     folder = tmp_path / "temporary"
     folder.mkdir()
     with pytest.raises(Failed, match="No such file"):
-        Run(scan, command, folder, lambda _: None, RunLog())()
+        Run(ScreenWork(scan), command, folder, lambda _: None, RunLog())()
     assert list(folder.iterdir()) == []
 
 
@@ -165,7 +174,7 @@ def test_a_fault_of_ours_leaves_nothing_either(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(run_module, "read_map", broken)
+    monkeypatch.setattr(screen_job, "read_map", broken)
     with pytest.raises(ZeroDivisionError):
         quick(scan, tmp_path)()
     assert list(tmp_path.iterdir()) == []
@@ -173,18 +182,21 @@ def test_a_fault_of_ours_leaves_nothing_either(
 
 def test_findings_of_another_version_are_refused() -> None:
     with pytest.raises(TypeError):
-        run_module.finding_of({"rank": 1, "colour": "red"})
+        screen_job.finding_of({"rank": 1, "colour": "red"})
 
 
-def test_the_engine_is_found_and_reads_utf8() -> None:
-    command = Command(("python",), ("--overlap", "0"), environment={"PYTHONPATH": "/else"})
+def test_the_engine_is_found_and_reads_utf8(scan: Scan) -> None:
+    job = screen_job.screen_job(
+        scan, ScreenRequest(overlap=0.0), ["python"], environment={"PYTHONPATH": "/else"}
+    )
+    command = job._run._command
     variables = command.variables()
     first, second = variables["PYTHONPATH"].split(os.pathsep)
     assert (Path(first) / "ctscreener" / "command.py").is_file()
     assert second == "/else"
     assert variables["PYTHONUTF8"] == "1"
     assert command.line()[:4] == ["python", "-m", "ctscreener", "screen"]
-    assert command.line()[-2:] == ["--overlap", "0"]
+    assert "--overlap 0 " in " ".join(command.line())
 
 
 @pytest.mark.parametrize("value", [0.5, 3.0, 100.0, -1e-5, 1e-3, 123456.5, -0.0])

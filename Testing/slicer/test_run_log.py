@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ScreenerSlicerLib.run_log import FILES_KEPT, LINES_KEPT, RunLog
+from ScreenerSlicerLib.process.run_log import FILES_KEPT, LINES_KEPT, RunLog
 
 
 def test_every_line_is_one_object_in_file_and_memory(tmp_path: Path) -> None:

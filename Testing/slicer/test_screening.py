@@ -5,11 +5,14 @@ import pytest
 import slicer
 
 from ctscreener.findings import find
-from ScreenerSlicerLib.job import JobError, JobProgress
+from ScreenerSlicerLib import screening as screening_module
+from ScreenerSlicerLib.install.causes import JobError
+from ScreenerSlicerLib.process.timeline import JobProgress
+from ScreenerSlicerLib.scene.heat_map import HeatMap
 from ScreenerSlicerLib.screening import JobState, Screening
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
-from Testing.slicer.fake_job import PROVENANCE, REQUEST, Jobs
+from Testing.slicer.fake_job import PROVENANCE, REQUEST, Jobs, settled
 
 
 def maps(scene: slicer.vtkMRMLScene) -> int:
@@ -30,8 +33,7 @@ def test_a_run_goes_from_idle_to_a_result(
     assert (update.state, update.progress) == ("running", job.progress)
     assert screening.busy
     job.state = "done"
-    assert screening.poll().state == "done"
-    assert not screening.busy
+    assert settled(screening).state == "done"
     assert job.closed
     assert screening.poll().state == "done"
     result = screening.result
@@ -166,3 +168,64 @@ def test_moving_the_scan_under_a_transform_drops_nothing(
     jobs.finish(screening)
     assert screening.result is not None
     assert screening.result.map_node.GetTransformNodeID() == parent.GetID()
+
+
+def test_the_map_comes_piece_by_piece(
+    screening: Screening,
+    jobs: Jobs,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(screening_module, "TURN_SECONDS", 0.0)
+    screening.start(scan_node, REQUEST)
+    jobs.made[0].state = "done"
+    turns = 0
+    while screening.poll().state == "running":
+        assert screening.busy
+        assert screening.result is None
+        turns += 1
+    assert turns >= 5
+    assert screening.poll().state == "done"
+    assert screening.result is not None
+    assert len(screening.result.rows) == 3
+
+
+@pytest.mark.parametrize("happens", [remove, edit, "cancel", "close", "fault"])
+def test_what_happens_while_the_map_is_taken_leaves_nothing_of_it(
+    slicer_scene: SlicerScene,
+    screening: Screening,
+    jobs: Jobs,
+    scan_node: slicer.vtkMRMLScalarVolumeNode,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: object,
+) -> None:
+    monkeypatch.setattr(screening_module, "TURN_SECONDS", 0.0)
+    nodes = slicer_scene.scene.GetNumberOfNodes
+    screening.start(scan_node, REQUEST)
+    jobs.made[0].state = "done"
+    before = nodes()
+    while nodes() < before + 3:
+        screening.poll()
+    assert screening.busy
+    if callable(happens):
+        happens(scan_node)
+        assert screening.poll().state in ("cancelling", "dropped")
+        assert settled(screening).state == "dropped"
+    elif happens == "cancel":
+        screening.cancel()
+        assert settled(screening).state == "cancelled"
+    elif happens == "close":
+        screening.close()
+    else:
+        monkeypatch.setattr(HeatMap, "legend", broken)
+        with pytest.raises(ZeroDivisionError):
+            settled(screening)
+    assert not screening.busy
+    assert screening.result is None
+    assert maps(slicer_scene.scene) == (-1 if happens is remove else 0)
+    assert slicer_scene.scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
+    assert jobs.made[0].closed
+
+
+def broken(heat_map: HeatMap, shown: bool) -> None:
+    raise ZeroDivisionError

@@ -12,11 +12,12 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from ctscreener.colours import rarity_to_rgba
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.region_statistics import put_statistics, statistics_of
-from ScreenerSlicerLib.segments import make_segments, regions_of
-from ScreenerSlicerLib.slicer_logics import Logics
-from ScreenerSlicerLib.terminology import FILE, load_terminology, terminology_entry
-from ScreenerSlicerLib.volume import affine_of
+from ScreenerSlicerLib.scene.region_statistics import put_statistics, statistics_of
+from ScreenerSlicerLib.scene.regions import regions_of
+from ScreenerSlicerLib.scene.segments import make_segments
+from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.terminology import FILE, load_terminology, terminology_entry
+from ScreenerSlicerLib.scene.volume import affine_of
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 

@@ -11,8 +11,14 @@ from ctscreener import command
 from ctscreener.findings import find
 from ctscreener.maps import write_map
 from ctscreener.scan import Scan
-from ScreenerSlicerLib import stub_worker
-from ScreenerSlicerLib.stub_worker import BACKGROUND, PEAKS, SYNTHETIC, main, synthetic_rarity
+from ScreenerSlicerLib.process import stub_worker
+from ScreenerSlicerLib.process.stub_worker import (
+    BACKGROUND,
+    PEAKS,
+    SYNTHETIC,
+    main,
+    synthetic_rarity,
+)
 
 
 @pytest.fixture

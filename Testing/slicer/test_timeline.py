@@ -2,7 +2,7 @@
 
 import pytest
 
-from ScreenerSlicerLib.timeline import WEIGHTS, Timeline
+from ScreenerSlicerLib.process.timeline import WEIGHTS, Timeline
 
 
 class Clock:

@@ -11,7 +11,7 @@ import vtk
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.volume import (
+from ScreenerSlicerLib.scene.volume import (
     Fingerprint,
     map_node,
     scan_of,

@@ -1,0 +1,1 @@
+"""What leaves Slicer: tables, and DICOM."""

@@ -1,0 +1,149 @@
+"""Findings with their reviews as CSV and JSON, each file whole or not there."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ctscreener.findings import NOTICE, Finding, FindingSettings
+from ctscreener.maps import whole_file
+
+if TYPE_CHECKING:
+    from ScreenerSlicerLib.scene.place_words import Place
+
+FORMAT, FORMAT_VERSION = "screener.reviewed-findings", 1
+
+
+class Reviewed(Protocol):
+    """A finding and what its reader made of it: a row of the findings table is one."""
+
+    @property
+    def finding(self) -> Finding:
+        """What was measured; its places are in the volume's own frame."""
+        ...
+
+    @property
+    def place(self) -> "Place | None":
+        """Side and level, where they are known."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """`accepted`, `rejected`, `unsure`, or nothing as long as nothing was decided."""
+        ...
+
+    @property
+    def comment(self) -> str:
+        """The reader's words."""
+        ...
+
+
+def write_tables(
+    path: Path,
+    rows: Sequence[Reviewed],
+    settings: FindingSettings,
+    provenance: Mapping[str, Any],
+) -> list[Path]:
+    """Write both tables, replacing older ones.
+
+    Arguments:
+        path: Where to, of any ending: the tables get `.csv` and `.json` in its place.
+        rows: In the order of the list.
+        settings: What these findings were found with, perhaps with another threshold than the
+            run's.
+        provenance: Model, hashes, device and parameters, as the run gave them.
+
+    Returns:
+        The two files.
+
+    Raises:
+        InputError: `output.disk_full` or `output.unwritable`; an older file then stays.
+    """
+    texts = {
+        # With a mark at its start: spreadsheets would else misread letters beyond ASCII.
+        path.with_suffix(".csv"): ("utf-8-sig", to_csv(rows, settings, provenance)),
+        path.with_suffix(".json"): ("utf-8", to_json(rows, settings, provenance)),
+    }
+    for file, (encoding, text) in texts.items():
+        with whole_file(file) as part:
+            part.write_text(text, encoding=encoding, newline="")
+    return list(texts)
+
+
+def to_csv(
+    rows: Sequence[Reviewed], settings: FindingSettings, provenance: Mapping[str, Any]
+) -> str:
+    """Write one finding a line; every line says what made it, since lines get copied.
+
+    Arguments:
+        rows: In the order of the list.
+        settings: As in `write_tables`.
+        provenance: As in `write_tables`.
+    """
+    model = provenance.get("model", {})
+    origin = {
+        "threshold_log10": settings.threshold,
+        "min_volume_ml": settings.min_volume_ml,
+        "model": _plain(str(model.get("name", ""))),
+        "weights_sha256": model.get("weights_sha256", ""),
+        "notice": NOTICE,
+    }
+    names = ["rank", "verdict", "comment", "side", "level", "peak_rarity_log10"]
+    names += ["mean_rarity_log10", "volume_ml", "diameter_mm", "mean_hu"]
+    names += ["peak_right_mm", "peak_anterior_mm", "peak_superior_mm", "voxels", *origin]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\r\n")
+    table.writerow(names)
+    for row in rows:
+        found = row.finding
+        words = [row.verdict, _plain(row.comment)]
+        words += [row.place.side, row.place.level] if row.place else ["", ""]
+        measured = (found.peak_rarity, found.mean_rarity, found.volume_ml, found.diameter_mm)
+        numbers = [f"{x:.4f}" for x in (*measured, found.mean_hu, *found.peak_ras)]
+        table.writerow([found.rank, *words, *numbers, found.voxels, *origin.values()])
+    return text.getvalue()
+
+
+def to_json(
+    rows: Sequence[Reviewed], settings: FindingSettings, provenance: Mapping[str, Any]
+) -> str:
+    """Write findings, reviews and provenance as strict JSON.
+
+    Arguments:
+        rows: In the order of the list.
+        settings: As in `write_tables`.
+        provenance: As in `write_tables`.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    data = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "notice": NOTICE,
+        "provenance": dict(provenance),
+        "found_with": asdict(settings),
+        "findings": [
+            {
+                **asdict(row.finding),
+                "place": asdict(row.place) if row.place else None,
+                "verdict": row.verdict,
+                "comment": row.comment,
+            }
+            for row in rows
+        ],
+    }
+    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Keep a comment from being taken for a formula by a spreadsheet.
+
+    Example:
+        >>> _plain("=1+1"), _plain("left lung")
+        ("'=1+1", 'left lung')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

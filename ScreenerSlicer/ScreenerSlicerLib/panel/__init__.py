@@ -1,0 +1,1 @@
+"""The panel, and the only code here that knows Qt."""

@@ -1,0 +1,307 @@
+"""The whole panel: what happens when its parts, the scene or a run have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Protocol, final
+
+import qt
+import slicer
+import slicer.util
+import vtk
+
+from ctscreener.errors import InputError
+from ScreenerSlicerLib.panel.device import DevicePanel
+from ScreenerSlicerLib.panel.export import ExportPanel
+from ScreenerSlicerLib.panel.findings import FindingsPanel
+from ScreenerSlicerLib.panel.heat_map import HeatMapPanel
+from ScreenerSlicerLib.panel.installation import InstallationLogic, InstallationPanel
+from ScreenerSlicerLib.panel.model import ModelPanel
+from ScreenerSlicerLib.panel.notice import NoticePanel
+from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode, take_over
+from ScreenerSlicerLib.panel.preflight import PreflightPanel
+from ScreenerSlicerLib.panel.run import RunPanel
+from ScreenerSlicerLib.panel.settings import Settings
+from ScreenerSlicerLib.preflight.card import Conditions, timing_key
+from ScreenerSlicerLib.process.screen_job import ScreenRequest
+from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.region_bounds import fit_region, region_box
+from ScreenerSlicerLib.scene.sample_data import load_sample
+from ScreenerSlicerLib.screening import Screening, Update
+from ScreenerSlicerLib.translation import tr as _
+
+TICK_MS = 100
+FIND_AGAIN_MS = 250
+"""After the last move of a slider; a list that changes at every step could not be read."""
+
+
+class Logic(InstallationLogic, Protocol):
+    """What the panel asks of the module's logic."""
+
+    screening: Screening
+
+
+@final
+class ScreenerPanel:
+    """Lets the parts of the panel work together.
+
+    Arguments:
+        ui: The widgets by their names.
+        logic: Returns the module's logic.
+    """
+
+    def __init__(self, ui: SimpleNamespace, logic: Callable[[], Logic]) -> None:
+        self._ui = ui
+        self._logic = logic
+        self._parameters: ScreenerSlicerParameterNode | None = None
+        self._running = False
+        self._shown: ScreenResult | None = None
+        self._observers = slicer.util.VTKObservationMixin()
+        self._observed: tuple[slicer.vtkMRMLNode | None, ...] = ()
+        self.settings = Settings()
+        self._notice = NoticePanel(ui, self.settings)
+        self._model = ModelPanel(ui, self.settings, self.update)
+        self._device = DevicePanel(ui, self.settings, self.update)
+        self._preflight = PreflightPanel(ui)
+        self._run = RunPanel(ui)
+        self._heat_map = HeatMapPanel(ui)
+        self._findings = FindingsPanel(ui, self._on_review)
+        self._installation = InstallationPanel(ui, logic, lambda: self._device.hardware)
+        self._timer = _timer(TICK_MS, self._tick)
+        self._export = ExportPanel(
+            ui,
+            self.settings,
+            self._installation.complete_dicom,
+            lambda work: logic().jobs.export(work),
+            self._timer.start,
+        )
+        self._soon = _timer(FIND_AGAIN_MS, self._find_again)
+        self._soon.singleShot = True
+        ui.screenButton.connect("clicked()", self._press)
+        ui.sampleButton.connect("clicked()", self._load_sample)
+        ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self._fit_region)
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether what the machine offers is not known yet."""
+        return self._device.probing
+
+    @property
+    def is_exporting(self) -> bool:
+        """Whether a DICOM object is being made."""
+        return self._export.busy
+
+    def set_parameters(self, parameters: ScreenerSlicerParameterNode | None) -> None:
+        """Work on other parameters from now on; on none while a scene is being closed."""
+        self._parameters = parameters
+        if parameters is not None:
+            self._device.look_again()
+            self._timer.start()
+            self.update()
+
+    def update(self) -> None:
+        """Bring everything in line with parameters, scene and machine."""
+        parameters = self._parameters
+        if parameters is None or slicer.mrmlScene.IsBatchProcessing():
+            return
+        self._observe(parameters.inputVolume, parameters.region)
+        card = self._preflight.examine(parameters.inputVolume, self._conditions(parameters))
+        if not self._running:
+            self._run.show_idle(card.refusal)
+        self._take_up(parameters)
+        self._heat_map.apply(parameters)
+        if self._is_found_otherwise(parameters):
+            self._soon.start()
+        self._export.update()
+
+    def close_scene(self) -> None:
+        """End a run whose scan goes with its scene."""
+        if self._running:
+            self._logic().screening.close()
+            self._running = False
+            self._run.say(_("The scene was closed, and the run was ended."))
+        self._observe()
+        self._soon.stop()
+        self._take(None)
+        self._run.show_idle(_("The scene is being closed."))
+
+    def close(self) -> None:
+        """End everything at once, for the end of the module or of the application."""
+        self._timer.stop()
+        self._soon.stop()
+        self._observe()
+        self._export.close()
+        self._logic().screening.close()
+
+    def _conditions(self, parameters: ScreenerSlicerParameterNode) -> Conditions:
+        scan, region = parameters.inputVolume, parameters.region
+        box = region_box(region, scan) if scan and region else None
+        results = self._logic().screening.results() if scan else []
+        return Conditions(
+            self._model.model,
+            self._device.device,
+            self._device.hardware,
+            parameters.quality.overlap,
+            box.bounds if box else None,
+            self.settings.seconds_a_tile(),
+            box.growth if box else 1.0,
+            tuple(one.map_node.GetName() for one in results if one.scan_node is scan),
+            parameters.keepEarlier,
+        )
+
+    def _observe(self, *nodes: slicer.vtkMRMLNode | None) -> None:
+        """Look at the card again when one of these is changed, and no other."""
+        if nodes == self._observed:
+            return
+        self._observed = nodes
+        self._observers.removeObservers()
+        events = (
+            vtk.vtkCommand.ModifiedEvent,
+            slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+            slicer.vtkMRMLMarkupsNode.PointModifiedEvent,
+        )
+        for node in filter(None, nodes):
+            for event in events:
+                self._observers.addObserver(node, event, self._on_node)
+
+    def _on_node(self, caller: object, event: str) -> None:
+        self.update()
+
+    def _press(self) -> None:
+        """Screen, or cancel what is on."""
+        screening = self._logic().screening
+        if screening.busy:
+            screening.cancel()
+            self._run.show_busy(Update("cancelling"))
+        elif self._notice.is_read():
+            self._start_complete(screening)
+
+    def _start_complete(self, screening: Screening) -> None:
+        """Start once nothing is missing, or say why that is not so."""
+        if self._installation.complete():
+            self._device.foresee()
+            self._start(screening)
+        else:
+            self._run.say(self._installation.message)
+
+    def _start(self, screening: Screening) -> None:
+        parameters = self._parameters
+        model = self._model.model
+        assert parameters is not None, "the button is disabled without parameters"
+        assert model is not None, "the card refuses to go on without a model"
+        request = ScreenRequest(
+            model.folder,
+            self._device.wanted,
+            parameters.quality.overlap,
+            parameters.threshold,
+            parameters.minVolume,
+            self._conditions(parameters).region,
+            parameters.keepEarlier,
+        )
+        self._installation.error = None
+        self._run.begin()
+        screening.start(parameters.inputVolume, request)
+        self._running = True
+        self._run.show_busy(Update("running"))
+        self._timer.start()
+
+    def _tick(self) -> None:
+        """Look at probe, export and run, ten times a second."""
+        self._export.tick()
+        news = self._device.update()
+        if self._running:
+            self._follow(self._logic().screening)
+        elif news:
+            self.update()
+        if not (self._running or self._export.busy or self._device.probing):
+            self._timer.stop()
+
+    def _follow(self, screening: Screening) -> None:
+        try:
+            update = screening.poll()
+        finally:
+            self._running = screening.busy
+        if self._running:
+            self._run.show_busy(update)
+            return
+        self._installation.error = update.error
+        result = screening.result if update.state == "done" else None
+        if result is not None and self._parameters is not None:
+            self._parameters.anomalyMap = result.map_node
+            self._remember_seconds(result)
+        self.update()
+        self._run.show_end(update, result)
+
+    def _remember_seconds(self, result: ScreenResult) -> None:
+        """Keep what a tile took for later estimates, where all went as asked for."""
+        job, model, device = self._logic().jobs.last, self._model.model, self._device.device
+        as_asked = not self._run.notice and not result.provenance.get("synthetic")
+        if as_asked and job and model and device and job.seconds_a_tile:
+            self.settings.add_seconds_a_tile(timing_key(model, device), job.seconds_a_tile)
+
+    def _take_up(self, parameters: ScreenerSlicerParameterNode) -> None:
+        """Show the result that is chosen."""
+        screening, node = self._logic().screening, parameters.anomalyMap
+        shown = self._shown.map_node if self._shown else None
+        if node is None:
+            self._take(None)
+        elif screening.result is None or screening.result.map_node is not node:
+            taken = screening.result if screening.take_up(node) else None
+            self._take(taken)
+            if taken is not None:
+                taken.heat_map.show(taken.scan_node)
+                take_over(parameters, taken)
+        elif node is not shown:
+            self._take(screening.result)
+
+    def _take(self, result: ScreenResult | None) -> None:
+        """Let every part work on a result, or on none."""
+        if result is None and self._shown is None:
+            return
+        self._shown = result
+        self._heat_map.take(result)
+        self._findings.take(result)
+        self._export.take(result)
+
+    def _is_found_otherwise(self, parameters: ScreenerSlicerParameterNode) -> bool:
+        """Whether the list is not the one that the parameters ask for."""
+        if self._shown is None:
+            return False
+        settings = self._shown.table.settings
+        wanted = (parameters.threshold, parameters.minVolume)
+        return (settings.threshold, settings.min_volume_ml) != wanted
+
+    def _find_again(self) -> None:
+        parameters = self._parameters
+        if parameters is None or self._shown is None:
+            return
+        try:
+            self._logic().screening.set_threshold(parameters.threshold, parameters.minVolume)
+        except InputError as error:
+            self._run.say(str(error))
+        self._findings.fill()
+        self._export.update()
+
+    def _on_review(self) -> None:
+        self._export.update()
+
+    def _load_sample(self) -> None:
+        try:
+            node = load_sample()
+        except RuntimeError as error:
+            self._run.say(str(error))
+            return
+        if self._parameters is not None:
+            self._parameters.inputVolume = node
+
+    def _fit_region(self, region_node: slicer.vtkMRMLMarkupsROINode) -> None:
+        if self._parameters is not None and self._parameters.inputVolume is not None:
+            fit_region(region_node, self._parameters.inputVolume)
+
+
+def _timer(milliseconds: int, function: Callable[[], None]) -> qt.QTimer:
+    timer = qt.QTimer()
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", function)
+    return timer

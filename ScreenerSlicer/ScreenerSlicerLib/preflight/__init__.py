@@ -1,0 +1,1 @@
+"""What is known before a run: the scan, the model, the machine, the time."""

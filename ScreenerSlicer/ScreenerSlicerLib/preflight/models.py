@@ -1,0 +1,191 @@
+"""Models on this machine, from `model.json` and `CARD.md` alone: no PyTorch is needed to look."""
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ScreenerSlicerLib.translation import tr as _
+
+FORMAT = "ctscreener-model"
+FORMAT_VERSION = 1
+BUNDLED = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+WEIGHTS = "weights.safetensors"
+CARD_LINES = 12
+PIECE_BYTES = 1 << 20
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """What of a model decides how long a scan takes.
+
+    Arguments:
+        spacing: Distance of its voxels along (D, H, W) in mm.
+        tile: Voxels that it sees at a time.
+        multiple: Voxels pooled into one score.
+    """
+
+    spacing: Triple
+    tile: tuple[int, int, int]
+    multiple: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on the disk, usable or not.
+
+    Arguments:
+        name: Its folder's name.
+        folder: Where it is; what the engine is given.
+        size_bytes: All its files together.
+        sha256: Hash of the weights, as `model.json` says.
+        card: Its card, Markdown.
+        tiling: None where it cannot be used.
+        problem: Why it cannot be used, on one line; empty where it can.
+    """
+
+    name: str
+    folder: Path
+    size_bytes: int
+    sha256: str
+    card: str
+    tiling: Tiling | None
+    problem: str = ""
+
+    def label(self) -> str:
+        """Return one line for a list: name, size, start of the hash."""
+        if self.problem:
+            return f"{self.name}: {self.problem}"
+        label = _("{name}, {size:.1f} MB, weights {hash}")
+        return label.format(name=self.name, size=self.size_bytes / 1e6, hash=self.sha256[:12])
+
+    def card_text(self) -> str:
+        """Return the card for the panel: long lists, such as of scans with hashes, cut short."""
+        return shortened(self.card)
+
+    def damage(self) -> str:
+        """Hash the weights; takes a second for a large model.
+
+        Returns:
+            What is wrong with them on one line; nothing when they are whole.
+        """
+        try:
+            found = _sha256(self.folder / WEIGHTS)
+        except OSError as error:
+            return _("the weights cannot be read: {why}").format(why=error.strerror)
+        same = found == self.sha256
+        return "" if same else _("the weights are damaged or were replaced: copy the model again")
+
+
+def find_models(
+    more: Iterable[Path] = (), environment: Mapping[str, str] = os.environ
+) -> list[ModelFolder]:
+    """List the bundled models, the user's, and single folders that the user chose.
+
+    Arguments:
+        more: Folders that the user chose, each one a model.
+        environment: Where `CTSCREENER_MODELS` may stand.
+
+    Returns:
+        Each folder once, usable ones first; the bundled ones before the others.
+    """
+    places = [BUNDLED, user_folder(environment)]
+    folders = [file.parent for place in places for file in sorted(place.glob("*/model.json"))]
+    unique = dict.fromkeys(folder.resolve() for folder in [*folders, *more])
+    return sorted(map(read_model, unique), key=lambda model: bool(model.problem))
+
+
+def user_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the user keeps models: the same folder as the engine's, without its dependencies."""
+    if chosen := environment.get("CTSCREENER_MODELS"):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / "ctscreener"
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "ctscreener" / "models"
+
+
+def read_model(folder: Path) -> ModelFolder:
+    """Describe a folder; whatever is wrong with it stands in `problem`.
+
+    Arguments:
+        folder: A model folder, or what the user takes for one.
+    """
+    card = _text(folder / "CARD.md") or _("This model has no card.")
+    size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
+    name = folder.resolve().name
+    try:
+        description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        tiling, sha256 = _checked(description)
+    except OSError:
+        return ModelFolder(name, folder, size, "", card, None, _("no model.json here"))
+    except (ValueError, KeyError, TypeError) as error:
+        why = str(error) if isinstance(error, _Unusable) else _("its model.json is damaged")
+        return ModelFolder(name, folder, size, "", card, None, why)
+    missing = not (folder / WEIGHTS).is_file()
+    problem = _("{file} is missing").format(file=WEIGHTS) if missing else ""
+    return ModelFolder(name, folder, size, sha256, card, None if missing else tiling, problem)
+
+
+class _Unusable(ValueError):
+    """A description that is whole, but not for this version."""
+
+
+def _checked(description: Mapping[str, Any]) -> tuple[Tiling, str]:
+    """Take out of `model.json` what is needed here."""
+    found = description["format"], description["format_version"]
+    if found != (FORMAT, FORMAT_VERSION):
+        other = _("made for another version of Screener ({format} {version})")
+        raise _Unusable(other.format(format=found[0], version=found[1]))
+    settings = description["settings"]
+    prepared = settings["preprocess"]
+    spacing, multiple = (tuple(prepared[name]) for name in ("spacing", "multiple"))
+    tiling = Tiling(spacing, tuple(settings["tile"]), multiple)
+    if not all(len(part) == 3 for part in (tiling.spacing, tiling.tile, tiling.multiple)):
+        raise KeyError(spacing)
+    return tiling, str(description["sha256"])
+
+
+def shortened(card: str) -> str:
+    r"""Cut lists of more than a dozen entries short.
+
+    Example:
+        >>> shortened("# A\n" + "- scan\n" * 20).count("- scan")
+        12
+    """
+    lines: list[str] = []
+    run = 0
+    for line in [*card.splitlines(), ""]:
+        run = run + 1 if re.match(r"\s*[-*] ", line) else 0
+        if run > CARD_LINES:
+            continue
+        lines.append(line)
+    left = sum(1 for line in card.splitlines()) + 1 - len(lines)
+    more = _("({count} more lines in the model's CARD.md)").format(count=left)
+    return "\n".join(lines).rstrip() + "\n" + (f"\n{more}" if left else "")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

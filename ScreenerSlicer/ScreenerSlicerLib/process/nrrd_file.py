@@ -1,0 +1,151 @@
+"""The two files that a run exchanges: the scan as raw NRRD, the map as NRRD of any encoding.
+
+Written here and not by ITK, whose calls keep Python's lock: the window would stand still while
+hundreds of megabytes are written. Here it is given back after every piece, and a cancelled run
+stops between two of them.
+"""
+
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ctscreener.errors import InputError
+from ctscreener.scan import Scan
+from ScreenerSlicerLib.translation import tr as _
+
+PIECE_BYTES = 1 << 20
+SAME_PLACE_MM = 0.01
+_TYPES = {"float": "<f4"}
+_RAS_FROM = {"right-anterior-superior": (1, 1, 1), "left-posterior-superior": (-1, -1, 1)}
+
+Check = Callable[[], None]
+"""Called between two pieces; it stops the work by raising."""
+
+
+def write_scan(path: Path, scan: Scan, check: Check) -> None:
+    """Write a scan as float32, uncompressed.
+
+    Arguments:
+        path: The file, `.nrrd`.
+        scan: Its array may hold any real type, and may be a view.
+        check: Called before every slice.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    columns = scan.affine[:3, [2, 1, 0, 3]].T
+    # A number for each float64: neither rounded nor in a notation that a reader might refuse.
+    vectors = ["({})".format(",".join(repr(float(x)) for x in column)) for column in columns]
+    depth, height, width = scan.shape
+    header = [
+        "NRRD0004",
+        "type: float",
+        "dimension: 3",
+        "space: right-anterior-superior",
+        f"sizes: {width} {height} {depth}",
+        f"space directions: {' '.join(vectors[:3])}",
+        "kinds: domain domain domain",
+        "endian: little",
+        "encoding: raw",
+        f"space origin: {vectors[3]}",
+    ]
+    with path.open("wb", buffering=0) as file:
+        file.write(("\n".join(header) + "\n\n").encode("ascii"))
+        for one in scan.hu:
+            check()
+            _write_all(file, np.ascontiguousarray(one, "<f4"))
+
+
+def _write_all(file: BinaryIO, values: np.ndarray) -> None:
+    """Write an array whole: a raw file may take a part at a time."""
+    rest = values.data.cast("B")
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def read_map(path: Path, like: Scan, check: Check) -> np.ndarray:
+    """Read a map, and make sure that it lies on the voxels of its scan.
+
+    Arguments:
+        path: A NRRD file of float values, raw or gzip.
+        like: The scan that was screened; only its shape and affine are used.
+        check: Called between two pieces.
+
+    Returns:
+        float32, `(D, H, W)`.
+
+    Raises:
+        InputError: `result.unreadable` where it is no such file, cut short, or of another grid.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        header = _header(file)
+        try:
+            unfit = _differences(header, like)
+            packed = {"raw": False, "gzip": True, "gz": True}[header["encoding"]]
+            kind = np.dtype(_TYPES[header["type"]])
+        except (KeyError, ValueError) as error:
+            unusable = _("a header without a usable {part}").format(part=error)
+            raise _unreadable(unusable) from error
+        if unfit:
+            raise _unreadable(unfit)
+        values = np.empty(like.shape, kind)
+        _fill(values.data.cast("B"), file, packed, check)
+    return values.astype(np.float32, copy=False)
+
+
+def _header(file: BinaryIO) -> dict[str, str]:
+    """Read the fields of a header, up to its empty line."""
+    if not file.readline().startswith(b"NRRD"):
+        raise _unreadable(_("no NRRD file"))
+    fields = {}
+    while line := file.readline().decode("ascii", "replace").strip():
+        name, colon, value = line.partition(": ")
+        if colon and not line.startswith("#"):
+            fields[name] = value
+    return fields
+
+
+def _differences(header: dict[str, str], like: Scan) -> str:
+    """Say how the grid of a header differs from that of a scan; nothing when it does not."""
+    sizes = tuple(int(size) for size in reversed(header["sizes"].split()))
+    if sizes != tuple(like.shape):
+        other = _("a map of {sizes} voxels for a scan of {shape}")
+        return other.format(sizes=sizes, shape=like.shape)
+    vectors = re.findall(r"\(([^)]*)\)", f"{header['space directions']} {header['space origin']}")
+    to_ras = np.array(_RAS_FROM[header["space"]], float)
+    x, y, z, origin = (np.array(one.split(","), float) * to_ras for one in vectors)
+    affine = np.column_stack([z, y, x, origin])
+    corner = np.abs(affine - like.affine[:3]) @ [*like.shape, 1]
+    apart = corner.max() > SAME_PLACE_MM
+    return _("a map in another place than its scan") if apart else ""
+
+
+def _fill(into: memoryview, file: BinaryIO, packed: bool, check: Check) -> None:
+    """Fill memory with what follows in a file, unpacked where needed."""
+    unpack = zlib.decompressobj(wbits=31) if packed else None
+    filled = 0
+    while filled < len(into):
+        check()
+        piece = file.read(PIECE_BYTES)
+        if not piece:
+            raise _unreadable(_("a map that is cut short"))
+        try:
+            values = unpack.decompress(piece) if unpack else piece
+        except zlib.error as error:
+            raise _unreadable(_("a damaged map")) from error
+        values = values[: len(into) - filled]
+        into[filled : filled + len(values)] = values
+        filled += len(values)
+
+
+def _unreadable(found: str) -> InputError:
+    return InputError(
+        "result.unreadable",
+        _("Expected the map of the scan, found {found}.").format(found=found),
+        _("Screen the volume again."),
+    )

@@ -1,0 +1,170 @@
+"""A screening as work for a child process: the scan goes out, the map and its findings come in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from ctscreener.errors import InputError
+from ctscreener.findings import Finding
+from ctscreener.scan import Scan
+from ScreenerSlicerLib.process.job import BackgroundJob
+from ScreenerSlicerLib.process.nrrd_file import read_map, write_scan
+from ScreenerSlicerLib.process.run import Check, Command
+from ScreenerSlicerLib.translation import tr as _
+
+Bounds = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ScreenRequest:
+    """How a volume is screened."""
+
+    model: Path | str = "preview"
+    """A model folder, or the name of a model that the engine knows."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    overlap: float = 0.5
+    """Share of a tile that the next one covers again, 0 to 0.9."""
+    threshold: float = 3.0
+    """Lowest rarity of a finding."""
+    min_volume_ml: float = 0.1
+    """Smallest finding in ml."""
+    region: Bounds | None = None
+    """The only part that is scored: lowest and highest R, A, S in mm, in the volume's own frame."""
+    keep_earlier: bool = False
+    """Leave earlier maps of the same volume in the scene, beside the new one; else it takes their
+    place, with what was said of their findings. The engine knows nothing of this."""
+
+    def options(self) -> tuple[str, ...]:
+        """Return the engine's arguments for this."""
+        model = self.model.resolve() if isinstance(self.model, Path) else self.model
+        return arguments(
+            {
+                "--model": model,
+                "--device": self.device,
+                "--overlap": float(self.overlap),
+                "--threshold": float(self.threshold),
+                "--min-volume": float(self.min_volume_ml),
+                "--region": self.region and tuple(float(side) for side in self.region),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ScreenOutput:
+    """What a run found.
+
+    Arguments:
+        rarity: float32 in the array order of the scan, `(D, H, W)`, NaN where not scored.
+        findings: Regions above the threshold, rarest first.
+        provenance: Model, hashes, parameters, device and seconds: plain JSON.
+    """
+
+    rarity: np.ndarray
+    findings: list[Finding]
+    provenance: dict[str, Any]
+
+
+@final
+class ScreenWork:
+    """Hands a scan over to the engine, and takes over what it found.
+
+    Arguments:
+        scan: What is screened; its array is read until the child has it, and must not be written
+            meanwhile. Any real type will do.
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+
+    @property
+    def bytes_needed(self) -> float:
+        """Room for the scan and the map, uncompressed."""
+        return 8 * self._scan.hu.size
+
+    def write(self, folder: Path, check: Check) -> None:
+        """Write the scan."""
+        write_scan(folder / "scan.nrrd", self._scan, check)
+        # From here on its shape is enough: the voxels are not kept alive for hours.
+        self._scan = Scan(np.broadcast_to(np.float32(0), self._scan.shape), self._scan.affine)
+
+    def read(self, folder: Path, record: Mapping[str, Any], check: Check) -> ScreenOutput:
+        """Read the map, and take the findings out of the result event.
+
+        Raises:
+            InputError: `result.unreadable`.
+        """
+        rarity = read_map(folder / "result" / "anomaly.nrrd", self._scan, check)
+        try:
+            findings = [finding_of(row) for row in record["findings"]]
+            output = ScreenOutput(rarity, findings, record["provenance"])
+        except (KeyError, TypeError) as error:
+            found = _("Expected findings and their provenance, found {error}.")
+            raise InputError(
+                "result.unreadable",
+                found.format(error=repr(error)),
+                _("Screen the volume again."),
+            ) from error
+        check()
+        return output
+
+
+def screen_job(
+    scan: Scan,
+    request: ScreenRequest,
+    python: Sequence[str],
+    folder: Path | None = None,
+    *,
+    worker: str = "ctscreener",
+    environment: Mapping[str, str] | None = None,
+    log_folder: Path | None = None,
+) -> BackgroundJob[ScreenOutput]:
+    """Make a screening that has not begun.
+
+    Arguments:
+        scan: As in `ScreenWork`.
+        request: How it is screened.
+        python: The interpreter that runs the engine, with its own arguments if any.
+        folder: Where the temporary folder is made; the system's place when None.
+        worker: The module that is run: the engine, or the stub of the self tests.
+        environment: Variables of the child to start from; those of this process when None.
+        log_folder: Where the run's log file goes; in memory alone when None.
+    """
+    fixed = ("screen", "scan.nrrd", "--out", "result", "--events")
+    command = Command(tuple(python), worker, (*fixed, *request.options()), environment)
+    return BackgroundJob(ScreenWork(scan), command, folder, log_folder)
+
+
+def finding_of(row: Mapping[str, Any]) -> Finding:
+    """Make a finding of its JSON.
+
+    Raises:
+        TypeError: A field is missing or unknown.
+    """
+    plain: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in row.items()
+    }
+    return Finding(**plain)
+
+
+def arguments(options: Mapping[str, object | Sequence[object]]) -> tuple[str, ...]:
+    """Turn options into arguments; what is None is left out.
+
+    Example:
+        >>> arguments({"--overlap": 0.5, "--region": (-1.0, 2.0), "--model": None})
+        ('--overlap', '0.5', '--region', '-1', '2')
+    """
+    line: list[str] = []
+    for name, value in options.items():
+        if value is not None:
+            values = value if isinstance(value, tuple) else (value,)
+            line += [name, *map(_argument, values)]
+    return tuple(line)
+
+
+def _argument(value: object) -> str:
+    # No exponent: argparse takes -1e-05 for an option.
+    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
