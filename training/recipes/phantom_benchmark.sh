@@ -3,7 +3,8 @@
 #   training/recipes/phantom_benchmark.sh [PRESET] [OUT]        PRESET: tiny, small or paper
 # Goes on where a killed one ended: phantoms, training, calibration and measuring, cell by cell. In the environment:
 #   TRAIN, TEST   scans of the training set and of each of the four test sets
-#   STEPS         steps of each network in place of the preset's, for trying out
+#   STEPS, TILES  steps of each network and tiles of each density in place of the preset's, for trying out
+#   OVERLAP       share of a tile that the next one covers again where scans are scored; 0 for trying out
 #   COARSEN       voxel size of the phantoms relative to the usual one: 1.5 for trying out
 #   CELLS         the cells to train and measure; without it, all of them
 #   WORKERS       processes that make, prepare and measure scans
@@ -13,8 +14,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 preset=${1:-tiny} out=${2:-runs/phantom_benchmark} workers=${WORKERS:-2}
 python=${PYTHON:-.venv/bin/python}
 run() { "$python" training/run.py "$@"; }
-short=()
+short=() few=() overlap=${OVERLAP:-0.5}
 if [ -n "${STEPS:-}" ]; then short=(--steps "$STEPS" --warmup $((STEPS / 10))); fi
+if [ -n "${TILES:-}" ]; then few=(--tiles "$TILES"); fi
 
 # Fixed seeds: a training set with unlabelled lesions, and four test sets after LIDC, MIDRC, KiTS and LiTS.
 phantoms() { run phantoms --out "$out/$1" --coarsen "${COARSEN:-1}" --workers "$workers" "${@:2}"; }
@@ -66,11 +68,12 @@ for cell in ${CELLS:-$cells}; do
   if [ ! -f "$out/$cell/model.json" ]; then
     descriptor "$described"
     condition "$conditioned"
-    network density "$cell-density" --descriptor "$out/$described" "${given[@]}" --head.head "$head"
-    run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell"
+    network density "$cell-density" --descriptor "$out/$described" "${given[@]}" --head.head "$head" \
+      "${few[@]}"
+    run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell" --screen.overlap "$overlap"
   fi
   run evaluate --model "$out/$cell" --sets "${sets[@]}" --train "$out/train" --out "$out/results/$cell" \
-    --protocols body-only authors --workers "$workers"
+    --protocols body-only authors --overlap "$overlap" --workers "$workers"
   results+=("$out/results/$cell/results.json")
 done
 run tables "${results[@]}" --out "$out/page"
