@@ -26,7 +26,10 @@ for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
   phantoms "$family" --count "${TEST:-12}" --seed 9200 --family "$family"
   sets+=("$out/$family")
 done
-[ -f "$out/store/manifest.json" ] || run prepare "$out/train" --store "$out/store" --workers "$workers"
+fine=()
+# The paper's crops are cut from a finer copy of the scans.
+if [ "$preset" = paper ]; then fine=(--fine 1.5 1.0 1.0); fi
+[ -f "$out/store/manifest.json" ] || run prepare "$out/train" --store "$out/store" --workers "$workers" "${fine[@]}"
 
 # A network is trained once, whatever the number of cells that use it; a finished one is left alone.
 network() { # STAGE NAME FLAGS
@@ -56,10 +59,9 @@ condition() {
   esac
 }
 
-cells="vicreg32-none-gaussian vicreg32-sincos-gaussian vicreg32-masked-gaussian"
-cells+=" vicreg32-none-flow vicreg32-sincos-flow vicreg32-masked-flow simclr32-none-flow vicreg128-none-flow"
-# Anatomical positional embeddings, where this version has that stage.
-if run --help | grep -q '^  ape '; then cells+=" vicreg32-ape-gaussian vicreg32-ape-flow"; fi
+cells="vicreg32-none-gaussian vicreg32-sincos-gaussian vicreg32-ape-gaussian vicreg32-masked-gaussian"
+cells+=" vicreg32-none-flow vicreg32-sincos-flow vicreg32-ape-flow vicreg32-masked-flow"
+cells+=" simclr32-none-flow vicreg128-none-flow"
 
 results=()
 for cell in ${CELLS:-$cells}; do
