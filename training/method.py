@@ -18,11 +18,14 @@ def describe(model: Model) -> dict[str, str]:
     stage = model.provenance.get("stages", {}).get("descriptor", {})
     objective = stage.get("settings", {}).get("contrast", {}).get("objective", "")
     name = OBJECTIVES.get(objective, "unknown objective")
+    condition = settings.condition
     parts = {
-        "sin-cos": settings.condition.sincos > 0,
-        "APE": getattr(settings.condition, "ape", None) is not None,
-        "masking-invariant": settings.condition.learned is not None,
-        "surroundings": settings.condition.surround is not None,
+        "sin-cos": condition.sincos > 0,
+        "APE": condition.ape is not None,
+        "masking-invariant": condition.learned is not None and not condition.learned_shell,
+        # What the paper does not have stands under a name that it does not have either.
+        "masking-invariant around": condition.learned is not None and condition.learned_shell,
+        "surroundings": bool(condition.surround),
     }
     head = settings.density.head
     full = head == "gaussian" and settings.density.covariance == "full"

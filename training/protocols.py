@@ -159,12 +159,33 @@ def drawn(
     lesion = truth.region != 0
     # Lesion voxels beyond the box count as well: cutting them off would hide what is missed.
     kinds = truth.considered & inside & ~lesion, truth.considered & lesion
-    negatives, positives = (
-        scores.ravel()[some[rng.integers(0, len(some), min(DRAWN, len(some)))]]
-        for some in map(np.flatnonzero, kinds)
-    )
+    negatives, positives = (scores[picked(some, DRAWN, rng)] for some in kinds)
     found = np.bincount(keys(positives), minlength=BINS)
     return Counts(histogram(negatives), found, everything.parts, everything.regions)
+
+
+def picked(where: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Draw marked voxels with replacement, as many as there are at most.
+
+    Their places are looked up slice by slice: a list of all of them would need more memory than
+    the scan.
+
+    Arguments:
+        where: Marked voxels, bool, `(D, H, W)`.
+        most: Voxels at most.
+        rng: Draws them.
+
+    Returns:
+        Index arrays along D, H and W.
+    """
+    each = where.sum(axis=(1, 2))
+    ends = np.cumsum(each)
+    ranks = np.sort(rng.integers(0, ends[-1], min(most, int(ends[-1])))) if ends[-1] else ends[:0]
+    depth = np.searchsorted(ends, ranks, side="right")
+    inside = ranks - (ends - each)[depth]
+    flat = [np.flatnonzero(where[d])[inside[depth == d]] for d in np.unique(depth)]
+    height, width = np.divmod(np.concatenate([*flat, ends[:0]]), where.shape[2])
+    return depth, height, width
 
 
 def _boxes(where: np.ndarray) -> list[tuple[slice, ...]]:

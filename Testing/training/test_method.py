@@ -50,6 +50,23 @@ def model(objective: str, condition: ConditionSettings, density: DensitySettings
             "flow",
             ("VICReg, d = 32", "masking-invariant", "flow"),
         ),
+        (
+            "vicreg",
+            ConditionSettings(ape=NetworkSettings(channels=(8, 16), out=3, inputs=2)),
+            "gaussian",
+            ("VICReg, d = 32", "APE", "Gaussian"),
+        ),
+        (
+            "simclr",
+            ConditionSettings(
+                sincos=4,
+                learned=NetworkSettings(channels=(8, 16), out=4, inputs=2),
+                learned_shell=(2, 5),
+                surround=((3, 7),),
+            ),
+            "flow",
+            ("SimCLR, d = 32", "sin-cos + masking-invariant around + surroundings", "flow"),
+        ),
         ("", ConditionSettings(), "flow", ("unknown objective, d = 32", "none", "flow")),
     ],
 )

@@ -7,7 +7,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL, Scan
 from training.counts import UNSCORED, Counts
 from training.curves import aupro, auroc
-from training.protocols import DRAWN, PROTOCOLS, Place, Truth, count
+from training.protocols import DRAWN, PROTOCOLS, Place, Truth, count, picked
 
 SHAPE = (24, 40, 40)
 AFFINE = np.eye(4)
@@ -94,6 +94,20 @@ def test_drawn_voxels_repeat_with_the_seed_and_agree_with_all_of_them(
     drawn = count(distinct, few, ["authors"], [0])["authors"]
     assert drawn.positives.sum() == 900
     assert drawn.positives.max() > 1
+
+
+def test_every_marked_voxel_is_picked_equally_often(rng: np.random.Generator) -> None:
+    where = rng.random((5, 6, 7)) < 0.3
+    where[2] = False
+    times = np.zeros(where.shape)
+    for _ in range(400):
+        np.add.at(times, picked(where, 50, rng), 1)
+    assert (times[~where] == 0).all()
+    expected = 400 * 50 / where.sum()
+    assert times[where].sum() == 400 * min(50, where.sum())
+    # Counts of equal chances scatter by their root.
+    assert np.abs(times[where] - times[where].mean()).max() < 5 * np.sqrt(expected)
+    assert [len(axis) for axis in picked(np.zeros((2, 3, 4), bool), 9, rng)] == [0, 0, 0]
 
 
 def test_a_scan_without_any_score_finds_nothing(labels: np.ndarray) -> None:

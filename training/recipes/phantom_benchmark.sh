@@ -3,7 +3,8 @@
 #   training/recipes/phantom_benchmark.sh [PRESET] [OUT]        PRESET: tiny, small or paper
 # Goes on where a killed one ended: phantoms, training, calibration and measuring, cell by cell. In the environment:
 #   TRAIN, TEST   scans of the training set and of each of the four test sets
-#   STEPS         steps of each network in place of the preset's, for trying out
+#   STEPS, TILES  steps of each network and tiles of each density in place of the preset's, for trying out
+#   OVERLAP       share of a tile that the next one covers again where scans are scored; 0 for trying out
 #   COARSEN       voxel size of the phantoms relative to the usual one: 1.5 for trying out
 #   CELLS         the cells to train and measure; without it, all of them
 #   WORKERS       processes that make, prepare and measure scans
@@ -13,8 +14,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 preset=${1:-tiny} out=${2:-runs/phantom_benchmark} workers=${WORKERS:-2}
 python=${PYTHON:-.venv/bin/python}
 run() { "$python" training/run.py "$@"; }
-short=()
+short=() few=() overlap=${OVERLAP:-0.5}
 if [ -n "${STEPS:-}" ]; then short=(--steps "$STEPS" --warmup $((STEPS / 10))); fi
+if [ -n "${TILES:-}" ]; then few=(--tiles "$TILES"); fi
 
 # Fixed seeds: a training set with unlabelled lesions, and four test sets after LIDC, MIDRC, KiTS and LiTS.
 phantoms() { run phantoms --out "$out/$1" --coarsen "${COARSEN:-1}" --workers "$workers" "${@:2}"; }
@@ -24,7 +26,10 @@ for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
   phantoms "$family" --count "${TEST:-12}" --seed 9200 --family "$family"
   sets+=("$out/$family")
 done
-[ -f "$out/store/manifest.json" ] || run prepare "$out/train" --store "$out/store" --workers "$workers"
+fine=()
+# The paper's crops are cut from a finer copy of the scans.
+if [ "$preset" = paper ]; then fine=(--fine 1.5 1.0 1.0); fi
+[ -f "$out/store/manifest.json" ] || run prepare "$out/train" --store "$out/store" --workers "$workers" "${fine[@]}"
 
 # A network is trained once, whatever the number of cells that use it; a finished one is left alone.
 network() { # STAGE NAME FLAGS
@@ -54,10 +59,9 @@ condition() {
   esac
 }
 
-cells="vicreg32-none-gaussian vicreg32-sincos-gaussian vicreg32-masked-gaussian"
-cells+=" vicreg32-none-flow vicreg32-sincos-flow vicreg32-masked-flow simclr32-none-flow vicreg128-none-flow"
-# Anatomical positional embeddings, where this version has that stage.
-if run --help | grep -q '^  ape '; then cells+=" vicreg32-ape-gaussian vicreg32-ape-flow"; fi
+cells="vicreg32-none-gaussian vicreg32-sincos-gaussian vicreg32-ape-gaussian vicreg32-masked-gaussian"
+cells+=" vicreg32-none-flow vicreg32-sincos-flow vicreg32-ape-flow vicreg32-masked-flow"
+cells+=" simclr32-none-flow vicreg128-none-flow"
 
 results=()
 for cell in ${CELLS:-$cells}; do
@@ -66,11 +70,12 @@ for cell in ${CELLS:-$cells}; do
   if [ ! -f "$out/$cell/model.json" ]; then
     descriptor "$described"
     condition "$conditioned"
-    network density "$cell-density" --descriptor "$out/$described" "${given[@]}" --head.head "$head"
-    run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell"
+    network density "$cell-density" --descriptor "$out/$described" "${given[@]}" --head.head "$head" \
+      "${few[@]}"
+    run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell" --screen.overlap "$overlap"
   fi
   run evaluate --model "$out/$cell" --sets "${sets[@]}" --train "$out/train" --out "$out/results/$cell" \
-    --protocols body-only authors --workers "$workers"
+    --protocols body-only authors --overlap "$overlap" --workers "$workers"
   results+=("$out/results/$cell/results.json")
 done
 run tables "${results[@]}" --out "$out/page"
