@@ -45,7 +45,7 @@ def test_the_sample_is_offered_where_slicer_has_sample_data(
 
 def test_the_sample_is_loaded_and_chosen_by_one_click(opened: Opened) -> None:
     opened.host.click(opened.ui.sampleButton)
-    assert opened.ui.inputSelector.currentNode().GetName() == sample_data.NAME
+    assert opened.ui.inputSelector.currentNode().GetName() == "Screener sample phantom"
     assert opened.ui.screenButton.enabled
 
 

@@ -22,12 +22,11 @@ from ScreenerSlicerLib.panel.notice import NoticePanel
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode, take_over
 from ScreenerSlicerLib.panel.preflight import PreflightPanel
 from ScreenerSlicerLib.panel.run import RunPanel
+from ScreenerSlicerLib.panel.scan import ScanPanel
 from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.preflight.card import Conditions, timing_key
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.scene.region_bounds import fit_region, region_box
-from ScreenerSlicerLib.scene.sample_data import load_sample
 from ScreenerSlicerLib.screening import Screening, Update
 from ScreenerSlicerLib.translation import tr as _
 
@@ -65,6 +64,7 @@ class ScreenerPanel:
         self._device = DevicePanel(ui, self.settings, self.update)
         self._preflight = PreflightPanel(ui)
         self._run = RunPanel(ui)
+        self._scan = ScanPanel(ui, self._run.say)
         self._heat_map = HeatMapPanel(ui)
         self._findings = FindingsPanel(ui, self._on_review)
         self._installation = InstallationPanel(ui, logic, lambda: self._device.hardware)
@@ -79,8 +79,6 @@ class ScreenerPanel:
         self._soon = _timer(FIND_AGAIN_MS, self._find_again)
         self._soon.singleShot = True
         ui.screenButton.connect("clicked()", self._press)
-        ui.sampleButton.connect("clicked()", self._load_sample)
-        ui.regionSelector.connect("nodeAddedByUserAction(vtkMRMLNode*)", self._fit_region)
 
     @property
     def is_probing(self) -> bool:
@@ -95,6 +93,7 @@ class ScreenerPanel:
     def set_parameters(self, parameters: ScreenerSlicerParameterNode | None) -> None:
         """Work on other parameters from now on; on none while a scene is being closed."""
         self._parameters = parameters
+        self._scan.set_parameters(parameters)
         if parameters is not None:
             self._device.look_again()
             self._timer.start()
@@ -135,8 +134,7 @@ class ScreenerPanel:
         self._logic().screening.close()
 
     def _conditions(self, parameters: ScreenerSlicerParameterNode) -> Conditions:
-        scan, region = parameters.inputVolume, parameters.region
-        box = region_box(region, scan) if scan and region else None
+        scan, box = parameters.inputVolume, self._scan.box
         results = self._logic().screening.results() if scan else []
         return Conditions(
             self._model.model,
@@ -285,19 +283,6 @@ class ScreenerPanel:
 
     def _on_review(self) -> None:
         self._export.update()
-
-    def _load_sample(self) -> None:
-        try:
-            node = load_sample()
-        except RuntimeError as error:
-            self._run.say(str(error))
-            return
-        if self._parameters is not None:
-            self._parameters.inputVolume = node
-
-    def _fit_region(self, region_node: slicer.vtkMRMLMarkupsROINode) -> None:
-        if self._parameters is not None and self._parameters.inputVolume is not None:
-            fit_region(region_node, self._parameters.inputVolume)
 
 
 def _timer(milliseconds: int, function: Callable[[], None]) -> qt.QTimer:
