@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ctscreener import tiles
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.density import VoxelFlow
@@ -25,16 +24,13 @@ from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import NetworkSettings, Shape
 from ctscreener.preprocess import PreprocessSettings
-from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
 from ctscreener.settings import from_json, read_json, write_json
 from training import processes
+from training.cache import Cache, Draw, describe, draw
 from training.loop import FREE, LoopSettings, Trained, seeded, train
 from training.preflight import Need
 from training.settings import claim_run
 from training.store import Store
-
-BLOCK = 8
-"""Tiles that go through the frozen networks together."""
 
 
 @dataclass(frozen=True)
@@ -88,38 +84,6 @@ class DensitySettings:
     """How long, how fast and on what to train."""
 
 
-@dataclass(frozen=True)
-class Cache:
-    """Pooled descriptors and conditions of many tiles.
-
-    Arguments:
-        y: Descriptors, float16, `(T, d, D, H, W)`.
-        c: Conditions, float16, `(T, k, D, H, W)`.
-        where: Voxels in the body, bool, `(T, D, H, W)`.
-    """
-
-    y: Tensor
-    c: Tensor
-    where: Tensor
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What one step looks at.
-
-    Arguments:
-        y: Descriptors of m blocks, float16, `(m, d, D, H, W)`.
-        c: Their conditions, float16, `(m, k, D, H, W)`.
-        where: Voxels to score, bool, `(m, D, H, W)`.
-        seed: Decides the noise.
-    """
-
-    y: Tensor
-    c: Tensor
-    where: Tensor
-    seed: int
-
-
 class Likelihood(nn.Module):
     """The density as an objective: the mean nll of noisy, standardized descriptors.
 
@@ -171,13 +135,13 @@ def main(settings: DensitySettings) -> Trained:
     start(networks, cache, settings, rng)
 
     def load(index: int) -> Draw:
-        return draw(np.random.default_rng([settings.loop.seed, index, 1]), cache, settings)
+        return step_of(np.random.default_rng([settings.loop.seed, index, 1]), cache, settings)
 
     def render(drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
         return noisy(networks, drawn, settings.noise, device)
 
     def batch(units: int, device: torch.device) -> tuple[Tensor, ...]:
-        drawn = draw(np.random.default_rng(0), cache, blocks(settings, units))
+        drawn = step_of(np.random.default_rng(0), cache, blocks(settings, units))
         return noisy(networks, drawn, settings.noise, device)
 
     def flags(units: int) -> str:
@@ -201,6 +165,11 @@ def main(settings: DensitySettings) -> Trained:
         print(f"density: nll of held-out scans {watched['nll']:.3f}")
     processes.wait()
     return trained
+
+
+def step_of(rng: np.random.Generator, cache: Cache, settings: DensitySettings) -> Draw:
+    """Draw what one step looks at."""
+    return draw(rng, cache, settings.per_step, settings.block, settings.voxels)
 
 
 def blocks(settings: DensitySettings, units: int) -> DensitySettings:
@@ -279,64 +248,6 @@ def tiles_of(names: Sequence[str], settings: DensitySettings) -> list[int]:
     return [max(1, round(settings.tiles * share / sum(shares))) for share in shares]
 
 
-@torch.inference_mode()
-def describe(
-    networks: Networks, store: Store, counts: Sequence[int], rng: np.random.Generator
-) -> Cache:
-    """Descriptors and conditions of random tiles.
-
-    Arguments:
-        networks: The frozen networks.
-        store: Where the scans are.
-        counts: Tiles of each scan, in the order of the store; less where it has no more.
-        rng: Draws them.
-    """
-    model = networks.settings
-    device = processes.device()
-    networks.to(device)
-    cache, filled = empty(model, sum(counts)), 0
-    for number, (name, count) in enumerate(zip(store.names, counts, strict=True)):
-        prepared = store.prepared(name)
-        image, body = padded(prepared, model)
-        boxes = random_tiles(body, model, count, rng)
-        where = pooled_mask(body, model.pool)
-        for start in range(0, len(boxes), BLOCK):
-            batch = boxes[start : start + BLOCK]
-            x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
-            x = x.to(device)
-            with autocast(device, reduced=True):
-                y = networks.descriptor.pooled(x, model.pool)
-                place = positions.to(device), mask.to(device)
-                c = networks.condition.pooled(x, y, *place, model.pool)
-            held = slice(filled, filled + len(batch))
-            cache.y[held], cache.c[held], cache.where[held] = y, c, mask
-            filled = held.stop
-        if number % 10 == 0:
-            print(f"density: described {number + 1} of {len(store.names)} scans", flush=True)
-    networks.cpu()
-    return Cache(cache.y[:filled], cache.c[:filled], cache.where[:filled])
-
-
-def empty(model: ModelSettings, count: int) -> Cache:
-    """Room for `count` tiles: gigabytes, so they are written in place and never held twice."""
-    d, h, w = (side // unit for side, unit in zip(model.tile, model.pool, strict=True))
-    described = model.descriptor.out
-    y, c = (
-        torch.empty((count, channels, d, h, w), dtype=torch.float16)
-        for channels in (described, model.condition.channels(described))
-    )
-    return Cache(y, c, torch.empty((count, d, h, w), dtype=torch.bool))
-
-
-def random_tiles(
-    body: np.ndarray, model: ModelSettings, count: int, rng: np.random.Generator
-) -> list[tiles.Box]:
-    """Tiles that a screening of the scan could meet, each with some body, drawn at random."""
-    boxes = body_tiles(body, model, 0.5)
-    chosen = rng.permutation(len(boxes))[:count]
-    return [boxes[index] for index in chosen]
-
-
 def standardize(networks: Networks, cache: Cache) -> None:
     """Store mean and deviation of descriptors and conditions over the body."""
     density = networks.density
@@ -362,39 +273,9 @@ def start(
     """Initialize the act-norms of a flow on real descriptors, so that it starts as a Gaussian."""
     head = networks.density.head
     if isinstance(head, VoxelFlow):
-        drawn = draw(rng, cache, settings)
+        drawn = step_of(rng, cache, settings)
         y, c, where = noisy(networks, drawn, settings.noise, torch.device("cpu"))
         head.flow.initialize(y.movedim(1, -1)[where], c.movedim(1, -1)[where])
-
-
-def draw(rng: np.random.Generator, cache: Cache, settings: DensitySettings) -> Draw:
-    """Draw the blocks and voxels of one step, each block with some body."""
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    each = max(1, settings.voxels // settings.per_step)
-    while len(parts) < settings.per_step:
-        tile = int(rng.integers(len(cache.y)))
-        box = draw_box(rng, cache.where[tile].shape, settings.block)
-        picked = pick(rng, cache.where[tile][box], each)
-        if picked.any():
-            parts.append((cache.y[tile][:, *box], cache.c[tile][:, *box], picked))
-    y, c, where = (torch.stack(part) for part in zip(*parts, strict=True))
-    return Draw(y, c, where, int(rng.integers(2**31)))
-
-
-def draw_box(rng: np.random.Generator, shape: torch.Size, block: Shape) -> tiles.Box:
-    """Draw a box of at most `block` voxels inside of a tile."""
-    size = [min(extent, side) for extent, side in zip(shape, block, strict=True)]
-    starts = [int(rng.integers(n - m + 1)) for n, m in zip(shape, size, strict=True)]
-    d, h, w = (slice(start, start + side) for start, side in zip(starts, size, strict=True))
-    return d, h, w
-
-
-def pick(rng: np.random.Generator, inside: Tensor, count: int) -> Tensor:
-    """At most `count` voxels of a mask, drawn at random, as a mask of the same shape."""
-    voxels = np.flatnonzero(inside.numpy())
-    picked = torch.zeros(inside.numel(), dtype=torch.bool)
-    picked[torch.from_numpy(rng.permutation(voxels)[:count])] = True
-    return picked.reshape(inside.shape)
 
 
 def noisy(

@@ -16,8 +16,9 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.screen import ScreenSettings, score, smoothed
 from Testing.training.small_store import make_store
 from training import condition, density, descriptor, export
+from training.cache import Cache, describe, draw, draw_box, pick
 from training.crops import CropSettings
-from training.density import Cache, DensitySettings, draw, draw_box, pick, standardize
+from training.density import DensitySettings, standardize
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.schedule import LoopSettings
 from training.store import Store
@@ -98,7 +99,7 @@ def test_standardized_descriptors_have_mean_zero_and_deviation_one(runs: Path) -
     settings = settings_for(runs, "unused", "gaussian")
     store = Store(settings.store)
     networks = density.assemble(settings, density.plan(settings, density.PreprocessSettings()))
-    cache = density.describe(networks, store, [2, 2, 2], np.random.default_rng(0))
+    cache = describe(networks, store, [2, 2, 2], np.random.default_rng(0))
     standardize(networks, cache)
     y = networks.density.standardize_y(cache.y.float()).movedim(1, -1)[cache.where]
     torch.testing.assert_close(y.mean(0), torch.zeros(4), atol=1e-3, rtol=0)
@@ -109,9 +110,8 @@ def test_a_step_draws_body_voxels_and_is_a_function_of_its_seed() -> None:
     rng = np.random.default_rng(0)
     where = torch.from_numpy(rng.random((3, 8, 8, 8)) < 0.2)
     numbers = torch.arange(3 * 512).reshape(3, 1, 8, 8, 8).half()
-    settings = DensitySettings(per_step=5, block=(4, 4, 4), voxels=20)
     cache = Cache(numbers, numbers[:, :0], where)
-    one, two = (draw(np.random.default_rng(7), cache, settings) for _ in "ab")
+    one, two = (draw(np.random.default_rng(7), cache, 5, (4, 4, 4), 20) for _ in "ab")
     assert torch.equal(one.y, two.y)
     assert one.seed == two.seed
     assert one.where.flatten(1).sum(1).max() <= 4
