@@ -58,6 +58,7 @@ class SideBySide:
         for layers in (left, right):
             layers.SetLinkedControl(True)
             layers.SetHotLinkedControl(True)
+        self._look_at_legend()
 
     def hide(self) -> None:
         """Put the views back as they were before; does nothing where they are."""
@@ -76,6 +77,12 @@ class SideBySide:
         left.SetLabelOpacity(right.GetLabelOpacity())
         self._turn_back()
         layout.SetViewArrangement(int(layout.GetAttribute(ARRANGEMENT) or 0))
+        self._look_at_legend()
+
+    def _look_at_legend(self) -> None:
+        """Let each view show the legend where it shows the map, and nowhere else."""
+        if self._heat_map.node.GetScene() is self._scene and self._heat_map.legend_shown:
+            self._heat_map.legend(True)
 
     def _turn_right(self) -> None:
         """Let the right view look where the left one does, as near."""
