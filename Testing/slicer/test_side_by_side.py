@@ -5,6 +5,7 @@ import pytest
 import slicer
 
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.navigation import jump
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import world_point
 from Testing.host.scene import FOUR_UP, SIDE_BY_SIDE, SlicerScene
@@ -92,6 +93,19 @@ def test_everything_comes_back(scene_with_views: SlicerScene, result: ScreenResu
     for here, there in zip(pictures(scene_with_views), before, strict=True):
         assert np.array_equal(here, there)
     assert not result.side_by_side.shown
+
+
+def test_who_went_on_meanwhile_stays_there(
+    scene_with_views: SlicerScene, result: ScreenResult
+) -> None:
+    yellow = scene_with_views.views.yellow
+    result.side_by_side.show()
+    place = jump(scene_with_views.scene, result.map_node, (3.0, -4.0, 5.0))
+    result.side_by_side.hide()
+    normal = [yellow.node.GetSliceToRAS().GetElement(row, 2) for row in range(3)]
+    centre = [yellow.node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+    assert yellow.node.GetOrientation() == "Sagittal"
+    assert np.dot(np.subtract(place, centre), normal) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_without_views_nothing_happens(slicer_scene: SlicerScene, logics: Logics) -> None:
