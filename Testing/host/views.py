@@ -23,7 +23,7 @@ SLICE_MANAGERS = (
     "vtkMRMLColorLegendDisplayableManager",
 )
 """What draws into a slice view, beside the slice."""
-CLOSER = 1.5
+CLOSER = 1.2
 """A box fills so much more of a view than the ball around it, which VTK goes by."""
 THREE_D_MANAGERS = (
     "vtkMRMLCameraDisplayableManager",

@@ -27,6 +27,8 @@ PANEL = 460
 THRESHOLDS = (3.0, 2.5, 2.0, 1.5)
 NAMES = ("scan", "progress", "findings", "side_by_side", "keep", "meaning")
 LONGEST_SECONDS = 900.0
+ROOM = 1.3
+"""How much wider than the scan a view is, so that the legend stands beside it."""
 
 
 def photograph(opened: Opened, path: Path) -> None:
@@ -73,6 +75,7 @@ def take_all(opened: Opened, folder: Path) -> None:
     lower_until_something_is_found(opened)
     fold(opened, ("heatMap", "findings"))
     host.click(ui.nextButton)
+    show_whole(opened)
     show_in_3d(opened)
     photograph(opened, folder / "findings.png")
     fold(opened, ("heatMap",))
@@ -81,9 +84,9 @@ def take_all(opened: Opened, folder: Path) -> None:
     photograph(opened, folder / "side_by_side.png")
     host.click(ui.sideBySideBox)
 
+    fold(opened, ("findings", "export"))
     host.click(ui.acceptButton)
     host.write(ui.commentEdit, "An example of a comment")
-    fold(opened, ("findings", "export"))
     with tempfile.TemporaryDirectory(prefix="findings-") as kept:
         ui.folderEdit.currentPath = kept
         host.click(ui.segmentsButton)
@@ -111,10 +114,12 @@ def show_in_3d(opened: Opened) -> None:
 
 
 def show_whole(opened: Opened) -> None:
-    """Show the whole of the slice through the first finding in both views of one layout."""
+    """Show the whole slices through the first finding, with room for the legend beside them."""
     peak = opened.result.findings[0].peak_ras
-    for view in opened.host.scene.views.in_layout()[0]:
+    for view in opened.host.scene.views.slices.values():
         view.fit()
+        width, height, depth = view.node.GetFieldOfView()
+        view.node.SetFieldOfView(ROOM * width, ROOM * height, depth)
         view.node.JumpSliceByOffsetting(*peak)
 
 

@@ -5,6 +5,7 @@ import pytest
 import slicer
 
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.navigation import jump
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import world_point
 from Testing.host.scene import FOUR_UP, SIDE_BY_SIDE, SlicerScene
@@ -19,6 +20,7 @@ def result(scene_with_views: SlicerScene, logics: Logics) -> ScreenResult:
     scan_node = lumps.add_scan(scene, lumps.GEOMETRIES["transformed"])
     made = ScreenResult.create(scene, logics, scan_node, lumps.rarity(), {})
     made.heat_map.show(scan_node)
+    made.heat_map.legend(True)
     scene_with_views.views.fit()
     peak = (lumps.LYING @ (5, 10, 30, 1))[:3]
     place = world_point(scan_node, (float(peak[0]), float(peak[1]), float(peak[2])))
@@ -47,8 +49,10 @@ def test_the_left_is_bare_and_the_right_has_the_map_on_the_same_slice(
     assert colours.sum() > 50
     assert not coloured(bare).any()
     assert np.array_equal(mapped, before[0])
-    # Beside the colours, the same scan at the same place.
-    assert np.array_equal(mapped[~colours], bare[~colours])
+    # Beside the colours and the legend, which is on the right, the same scan at the same place.
+    same = ~colours[:, :100]
+    assert (mapped[:, :100][same] > 0).any()
+    assert np.array_equal(mapped[:, :100][same], bare[:, :100][same])
 
 
 def test_views_side_by_side_move_together(
@@ -89,6 +93,19 @@ def test_everything_comes_back(scene_with_views: SlicerScene, result: ScreenResu
     for here, there in zip(pictures(scene_with_views), before, strict=True):
         assert np.array_equal(here, there)
     assert not result.side_by_side.shown
+
+
+def test_who_went_on_meanwhile_stays_there(
+    scene_with_views: SlicerScene, result: ScreenResult
+) -> None:
+    yellow = scene_with_views.views.yellow
+    result.side_by_side.show()
+    place = jump(scene_with_views.scene, result.map_node, (3.0, -4.0, 5.0))
+    result.side_by_side.hide()
+    normal = [yellow.node.GetSliceToRAS().GetElement(row, 2) for row in range(3)]
+    centre = [yellow.node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+    assert yellow.node.GetOrientation() == "Sagittal"
+    assert np.dot(np.subtract(place, centre), normal) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_without_views_nothing_happens(slicer_scene: SlicerScene, logics: Logics) -> None:

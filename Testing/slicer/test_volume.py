@@ -85,14 +85,6 @@ def test_a_map_keeps_its_voxels_when_nobody_else_does(slicer_scene: SlicerScene)
         assert np.array_equal(kept, lumps.rarity(), equal_nan=True)
 
 
-def test_a_second_map_gets_a_name_of_its_own(slicer_scene: SlicerScene) -> None:
-    scan_node = lumps.add_scan(slicer_scene.scene, lumps.GEOMETRIES["lying"])
-    names = {
-        map_node(slicer_scene.scene, lumps.rarity(), scan_node, "map").GetName() for _ in "ab"
-    }
-    assert len(names) == 2
-
-
 @pytest.mark.parametrize("name", ["lying", "transformed", "bent"])
 def test_points_go_through_the_parent_transform(slicer_scene: SlicerScene, name: str) -> None:
     node = lumps.add_scan(slicer_scene.scene, lumps.GEOMETRIES[name])

@@ -58,6 +58,7 @@ class SideBySide:
         for layers in (left, right):
             layers.SetLinkedControl(True)
             layers.SetHotLinkedControl(True)
+        self._look_at_legend()
 
     def hide(self) -> None:
         """Put the views back as they were before; does nothing where they are."""
@@ -76,12 +77,23 @@ class SideBySide:
         left.SetLabelOpacity(right.GetLabelOpacity())
         self._turn_back()
         layout.SetViewArrangement(int(layout.GetAttribute(ARRANGEMENT) or 0))
+        self._look_at_legend()
+
+    def _look_at_legend(self) -> None:
+        """Let each view show the legend where it shows the map, and nowhere else."""
+        if self._heat_map.node.GetScene() is self._scene and self._heat_map.legend_shown:
+            self._heat_map.legend(True)
 
     def _turn_right(self) -> None:
         """Let the right view look where the left one does, as near."""
         left, right = self._view(LEFT), self._view(RIGHT)
         way = [right.GetSliceToRAS().GetElement(i, j) for i in range(4) for j in range(4)]
-        before = {"way": way, "view": right.GetFieldOfView(), "name": right.GetOrientation()}
+        before = {
+            "way": way,
+            "view": right.GetFieldOfView(),
+            "name": right.GetOrientation(),
+            "place": self._crosshair(),
+        }
         right.SetAttribute(VIEW, json.dumps(before))
         right.SetOrientation(left.GetOrientation())
         right.GetSliceToRAS().DeepCopy(left.GetSliceToRAS())
@@ -89,15 +101,21 @@ class SideBySide:
         right.UpdateMatrices()
 
     def _turn_back(self) -> None:
-        """Let the right view look as before, at the slice through where the reader is now."""
-        view, place = self._view(RIGHT), self._view(LEFT).GetSliceToRAS()
+        """Let the right view look as before, or at the finding that the reader went to since."""
+        view = self._view(RIGHT)
         before = json.loads(view.GetAttribute(VIEW) or "{}")
         if before:
             view.SetOrientation(before["name"])
             view.GetSliceToRAS().DeepCopy(before["way"])
             view.SetFieldOfView(*before["view"])
             view.UpdateMatrices()
-        view.JumpSliceByOffsetting(*(place.GetElement(row, 3) for row in range(3)))
+            if before["place"] != self._crosshair():
+                view.JumpSliceByCentering(*self._crosshair())
+
+    def _crosshair(self) -> list[float]:
+        """The place that was gone to last, RAS mm."""
+        crosshair = self._scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        return list(crosshair.GetCrosshairRAS()) if crosshair else [0.0, 0.0, 0.0]
 
     def _layers(self, name: str) -> slicer.vtkMRMLSliceCompositeNode | None:
         found = nodes_of_class(self._scene, LAYERS)
