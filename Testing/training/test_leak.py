@@ -60,6 +60,7 @@ def test_a_trained_condition_changes_less_under_masking_than_a_descriptor(tmp_pa
     store = Store(tmp_path / "store")
     descriptor_leak = measure_leak(network, store, conditioned, inputs=1)
     condition_leak = read_json(tmp_path / "condition" / "leak.json")
-    assert condition_leak["hidden"] < 0.7 * descriptor_leak["hidden"]
-    assert condition_leak["visible"] < descriptor_leak["visible"]
+    # Trained without masks, the same network changes half as much as the descriptor.
+    for place in ("hidden", "visible"):
+        assert condition_leak[place] < 0.1 * descriptor_leak[place]
     assert descriptor_leak["hidden"] > 0.3

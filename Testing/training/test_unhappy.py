@@ -124,7 +124,9 @@ def test_a_folder_of_another_stage_is_refused_with_and_without_its_name(
         older_settings(folder)
     places = ["--store", str(folder / "store"), "--run", str(folder / "run")]
     assert run.main(["density", *places]) == 2
-    assert "Expected a run of the stage density" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "Expected a run of the stage density" in message
+    assert ("found one of descriptor" in message) == told
 
 
 def test_a_run_of_before_a_setting_existed_goes_on(folder: Path) -> None:
