@@ -27,9 +27,18 @@ SHAPE = (3, 4, 5)
 CROWD = [float(np.float32(base + k * 1e-4)) for base in (1.0, 2.0) for k in range(7)]
 ROUGH = st.sampled_from(CROWD) | st.floats(width=32, min_value=-70, max_value=30_000)
 FINE = st.floats(width=16, allow_nan=False, allow_infinity=False) | st.sampled_from([0.5, -0.0])
-LESION = arrays(bool, SHAPE, elements=st.booleans(), fill=st.just(False)).filter(
-    lambda a: a.any() and not a.all()
-)
+
+
+def with_both(lesion: np.ndarray) -> np.ndarray:
+    """At least one lesion voxel and one other, whatever was drawn."""
+    lesion[0, 0, 0], lesion[-1, -1, -1] = True, False
+    return lesion
+
+
+# Sparse, so that there are several regions.
+LESION = arrays(
+    bool, SHAPE, elements=st.sampled_from([False] * 5 + [True]), fill=st.nothing()
+).map(with_both)
 
 
 def volumes(elements: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
