@@ -25,11 +25,28 @@ from training.curves import (
 SHAPE = (3, 4, 5)
 # Numbers of all sizes, and crowds of different ones that are the same in float16.
 CROWD = [float(np.float32(base + k * 1e-4)) for base in (1.0, 2.0) for k in range(7)]
-ROUGH = st.sampled_from(CROWD) | st.floats(width=32, min_value=-70, max_value=30_000)
-FINE = st.floats(width=16, allow_nan=False, allow_infinity=False) | st.sampled_from([0.5, -0.0])
-LESION = arrays(bool, SHAPE, elements=st.booleans(), fill=st.just(False)).filter(
-    lambda a: a.any() and not a.all()
-)
+ROUGH = st.sampled_from(CROWD) | st.integers(-70_000, 30_000_000).map(lambda k: k / 1000)
+
+
+def from_bits(bits: int) -> float:
+    """The finite float16 with these bits, and its negative for a negative number."""
+    return float(np.copysign(np.uint16(abs(bits)).view(np.float16), bits))
+
+
+# Not `st.floats(width=16)`: it refuses so many of its own numbers that no array gets filled.
+FINE = st.integers(-0x7BFF, 0x7BFF).map(from_bits) | st.sampled_from([0.5, 0.5, -0.0])
+
+
+def with_both(lesion: np.ndarray) -> np.ndarray:
+    """At least one lesion voxel and one other, whatever was drawn."""
+    lesion[0, 0, 0], lesion[-1, -1, -1] = True, False
+    return lesion
+
+
+# Sparse, so that there are several regions.
+LESION = arrays(
+    bool, SHAPE, elements=st.sampled_from([False] * 5 + [True]), fill=st.nothing()
+).map(with_both)
 
 
 def volumes(elements: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
