@@ -39,13 +39,13 @@ def find_lungs(view: Overview) -> Organ:
     left = np.arange(lungs.shape[2]) > view.midline
     share = float(lungs[:, :, left].sum() / max(lungs.sum(), 1))
     evidence = {
-        "volume_ml": require("the lungs", "a volume in ml", volume, 400),
+        "volume_ml": require("the lungs", "a volume in ml", volume, 250),
         "share_left": require("the lungs", "a share on the left side", share, 0.12, 0.88),
     }
     hu = float(np.median(view.hu[lungs]))
     evidence["hu"] = require("the lungs", "a median HU", hu, GAS_HU, -550)
-    far = view.spacing * 0 + 1  # the ends of the scan do not open the closing
-    width = tuple((int(np.ceil(CLOSED_MM / s)) + 1,) * 2 for s in view.spacing * far)
+    # Beyond the ends of the scan the lungs are taken to go on.
+    width = tuple((int(np.ceil(CLOSED_MM / s)) + 1,) * 2 for s in view.spacing)
     grown = dilated(np.pad(lungs, width, mode="edge"), view.spacing, CLOSED_MM)
     inner = eroded(grown, view.spacing, CLOSED_MM)
     cut = tuple(slice(a, size - b) for (a, b), size in zip(width, inner.shape, strict=True))
