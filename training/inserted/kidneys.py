@@ -17,7 +17,7 @@ PLACES = 8
 """Places looked at on each side, the most kidney-like first."""
 OPENED_MM = 8.0
 """Bridges to liver, spleen and muscle thinner than twice this are cut."""
-VOLUME_ML = (50.0, 330.0)
+VOLUME_ML = (45.0, 330.0)
 LEAST_LIKENESS = 1.15
 LEAST_FAT = 0.35
 """Share of fat in the shell around a kidney."""
@@ -57,7 +57,7 @@ def find_kidneys(view: Overview) -> Organ:
     Raises:
         InputError: `insert.organ`.
     """
-    calm = view.smooth(3.5)
+    calm = view.smooth(2.0)
     spine = _spine(view)
     tissue = (calm > 5) & (calm < 330) & view.body
     fat = (calm > -150) & (calm < -25) & view.body
@@ -132,7 +132,7 @@ def _candidates(
 ) -> list[Kidney]:
     """What looks like a kidney on one side: -1 the patient's right, 1 the left."""
     back, aside = _offsets(view, spine, side)
-    beside = (aside > 34) & (aside < 88) & (back > -45) & (back < 18)
+    beside = (aside > 34) & (aside < 88) & (back > -45) & (back < 24)
     ends = round(30 / view.spacing[0])
     beside[:ends] = beside[-ends:] = False
     score = np.where(beside, likeness, 0)
@@ -167,13 +167,16 @@ def _grown(view: Overview, calm: np.ndarray, at: np.ndarray, best: float) -> Kid
     start = np.maximum(at - reach, 0)
     part = tuple(slice(int(a), int(b)) for a, b in zip(start, at + reach + 1, strict=True))
     values, near = calm[part], _ball(view, at, RADII * 1.55)[part]
+    if hu < CONTRAST_HU:
+        # What little contrast there is drowns in noise otherwise.
+        values = ndimage.gaussian_filter(values, 3.0 / view.spacing, mode="nearest", truncate=3.0)
     alike = view.body[part] & (values > hu - low) & (values < hu + high)
     core = eroded(alike, view.spacing, OPENED_MM)
     parts, _count = ndimage.label(core)
     inside = np.bincount(parts[near & core], minlength=2)
     inside[0] = 0
     core = parts == np.argmax(inside) if inside.any() else np.zeros_like(core)
-    whole = dilated(core, view.spacing, OPENED_MM + 0.5) & alike
+    whole = dilated(core, view.spacing, OPENED_MM - 1.0) & alike
     mine = whole & near
     volume = float(mine.sum()) * view.voxel_ml
     at_an_end = (start[0] == 0 and mine[0].any()) or (
@@ -182,10 +185,11 @@ def _grown(view: Overview, calm: np.ndarray, at: np.ndarray, best: float) -> Kid
     if at_an_end or not VOLUME_ML[0] <= volume <= VOLUME_ML[1]:
         return None
     shell = dilated(mine, view.spacing, 9.0) & ~dilated(mine, view.spacing, 4.0)
+    around = calm[part][shell]
     evidence = {
         "likeness": best,
         "volume_ml": volume,
-        "in_fat": float(((values[shell] > -150) & (values[shell] < -10)).mean()),
+        "in_fat": float(((around > -150) & (around < -10)).mean()),
         "whole": float(mine.sum() / whole.sum()),
         "length": _length(mine, view.spacing),
         "hu": hu,
