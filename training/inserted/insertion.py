@@ -12,11 +12,18 @@ from training.inserted.host import Host
 from training.inserted.scan_canvas import ScanCanvas
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.lung_lesions import add_nodule, add_opacity
+from training.phantoms.organs import LUNG
 from training.phantoms.tumours import add_kidney_tumour, add_liver_tumour
 
 TRIES = 30
+SOFT_HU, LUNG_HU = 20.0, -850.0
+"""Lung without air, and lung full of it."""
+STRUCTURE_MM = 4.0
 SMALLEST = 8
 """Voxels that a lesion has at least."""
+MARKED = {"lung_opacity": 0.2}
+"""Share of a voxel from which on it belongs to the lesion, where that is not a half: an opacity
+has no edge, and a fifth of it is seen in dark lung."""
 SEEN_HU = 10.0
 """A voxel is changed where its mean with its neighbours moved further than this."""
 SEEN_SHARE = 0.6
@@ -79,7 +86,7 @@ def _add_one(host: Host, canvas: ScanCanvas, mask: np.ndarray, rng: np.random.Ge
     canvas.replaced[:] = 0
     drawn = np.zeros_like(mask)
     _draw(host, canvas, drawn, rng)
-    marked = canvas.replaced > 0.5
+    marked = canvas.replaced > MARKED.get(host.family, 0.5)
     seen = _seen(canvas.hu, before[0], marked)
     if seen and not (mask[canvas.replaced > 0]).any():
         mask[marked] = LABELS[host.family]
@@ -122,13 +129,27 @@ def _finished(
     """Give painted voxels the scan's noise, and bring all back onto the scan's axes."""
     touched = canvas.replaced > 0
     box = ndimage.find_objects(touched.astype(np.uint8))[0]
-    left = 1 - canvas.replaced[box]
+    left, hu = 1 - canvas.replaced[box], host.turned.hu.copy()
+    part = hu[host.box][box]
+    painted = canvas.hu[box]
+    if host.family in ("lung_nodule", "lung_opacity"):
+        # Air that is left keeps its vessels and septa: ground glass veils, it does not hide.
+        air = canvas.replaced[box] * np.clip((SOFT_HU - painted) / (SOFT_HU - LUNG_HU), 0, 1)
+        painted = painted + air * _structure(part, host.organ[box] == LUNG, canvas.spacing)
+        left = left + air
     # A voxel that kept a share of its own kept that share of its noise; variances add.
     noise = host.noise.sample(left.shape, rng) * np.sqrt(np.maximum(1 - left**2, 0))
-    painted = np.clip(np.round(canvas.hu[box] + noise), -1024, 3071)
-    hu = host.turned.hu.copy()
-    part = hu[host.box][box]
+    painted = np.clip(np.round(painted + noise), -1024, 3071)
     part[touched[box]] = painted[touched[box]]
     whole = np.zeros(hu.shape, np.uint8)
     whole[host.box] = mask
     return Inserted(restore_axes(hu, host.scan), restore_axes(whole, host.scan), lesions)
+
+
+def _structure(hu: np.ndarray, lung: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """What in lung differs from the lung around it: vessels, septa, noise; 0 elsewhere."""
+    sigma = STRUCTURE_MM / spacing
+    weight = ndimage.gaussian_filter(lung.astype(np.float32), sigma, truncate=3.0)
+    around = ndimage.gaussian_filter(np.where(lung, hu, 0), sigma, truncate=3.0)
+    own = hu - around / np.maximum(weight, 1e-3)
+    return np.where(lung, np.clip(own, -200, 400), 0).astype(np.float32)
