@@ -143,10 +143,17 @@ def _candidates(
         if best < LEAST_LIKENESS:
             break
         kidney = _grown(view, calm, at, best)
-        if kidney is not None and abs(kidney.hu - muscle) >= OFF_MUSCLE_HU:
+        if kidney is not None and _is_no_muscle(kidney, muscle):
             found.append(kidney)
         score[_ball(view, at, np.full(3, 24.0))] = 0
     return found
+
+
+def _is_no_muscle(kidney: Kidney, muscle: float) -> bool:
+    """Whether its density, or else fat all around, tells a kidney from a muscle."""
+    found = kidney.evidence
+    alone = found["in_fat"] >= 0.6 and found["whole"] >= 0.8 and found["length"] <= 2.6
+    return alone or abs(kidney.hu - muscle) >= OFF_MUSCLE_HU
 
 
 def _ball(view: Overview, at: np.ndarray, radii: np.ndarray) -> np.ndarray:

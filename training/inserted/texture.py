@@ -71,8 +71,8 @@ def measure_noise(scan: Scan, view: Overview, rng: np.random.Generator) -> Noise
     # Vessels and edges that slipped in make a patch rough; the calmer half is noise alone.
     calm = [p for p, s in zip(patches, spread, strict=True) if s <= np.median(spread)]
     padded = [2 * n for n in size]
-    power = np.mean([np.abs(np.fft.fftn(p, padded)) ** 2 for p in calm], axis=0)
-    pairs = np.abs(np.fft.ifftn(np.abs(np.fft.fftn(np.ones(size), padded)) ** 2).real)
+    power = np.mean([np.abs(np.fft.fftn(p, padded, (0, 1, 2))) ** 2 for p in calm], axis=0)
+    pairs = np.abs(np.fft.ifftn(np.abs(np.fft.fftn(np.ones(size), padded, (0, 1, 2))) ** 2).real)
     covariance = np.fft.fftshift(np.fft.ifftn(power).real / np.maximum(pairs, 0.5))
     reach = [n // 2 for n in size]
     kept = covariance[tuple(slice(n - r, n + r + 1) for n, r in zip(size, reach, strict=True))]
