@@ -23,7 +23,7 @@ from training.run import main
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chest with a lesion that is known, and a box of water."""
     folder = tmp_path_factory.mktemp("scans")
-    phantom = make_phantom(np.random.default_rng([77, 0]), "chest", "none", 0, 2.5)
+    phantom = make_phantom(np.random.default_rng([77, 0]), "chest", "none", 0, 2.2)
     hu, affine = phantom.scan.hu.astype(np.int16), phantom.scan.affine
     write_volume(folder / "chest.nii.gz", hu, affine)
     known = np.zeros(hu.shape, np.uint8)
@@ -31,7 +31,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_volume(folder / "chest_lesion.nii.gz", known, affine)
     water = np.full((50, 60, 60), -1000, np.int16)
     water[:, 10:50, 10:50] = 0
-    write_volume(folder / "water.nii.gz", water, np.diag([-4.0, -4, 4, 1])[[2, 1, 0, 3]].T)
+    straight = np.array([[0, 0, -3.0, 0], [0, -3.0, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]])
+    write_volume(folder / "water.nii.gz", water, straight)
     return folder
 
 

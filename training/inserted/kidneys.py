@@ -132,7 +132,7 @@ def _candidates(
 ) -> list[Kidney]:
     """What looks like a kidney on one side: -1 the patient's right, 1 the left."""
     back, aside = _offsets(view, spine, side)
-    beside = (aside > 34) & (aside < 88) & (back > -45) & (back < 24)
+    beside = (aside > 34) & (aside < 105) & (back > -60) & (back < 24)
     ends = round(30 / view.spacing[0])
     beside[:ends] = beside[-ends:] = False
     score = np.where(beside, likeness, 0)
