@@ -186,7 +186,7 @@ def _around(old: np.ndarray, view: Overview, box: Box) -> np.ndarray:
     """Voxels of a box on or near lesions that are known."""
     d, h, w = view.hu.shape
     a, b, c = view.block
-    blocks = old[: d * a, : h * b, : w * c].reshape(d, a, h, b, w, c).any((1, 3, 5))
+    blocks = np.asarray(old[: d * a, : h * b, : w * c].reshape(d, a, h, b, w, c).any((1, 3, 5)))
     return _fine(dilated(blocks, view.spacing, APART_MM + 3), view, box)
 
 

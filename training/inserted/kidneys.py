@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
+from ctscreener.body import regions
 from training.inserted.organ import Organ, require
 from training.inserted.overview import Overview, dilated, ellipsoid_mean, eroded
 
@@ -132,7 +133,7 @@ def _candidates(
 ) -> list[Kidney]:
     """What looks like a kidney on one side: -1 the patient's right, 1 the left."""
     back, aside = _offsets(view, spine, side)
-    beside = (aside > 34) & (aside < 105) & (back > -60) & (back < 24)
+    beside = (aside > 34) & (aside < 88) & (back > -45) & (back < 24)
     ends = round(30 / view.spacing[0])
     beside[:ends] = beside[-ends:] = False
     score = np.where(beside, likeness, 0)
@@ -160,7 +161,7 @@ def _ball(view: Overview, at: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Blocks within an ellipsoid of half axes in mm, bool, `(d, h, w)`."""
     grids = np.ogrid[tuple(slice(0, n) for n in view.hu.shape)]
     d = [(g - a) * s / r for g, a, s, r in zip(grids, at, view.spacing, radii, strict=True)]
-    return sum(c**2 for c in d) <= 1
+    return np.asarray(sum(c**2 for c in d) <= 1)
 
 
 def _grown(view: Overview, calm: np.ndarray, at: np.ndarray, best: float) -> Kidney | None:
@@ -179,7 +180,7 @@ def _grown(view: Overview, calm: np.ndarray, at: np.ndarray, best: float) -> Kid
         values = ndimage.gaussian_filter(values, 3.0 / view.spacing, mode="nearest", truncate=3.0)
     alike = view.body[part] & (values > hu - low) & (values < hu + high)
     core = eroded(alike, view.spacing, OPENED_MM)
-    parts, _count = ndimage.label(core)
+    parts = regions(core)
     inside = np.bincount(parts[near & core], minlength=2)
     inside[0] = 0
     core = parts == np.argmax(inside) if inside.any() else np.zeros_like(core)

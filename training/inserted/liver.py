@@ -54,8 +54,8 @@ def _under_the_dome(view: Overview, lungs: Organ) -> tuple[np.ndarray, int, np.n
     right = lungs.mask.copy()
     right[:, :, int(view.midline) + 1 :] = False
     right = largest(right)
-    foot = right.any(0)
-    inner = ndimage.distance_transform_edt(foot, sampling=view.spacing[1:]) > 22
+    foot = np.asarray(right.any(0))
+    inner = eroded(foot, view.spacing[1:], 22.0)
     bottom = np.argmax(right, axis=0)
     seeds = np.zeros_like(right)
     if not inner.any():

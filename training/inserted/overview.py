@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ctscreener.body import body_mask
+from ctscreener.body import body_mask, regions
 from ctscreener.scan import Scan
 
 BLOCK_MM = 3.0
@@ -67,20 +67,20 @@ def overview(scan: Scan) -> Overview:
 
 def eroded(mask: np.ndarray, spacing: np.ndarray, mm: float) -> np.ndarray:
     """What of a mask lies further than `mm` from its surface; the volume's ends are no surface."""
-    return ndimage.distance_transform_edt(mask, sampling=spacing) > mm
+    return np.asarray(ndimage.distance_transform_edt(mask, sampling=spacing)) > mm
 
 
 def dilated(mask: np.ndarray, spacing: np.ndarray, mm: float) -> np.ndarray:
     """All that lies within `mm` of a mask."""
     if not mask.any():
         return mask
-    return ndimage.distance_transform_edt(~mask, sampling=spacing) <= mm
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing)) <= mm
 
 
 def largest(mask: np.ndarray) -> np.ndarray:
     """Keep the largest connected part of a mask."""
-    parts, count = ndimage.label(mask)
-    if count < 2:
+    parts = regions(mask)
+    if parts.max() < 2:
         return mask
     return parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
 
@@ -96,6 +96,6 @@ def ellipsoid_mean(values: np.ndarray, radii: np.ndarray) -> np.ndarray:
 
     reach = np.floor(radii).astype(int)
     grids = np.ogrid[tuple(slice(-r, r + 1) for r in reach)]
-    kernel = sum((g / r) ** 2 for g, r in zip(grids, radii, strict=True)) <= 1
+    kernel = np.asarray(sum((g / r) ** 2 for g, r in zip(grids, radii, strict=True)) <= 1)
     weights = kernel.astype(np.float32) / kernel.sum()
     return np.asarray(fftconvolve(values, weights, mode="same"), np.float32)

@@ -136,7 +136,8 @@ def measure_blur(scan: Scan, view: Overview) -> np.ndarray:
     planes = np.linspace(0.25, 0.75, 7) * (scan.shape[0] - 1)
     for number in planes.astype(int):
         plane = np.clip(scan.hu[number], -1000, 100)
-        slope = np.hypot(*np.gradient(ndimage.gaussian_filter(plane, 0.5)))
+        down, across = np.gradient(ndimage.gaussian_filter(plane, 0.5))
+        slope = np.hypot(down, across)
         high = ndimage.maximum_filter(plane, 7) - ndimage.minimum_filter(plane, 7)
         strong = (high > 800) & (slope > 100)
         block = min(int(number) // view.block[0], len(view.body) - 1)
