@@ -14,7 +14,6 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
-from training.cases import MASK
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
 from training.phantoms.lesion_site import LABELS
@@ -22,6 +21,7 @@ from training.phantoms.writing import write_json, write_volume
 from training.prepare import Source, find_sources, hash_source
 
 FORMAT_VERSION = 1
+MASK = "_lesion.nii.gz"
 
 
 @dataclass(frozen=True)
