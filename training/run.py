@@ -19,6 +19,7 @@ USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flag
 
 stages, in the order in which they are run; STAGE --help lists the flags of one:
   phantoms    make synthetic scans with known lesions
+  insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
@@ -110,6 +111,13 @@ def phantoms(preset: str | None, arguments: list[str]) -> None:
     main(_parse(PhantomSettings, arguments, None, "phantoms"))
 
 
+def insert(preset: str | None, arguments: list[str]) -> None:
+    """Put lesions into real scans."""
+    from training.inserted.stage import InsertSettings, main
+
+    main(_parse(InsertSettings, arguments, None, "insert"))
+
+
 def prepare(preset: str | None, arguments: list[str]) -> None:
     """Turn scans into a store."""
     from training.prepare import PrepareSettings, main
@@ -193,6 +201,7 @@ def everything(preset: str | None, arguments: list[str]) -> None:
 
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "phantoms": phantoms,
+    "insert": insert,
     "prepare": prepare,
     "descriptor": descriptor,
     "condition": condition,

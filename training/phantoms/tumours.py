@@ -1,5 +1,7 @@
 """Tumours of the kidney and of the liver."""
 
+from typing import Protocol
+
 import numpy as np
 from scipy import ndimage
 
@@ -7,17 +9,27 @@ from training.phantoms.abdomen import kidney_centre
 from training.phantoms.canvas import Canvas
 from training.phantoms.lesion_site import LABELS, Site, deep_inside, pick
 from training.phantoms.organs import AIR, BONE, KIDNEY, LIVER, LUNG, MUSCLE, SPLEEN, VESSEL
-from training.phantoms.patient import Patient
+from training.phantoms.patient import Phase
+
+
+class Enhanced(Protocol):
+    """What a tumour has to know of the contrast medium: the phase, and HU of tissues by name."""
+
+    @property
+    def phase(self) -> Phase: ...  # noqa: D102
+
+    @property
+    def hu(self) -> dict[str, float]: ...  # noqa: D102
 
 
 def add_kidney_tumour(
-    canvas: Canvas, patient: Patient, mask: np.ndarray, rng: np.random.Generator
+    canvas: Canvas, patient: Enhanced, mask: np.ndarray, rng: np.random.Generator
 ) -> int:
     """Add a kidney mass of 15 to 80 mm that partly leaves the kidney.
 
     Arguments:
         canvas: What is painted on.
-        patient: Gives the contrast phase.
+        patient: Gives the contrast phase and HU.
         mask: Labels, changed in place.
         rng: Draws the mass.
 
@@ -53,7 +65,7 @@ def add_kidney_tumour(
 
 def add_liver_tumour(
     canvas: Canvas,
-    patient: Patient,
+    patient: Enhanced,
     mask: np.ndarray,
     rng: np.random.Generator,
     radius: float | None = None,
@@ -62,7 +74,7 @@ def add_liver_tumour(
 
     Arguments:
         canvas: What is painted on.
-        patient: Gives the contrast phase.
+        patient: Gives the contrast phase and HU.
         mask: Labels, changed in place.
         rng: Draws the tumour.
         radius: Size in mm; drawn where None.
