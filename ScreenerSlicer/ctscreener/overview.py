@@ -49,7 +49,7 @@ def draw_overview(
     Arguments:
         scan: The scan.
         rarity: Its rarity, `(D, H, W)`; NaN where not scored.
-        findings: What was found, highest rank first; the scan's middle is shown without any.
+        findings: What was found, highest rank first; the rarest place is shown without any.
         title: What to write above it, such as the scan's name and the model's.
         notice: What to write below it.
 
@@ -133,16 +133,18 @@ def _draw_header(
 def _draw_row(
     picture: Image.Image, view: View, scale: float, top: int, finding: Finding | None
 ) -> None:
-    """Draw the three planes through one finding, or through the middle."""
+    """Draw the three planes through one finding, or through the rarest place."""
     draw = ImageDraw.Draw(picture)
-    index = view.index(finding.peak_ras) if finding else np.array(view.scan.shape) // 2
+    index = view.index(finding.peak_ras) if finding else view.rarest()
     window = view.window(index)
     stated = f"{window.name} window (W {window.width:.0f}, L {window.level:.0f} HU)"
     if finding:
         _write(draw, (_MARGIN, top + 8), f"{finding.rank}", 24, _WARNING)
         _write(draw, (_MARGIN + 28, top + 11), _label(finding), 20)
     else:
-        _write(draw, (_MARGIN, top + 11), "Through the middle of the scored part", 20)
+        highest = view.rarity[tuple(index)]
+        known = "nothing is scored" if np.isnan(highest) else f"rarity {highest:.1f}, no finding"
+        _write(draw, (_MARGIN, top + 11), f"The rarest place: {known}", 20)
     _write(draw, (_WIDTH - _MARGIN, top + 13), stated, 18, _FAINT, "ra")
     tallest = _tallest(view, scale)
     for plane, left in zip(PLANES, _lefts(view, scale), strict=True):

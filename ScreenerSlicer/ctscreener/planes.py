@@ -105,6 +105,12 @@ class View:
         place = np.linalg.solve(self.scan.affine, np.array([*ras, 1.0]))[:3]
         return np.clip(np.rint(place).astype(int), 0, np.array(self.scan.shape) - 1)
 
+    def rarest(self) -> np.ndarray:
+        """Index `(d, h, w)` of the rarest voxel; the middle where nothing is scored."""
+        if not np.isfinite(self.rarity).any():
+            return np.array(self.scan.shape) // 2
+        return np.array(np.unravel_index(np.nanargmax(self.rarity), self.rarity.shape))
+
     def window(self, index: np.ndarray) -> Window:
         """Choose the window that shows the tissue around a voxel."""
         reach = np.ceil(_AROUND_MM / self.scan.spacing).astype(int)

@@ -112,3 +112,13 @@ def test_the_window_is_that_of_the_tissue_around(around: float, window: object) 
 def test_a_window_spans_black_to_white() -> None:
     grey = SOFT_TISSUE.grey(np.array([-2000.0, -160, 40, 240, 3000]))
     assert grey.tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_rarest_voxel_is_found_and_the_middle_without_scores(seed: int) -> None:
+    view = hot_view((4, 37, 9), seed)
+    place = CANONICAL[:3] @ [4, 37, 9, 1]
+    found = view.scan.affine[:3] @ [*view.rarest(), 1]
+    np.testing.assert_allclose(found, place, atol=1e-6)
+    nothing = View(view.scan, np.full_like(view.rarity, np.nan))
+    assert np.array_equal(nothing.rarest(), np.array(SHAPE) // 2)
