@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +182,16 @@ def test_the_mean_comes_from_other_scans_and_finds_dense_lesions(
     assert 0.3 < scores["random"]["auroc"]["pooled"]["value"] < 0.7
 
 
+@pytest.fixture
+def threads_of_two_workers() -> Iterator[None]:
+    """As many threads as each of two processes has: sums round otherwise with another number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads_of_two_workers")
 def test_several_processes_and_machines_find_the_same(settings: EvaluateSettings) -> None:
     def numbers(results: dict) -> tuple:
         (part,) = results["sets"]
