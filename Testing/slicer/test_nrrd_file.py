@@ -10,7 +10,7 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.maps import write_map
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.process.nrrd_file import read_map, write_scan
+from ScreenerSlicerLib.process.nrrd_file import PIECE_BYTES, read_map, write_scan
 
 
 class Stopped(Exception):
@@ -79,6 +79,19 @@ def test_both_stop_between_two_pieces(hu: np.ndarray, tmp_path: Path) -> None:
     left[0] = 0
     with pytest.raises(Stopped):
         read_map(tmp_path / "map.nrrd", scan, check)
+
+
+@pytest.mark.parametrize("voxels", [3 * PIECE_BYTES // 4, 3 * PIECE_BYTES // 4 + 5])
+def test_an_almost_empty_map_is_unpacked_in_small_pieces_too(voxels: int, tmp_path: Path) -> None:
+    rarity = np.full((1, 1, voxels), np.nan, np.float32)
+    rarity[..., -1] = 5
+    scan = Scan(rarity, turned(False))
+    write_map(tmp_path / "map.nrrd", rarity, scan.affine)
+    assert (tmp_path / "map.nrrd").stat().st_size < rarity.nbytes / 50
+    pieces = list[int]()
+    read = read_map(tmp_path / "map.nrrd", scan, lambda: pieces.append(1))
+    np.testing.assert_array_equal(read, rarity)
+    assert len(pieces) >= rarity.nbytes / PIECE_BYTES
 
 
 def cut(file: Path) -> None:

@@ -7,7 +7,7 @@ stops between two of them.
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -127,20 +127,39 @@ def _differences(header: dict[str, str], like: Scan) -> str:
 
 def _fill(into: memoryview, file: BinaryIO, packed: bool, check: Check) -> None:
     """Fill memory with what follows in a file, unpacked where needed."""
-    unpack = zlib.decompressobj(wbits=31) if packed else None
     filled = 0
-    while filled < len(into):
+    for piece in _pieces(file, packed):
         check()
-        piece = file.read(PIECE_BYTES)
-        if not piece:
-            raise _unreadable(_("a map that is cut short"))
-        try:
-            values = unpack.decompress(piece) if unpack else piece
-        except zlib.error as error:
-            raise _unreadable(_("a damaged map")) from error
-        values = values[: len(into) - filled]
-        into[filled : filled + len(values)] = values
+        # Through numpy, which lets other threads work while it copies.
+        values = np.frombuffer(piece, np.uint8)[: len(into) - filled]
+        np.asarray(into)[filled : filled + len(values)] = values
         filled += len(values)
+        if filled == len(into):
+            break
+    if filled < len(into):
+        raise _unreadable(_("a map that is cut short"))
+
+
+def _pieces(file: BinaryIO, packed: bool) -> Iterator[bytes]:
+    """Give the rest of a file, unpacked where needed, in pieces of at most `PIECE_BYTES`.
+
+    A map that is nearly empty unpacks to a thousand times its size: taken at once, the window
+    would wait until all of it had been copied.
+    """
+    unpack = zlib.decompressobj(wbits=31) if packed else None
+    while rest := file.read(PIECE_BYTES):
+        if unpack is None:
+            yield rest
+            continue
+        piece = b""
+        # A full piece may have left more behind although all of the input is used.
+        while rest or len(piece) == PIECE_BYTES:
+            try:
+                piece = unpack.decompress(rest, PIECE_BYTES)
+            except zlib.error as error:
+                raise _unreadable(_("a damaged map")) from error
+            rest = unpack.unconsumed_tail
+            yield piece
 
 
 def _unreadable(found: str) -> InputError:
