@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scans", nargs="+", type=Path, help="files, or folders of them")
     flags.add_argument("--limit", type=int, help="scans at most")
     flags.add_argument("--threads", type=int, default=2)
+    flags.add_argument("--brief", action="store_true", help="leave `engine float32` out")
     flags.add_argument("--work", help=argparse.SUPPRESS)
     flags.add_argument("--to", type=Path, help=argparse.SUPPRESS)
     return flags
@@ -76,7 +77,8 @@ def find_scans(named: list[Path]) -> list[str]:
 def compare(options: argparse.Namespace, scan: Path, folder: Path) -> dict[str, Any]:
     """Screen one scan in every way, each in its own process."""
     run: dict[str, Any] = {"scan": scan.name}
-    for way in WAYS:
+    ways = [way for way in WAYS if not (options.brief and way == "engine float32")]
+    for way in ways:
         print(f"{scan.name}: {way}", file=sys.stderr, flush=True)
         to = str(folder / f"{way}.npy")
         run[way] = child(options, ["--work", way, "--scans", str(scan), "--to", to])
@@ -103,7 +105,7 @@ def work(options: argparse.Namespace) -> dict[str, Any]:
     if options.work == "find":
         return {"scans": find_scans(options.scans)}
     if options.work == "agreement":
-        return agreement(*(np.load(options.to / f"{way}.npy") for way in WAYS))
+        return agreement({file.stem: np.load(file) for file in options.to.glob("*.npy")})
     return screen_once(options.work, options.model, options.scans[0], options.to, options.threads)
 
 
@@ -208,13 +210,15 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     return scores[: shape[0], : shape[1], : shape[2]], tiles
 
 
-def agreement(engine: np.ndarray, exact: np.ndarray, monai: np.ndarray) -> dict[str, Any]:
-    """How well the three maps agree inside the body."""
+def agreement(maps: dict[str, np.ndarray]) -> dict[str, Any]:
+    """How well the maps of all ways agree inside the body."""
     from scipy.stats import rankdata
 
-    body = np.isfinite(monai)
-    assert np.array_equal(body, np.isfinite(engine)), "all score the same voxels"
-    engine, exact, monai = engine[body], exact[body], monai[body]
+    body = np.isfinite(maps["MONAI float32"])
+    assert all(np.array_equal(body, np.isfinite(nll)) for nll in maps.values()), "same voxels"
+    inside = {way: nll[body] for way, nll in maps.items()}
+    engine, monai = inside["engine"], inside["MONAI float32"]
+    exact = inside.get("engine float32", np.float32("nan"))
     return {
         "spread": float(monai.std()),
         "pearson": float(np.corrcoef(engine, monai)[0, 1]),
@@ -264,6 +268,7 @@ def show(runs: list[dict[str, Any]], threads: int) -> None:
         ]
         for run in runs
         for way in WAYS
+        if way in run
     ]
     header = [
         "scan",
