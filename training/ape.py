@@ -17,14 +17,21 @@ import tyro
 from torch import Tensor, nn
 
 from ctscreener.networks import NetworkSettings, UNet
-from training.augment import JitterSettings, apply_jitter
-from training.crops import CropSettings, cut_pairs, draw_scan
-from training.loop import FREE, LoopSettings, Trained, seeded, train
-from training.masking import MaskSettings, draw_masks, hide
-from training.pictures import draw_crops
-from training.settings import claim_run
-from training.store import Store
-from training.views import Views, check_precision, check_scans, crop_store, draw_views, pairs_need
+from training.data.augment import JitterSettings, apply_jitter
+from training.data.crops import CropSettings, cut_pairs, draw_scan
+from training.data.masking import MaskSettings, draw_masks, hide
+from training.data.pictures import draw_crops
+from training.data.store import Store
+from training.data.views import (
+    Views,
+    check_precision,
+    check_scans,
+    crop_store,
+    draw_views,
+    pairs_need,
+)
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.settings import claim_run
 
 AXES = 3
 

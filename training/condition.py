@@ -10,16 +10,23 @@ import tyro
 
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
-from training import processes
-from training.augment import JitterSettings, apply_jitter
-from training.crops import CropSettings, cut_pairs
+from training.data.augment import JitterSettings, apply_jitter
+from training.data.crops import CropSettings, cut_pairs
+from training.data.masking import MaskSettings, draw_masks, hide
+from training.data.pictures import draw_crops
+from training.data.store import Store
+from training.data.views import (
+    Views,
+    check_precision,
+    check_scans,
+    crop_store,
+    draw_views,
+    pairs_need,
+)
 from training.descriptor import Contrast, ContrastSettings
-from training.loop import FREE, LoopSettings, Trained, seeded, train
-from training.masking import MaskSettings, draw_masks, hide
-from training.pictures import draw_crops
-from training.settings import claim_run
-from training.store import Store
-from training.views import Views, check_precision, check_scans, crop_store, draw_views, pairs_need
+from training.loop import processes
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.settings import claim_run
 
 LEAK_BATCHES = 8
 """Batches that the leak is measured on."""

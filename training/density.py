@@ -25,12 +25,12 @@ from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import NetworkSettings, Shape
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, read_json, write_json
-from training import processes
-from training.cache import Cache, Draw, describe, draw
-from training.loop import FREE, LoopSettings, Trained, seeded, train
-from training.preflight import Need
-from training.settings import claim_run
-from training.store import Store
+from training.data.cache import Cache, Draw, describe, draw
+from training.data.store import Store
+from training.loop import processes
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.preflight import Need
+from training.loop.settings import claim_run
 
 
 @dataclass(frozen=True)

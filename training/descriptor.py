@@ -10,13 +10,20 @@ import tyro
 from torch import nn
 
 from ctscreener.networks import NetworkSettings, UNet
-from training.augment import JitterSettings, apply_jitter
-from training.crops import CropSettings, cut_pairs
-from training.loop import FREE, LoopSettings, Trained, seeded, train
+from training.data.augment import JitterSettings, apply_jitter
+from training.data.crops import CropSettings, cut_pairs
+from training.data.pictures import draw_crops
+from training.data.views import (
+    Views,
+    check_precision,
+    check_scans,
+    crop_store,
+    draw_views,
+    pairs_need,
+)
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.settings import claim_run
 from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
-from training.pictures import draw_crops
-from training.settings import claim_run
-from training.views import Views, check_precision, check_scans, crop_store, draw_views, pairs_need
 
 
 @dataclass(frozen=True)

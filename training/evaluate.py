@@ -21,13 +21,13 @@ from ctscreener.provenance import fingerprint, request
 from ctscreener.settings import write_json
 from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
 from training.baselines.trivial import MeanAtPlace
-from training.cases import Case, find_cases
-from training.evaluator import BUILT_IN, EvaluateSettings, Evaluator
-from training.kept import load_arrays, save_arrays
-from training.measured import Measured
-from training.method import describe
+from training.evaluation.cases import Case, find_cases
+from training.evaluation.evaluator import BUILT_IN, EvaluateSettings, Evaluator
+from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.measured import Measured
+from training.evaluation.method import describe
+from training.evaluation.summary import summary
 from training.prepare import find_sources
-from training.summary import summary
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table
 
 __all__ = ["EvaluateSettings", "main"]

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import tyro
 
-from training import ape, condition, density, descriptor, export, prepare, processes
+from training import ape, condition, density, descriptor, export, prepare
 from training.ape import ApeSettings
 from training.condition import ConditionSettings
 from training.density import DensitySettings
 from training.descriptor import DescriptorSettings
-from training.loop import LoopSettings
+from training.loop import processes
+from training.loop.loop import LoopSettings
 from training.phantoms import stage as phantoms
 from training.presets import APE, CONDITION, DENSITY, DESCRIPTOR, FINE_SPACING
 

@@ -16,8 +16,8 @@ from ctscreener.screen import ScreenSettings, score
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
 from training.card import write_card
+from training.data.store import Store
 from training.density import DensitySettings, assemble
-from training.store import Store
 
 
 @dataclass(frozen=True)

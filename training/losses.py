@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from training import processes
+from training.loop import processes
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,16 @@ from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
-from training.duplicates import duplicates, fingerprint
-from training.journal import PLAIN_EVERY
-from training.store import FINE, FORMAT, StoredScan, read_manifest, write_array, write_manifest
+from training.data.duplicates import duplicates, fingerprint
+from training.data.store import (
+    FINE,
+    FORMAT,
+    StoredScan,
+    read_manifest,
+    write_array,
+    write_manifest,
+)
+from training.loop.journal import PLAIN_EVERY
 
 FILES = (".nii", ".nii.gz", ".nrrd", ".mha")
 RESERVED = ("manifest", "preprocess")

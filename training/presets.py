@@ -7,11 +7,11 @@ from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
 from training.ape import ApeSettings
 from training.condition import ConditionSettings
-from training.crops import CropSettings
+from training.data.crops import CropSettings
+from training.data.masking import MaskSettings
 from training.density import DensitySettings
 from training.descriptor import ContrastSettings, DescriptorSettings
-from training.loop import LoopSettings
-from training.masking import MaskSettings
+from training.loop.loop import LoopSettings
 
 # Spacing (D, H, W) in mm of the finer copy that crops are cut from; none has no such copy.
 FINE_SPACING = {"tiny": None, "small": None, "paper": (1.5, 1.0, 1.0)}

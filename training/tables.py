@@ -56,7 +56,7 @@ def main(settings: TablesSettings) -> None:
     if settings.out is None:
         return
     # The page needs matplotlib, the table does not.
-    from training.page import page
+    from training.page.page import page
 
     settings.out.mkdir(parents=True, exist_ok=True)
     folders = [path.parent for path in settings.results]

@@ -101,8 +101,8 @@ def nothing() -> Measure:
 
 def ours() -> Measure:
     """The pooled metrics of this project."""
-    from training.counts import Counts
-    from training.curves import PARTIAL, aupro, auroc, average_precision, best_dice
+    from training.evaluation.counts import Counts
+    from training.evaluation.curves import PARTIAL, aupro, auroc, average_precision, best_dice
 
     def measure(scores: np.ndarray, lesion: np.ndarray) -> dict[str, float]:
         # All lesions are one region here: to tell them apart is not what the others do.
@@ -148,8 +148,8 @@ def torchmetrics() -> Measure:
 
 def scan() -> Measure:
     """All that the stage `evaluate` does to one map of one scan."""
-    from training.froc import Marks
-    from training.protocols import PROTOCOLS, Truth, count
+    from training.evaluation.froc import Marks
+    from training.evaluation.protocols import PROTOCOLS, Truth, count
 
     def measure(scores: np.ndarray, lesion: np.ndarray) -> dict[str, float]:
         truth = Truth.of(lesion.astype(np.uint8), np.eye(4), 0, ignore=False)

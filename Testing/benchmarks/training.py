@@ -47,10 +47,10 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json, write_json
 from Testing.benchmarks.live_memory import step_bytes
 from training import ape, condition, density, descriptor, presets
-from training.compiling import compile_parts, products
-from training.prefetch import prefetch
-from training.schedule import LoopSettings
-from training.store import FINE, StoredScan, write_array, write_manifest
+from training.data.store import FINE, StoredScan, write_array, write_manifest
+from training.loop.compiling import compile_parts, products
+from training.loop.prefetch import prefetch
+from training.loop.schedule import LoopSettings
 
 STAGES = {
     "descriptor": (descriptor, presets.DESCRIPTOR),

@@ -228,7 +228,7 @@ def test_scores_come_back_to_their_own_place(scan: Scan) -> None:
 
 
 def test_training_cuts_exactly_what_inference_shows_the_networks(prepared: Prepared) -> None:
-    crops = pytest.importorskip("training.crops")
+    crops = pytest.importorskip("training.data.crops")
     start, size = (4, 9, 15), SETTINGS.tile
     box = tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))
     assert len(box) == 3

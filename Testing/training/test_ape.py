@@ -16,14 +16,14 @@ from ctscreener.settings import read_json
 from Testing.training.small_store import make_store
 from training import ape, density, descriptor, export, presets
 from training.ape import ApeSettings, Positions, distance_loss, world_of
-from training.augment import JitterSettings
-from training.crops import CropSettings, cut_pairs, draw_scan
+from training.data.augment import JitterSettings
+from training.data.crops import CropSettings, cut_pairs, draw_scan
+from training.data.masking import MaskSettings
+from training.data.store import Store
+from training.data.views import draw_views
 from training.density import DensitySettings
 from training.descriptor import ContrastSettings, DescriptorSettings
-from training.loop import LoopSettings
-from training.masking import MaskSettings
-from training.store import Store
-from training.views import draw_views
+from training.loop.loop import LoopSettings
 
 LOOP = LoopSettings(
     steps=40, lr=1e-2, warmup=2, precision="32-true", device="cpu", log_every=1, average=0.9

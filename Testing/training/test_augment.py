@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from training.augment import Jitter, JitterSettings, apply_jitter, blur, draw_jitter
-from training.masking import MaskSettings, draw_masks, hide
+from training.data.augment import Jitter, JitterSettings, apply_jitter, blur, draw_jitter
+from training.data.masking import MaskSettings, draw_masks, hide
 
 IMAGES = torch.rand((3, 1, 6, 20, 24), generator=torch.Generator().manual_seed(0))
 

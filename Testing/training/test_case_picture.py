@@ -3,7 +3,7 @@
 import numpy as np
 
 from ctscreener.scan import CANONICAL, Scan
-from training.case_picture import OUTLINE, WIDTH, chosen_slice, draw_case, outline
+from training.evaluation.case_picture import OUTLINE, WIDTH, chosen_slice, draw_case, outline
 
 SHAPE = (10, 40, 50)
 AFFINE = np.eye(4)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ctscreener.errors import InputError
-from training.cases import find_cases, patient_of
+from training.evaluation.cases import find_cases, patient_of
 
 NNUNET = {"labels": {"background": 0, "tumour": 1}, "file_ending": ".nrrd"}
 DECATHLON = {"labels": {"0": "background", "1": "liver", "2": "cancer"}, "modality": {"0": "CT"}}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.claims import CLAIMS, paired, verdicts
-from training.printed import TABLE_3, TABLE_4
+from training.page.claims import CLAIMS, paired, verdicts
+from training.page.printed import TABLE_3, TABLE_4
 
 
 def results(method: tuple[str, str, str], aurocs: dict[str, list[float | None]]) -> dict:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from ctscreener.networks import NetworkSettings
-from training.compiling import compile_parts, products
 from training.descriptor import Contrast, ContrastSettings
-from training.loop import seeded
+from training.loop.compiling import compile_parts, products
+from training.loop.loop import seeded
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from scipy import ndimage
 from scipy.special import ndtr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.counts import BINS, UNSCORED, Counts, histogram, keys, pooled, score_of
-from training.curves import (
+from training.evaluation.counts import BINS, UNSCORED, Counts, histogram, keys, pooled, score_of
+from training.evaluation.curves import (
     PARTIAL,
     Bounded,
     areas,

@@ -16,12 +16,12 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.screen import ScreenSettings, score, smoothed
 from Testing.training.small_store import make_store
 from training import condition, density, descriptor, export
-from training.cache import Cache, describe, draw, draw_box, pick
-from training.crops import CropSettings
+from training.data.cache import Cache, describe, draw, draw_box, pick
+from training.data.crops import CropSettings
+from training.data.store import Store
 from training.density import DensitySettings, standardize
 from training.descriptor import ContrastSettings, DescriptorSettings
-from training.schedule import LoopSettings
-from training.store import Store
+from training.loop.schedule import LoopSettings
 
 TILE = (16, 24, 24)
 LOOP = LoopSettings(steps=3, lr=1e-3, warmup=1, precision="32-true", device="cpu")

@@ -16,11 +16,11 @@ from ctscreener.settings import from_json, read_json, to_json
 from Testing.training.small_store import make_store
 from training import condition, descriptor, everything, presets, run
 from training.condition import ConditionSettings, measure_leak
-from training.crops import CropSettings
+from training.data.crops import CropSettings
+from training.data.masking import MaskSettings
+from training.data.store import Store
 from training.descriptor import ContrastSettings, DescriptorSettings
-from training.loop import LoopSettings, seeded
-from training.masking import MaskSettings
-from training.store import Store
+from training.loop.loop import LoopSettings, seeded
 
 NETWORK = NetworkSettings(channels=(8, 16), out=8)
 CROPS = CropSettings(size=(8, 12, 12), pairs=2, positions=128)

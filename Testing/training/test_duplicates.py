@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
-from training.duplicates import ALIKE, duplicates, fingerprint
+from training.data.duplicates import ALIKE, duplicates, fingerprint
 
 
 def texture(seed: int, shape: tuple[int, int, int] = (60, 80, 96)) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_groups_hold_all_that_are_linked_and_empty_fingerprints_are_alone() -> N
 
 
 def test_many_scans_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.duplicates.ROWS", 3)
+    monkeypatch.setattr("training.data.duplicates.ROWS", 3)
     prints = {f"p{seed:02}": fingerprint(texture(seed % 7)) for seed in range(14)}
     groups = duplicates(prints)
     assert groups == [[f"p{seed:02}", f"p{seed + 7:02}"] for seed in range(7)]

@@ -23,12 +23,12 @@ from ctscreener.screen import screen
 from training.baselines.fitted import BaselineSettings, load_fitted
 from training.baselines.fitted import main as fit
 from training.baselines.trivial import gradient_scores
-from training.cases import Case, find_cases
-from training.curves import auroc
 from training.evaluate import EvaluateSettings, main
-from training.evaluator import Evaluator
-from training.measured import Measured
-from training.protocols import PROTOCOLS
+from training.evaluation.cases import Case, find_cases
+from training.evaluation.curves import auroc
+from training.evaluation.evaluator import Evaluator
+from training.evaluation.measured import Measured
+from training.evaluation.protocols import PROTOCOLS
 from training.tables import TablesSettings
 from training.tables import main as print_tables
 

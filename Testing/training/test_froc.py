@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.froc import MOST, Joined, Marks, peaks, sensitivity
+from training.evaluation.froc import MOST, Joined, Marks, peaks, sensitivity
 
 SPACING = np.array([2.5, 1.0, 1.0])
 SHAPE = (20, 60, 60)

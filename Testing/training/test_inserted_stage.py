@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import silent
-from training.cases import find_cases
+from training.evaluation.cases import find_cases
 from training.inserted.stage import InsertSettings, as_stored, insert_all
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.phantom import make_phantom

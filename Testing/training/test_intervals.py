@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from training.counts import Counts, pooled
-from training.curves import PARTIAL, aupro, auroc
-from training.intervals import Groups, Scans
+from training.evaluation.counts import Counts, pooled
+from training.evaluation.curves import PARTIAL, aupro, auroc
+from training.evaluation.intervals import Groups, Scans
 
 
 def some_counts(rng: np.random.Generator, lift: float, voxels: int = 4000) -> Counts:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.journal import Journal
-from training.masking import hide
-from training.pictures import COLUMNS, HIDDEN, MARKED, draw_crops
+from training.data.masking import hide
+from training.data.pictures import COLUMNS, HIDDEN, MARKED, draw_crops
+from training.loop.journal import Journal
 
 
 def test_curves_pictures_and_what_is_watched_are_in_tensorboard(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import read_json
 from Testing.training.small_store import make_store
 from training import condition, descriptor
-from training.augment import JitterSettings
 from training.condition import ConditionSettings, measure_leak
-from training.crops import CropSettings
+from training.data.augment import JitterSettings
+from training.data.crops import CropSettings
+from training.data.masking import MaskSettings
+from training.data.store import Store, write_array
 from training.descriptor import ContrastSettings, DescriptorSettings
-from training.loop import LoopSettings
-from training.masking import MaskSettings
-from training.store import Store, write_array
+from training.loop.loop import LoopSettings
 
 SHAPE = (24, 60, 60)
 STEPS = 40

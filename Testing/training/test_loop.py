@@ -13,9 +13,9 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ctscreener.errors import InputError
-from training.loop import FREE, LoopSettings, Trained, seeded, train
-from training.schedule import Clock
-from training.settings import claim_run
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.schedule import Clock
+from training.loop.settings import claim_run
 
 SETTINGS = LoopSettings(
     steps=12,

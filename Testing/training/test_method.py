@@ -11,8 +11,8 @@ from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings
 from ctscreener.model import Model, ModelSettings, Networks
 from ctscreener.networks import NetworkSettings
-from training.method import describe
-from training.printed import TABLE_3, TABLE_4
+from training.evaluation.method import describe
+from training.page.printed import TABLE_3, TABLE_4
 
 RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "phantom_benchmark.sh"
 WORDS = {

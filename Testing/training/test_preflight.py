@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ctscreener.errors import InputError
-from training.crops import CropSettings
-from training.preflight import GIB, Need, check_memory, refuse_too_large
+from training.data.crops import CropSettings
+from training.data.views import pairs_need
+from training.loop.preflight import GIB, Need, check_memory, refuse_too_large
 from training.presets import DENSITY
-from training.views import pairs_need
 
 NEED = Need(8, lambda units, device: (torch.zeros(units),), lambda units: f"--crops.pairs {units}")
 

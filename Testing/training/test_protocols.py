@@ -5,9 +5,9 @@ import pytest
 
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL, Scan
-from training.counts import UNSCORED, Counts
-from training.curves import aupro, auroc
-from training.protocols import DRAWN, PROTOCOLS, Place, Truth, count, picked
+from training.evaluation.counts import UNSCORED, Counts
+from training.evaluation.curves import aupro, auroc
+from training.evaluation.protocols import DRAWN, PROTOCOLS, Place, Truth, count, picked
 
 SHAPE = (24, 40, 40)
 AFFINE = np.eye(4)

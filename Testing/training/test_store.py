@@ -15,8 +15,8 @@ from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.scan import Scan
 from Testing.training.small_store import make_store
+from training.data.store import Box, Store
 from training.prepare import PrepareSettings, find_sources, main
-from training.store import Box, Store
 
 DISK = namedtuple("Disk", "total used free")(10, 10, 0)
 SHAPES = {"b": (40, 70, 90), "a": (33, 64, 65)}
@@ -205,8 +205,8 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
     def full(*arguments: object, **more: object) -> None:
         raise RuntimeError("Error while creating the NDArray")
 
-    monkeypatch.setattr("training.store.blosc2.asarray", full)
-    monkeypatch.setattr("training.store.shutil.disk_usage", lambda path: DISK)
+    monkeypatch.setattr("training.data.store.blosc2.asarray", full)
+    monkeypatch.setattr("training.data.store.shutil.disk_usage", lambda path: DISK)
     (tmp_path / "store" / "b.json").unlink()
     with pytest.raises(OSError, match="creating the NDArray") as raised:
         main(settings)

@@ -12,10 +12,10 @@ from PIL import Image
 
 from ctscreener.errors import InputError
 from ctscreener.findings import NOTICE
-from training.beside import column_of
-from training.page import page
-from training.plots import plot_set, svg
-from training.printed import COLUMNS, METRICS, OTHERS, SCREENER, TABLE_2, TABLE_3, TABLE_4
+from training.page.beside import column_of
+from training.page.page import page
+from training.page.plots import plot_set, svg
+from training.page.printed import COLUMNS, METRICS, OTHERS, SCREENER, TABLE_2, TABLE_3, TABLE_4
 from training.tables import FORMAT, FORMAT_VERSION, TablesSettings, main
 
 

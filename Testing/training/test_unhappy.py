@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from ctscreener.settings import read_json, write_json
 from Testing.training.small_store import make_store
 from training import run
-from training.checkpoint import saved_whole
-from training.settings import claim_run
+from training.loop.checkpoint import saved_whole
+from training.loop.settings import claim_run
 
 FLAGS = ["--preset", "tiny", "--device", "cpu", "--precision", "32-true", "--steps", "2"]
 FLAGS += ["--warmup", "1", "--crops.size", "8", "12", "12", "--crops.positions", "64"]
@@ -177,7 +177,7 @@ def test_an_error_of_the_disk_that_is_not_its_being_full_is_no_ones_input(
     def broken(*arguments: object, **more: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("training.session.save_checkpoint", broken)
+    monkeypatch.setattr("training.loop.session.save_checkpoint", broken)
     os.remove(folder / "run" / "checkpoint.safetensors")
     with pytest.raises(OSError, match="Input/output"):
         train(folder)
@@ -186,6 +186,6 @@ def test_an_error_of_the_disk_that_is_not_its_being_full_is_no_ones_input(
 def test_the_first_process_alone_claims_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.processes.rank", lambda: 1)
+    monkeypatch.setattr("training.loop.processes.rank", lambda: 1)
     claim_run(tmp_path / "run", run, (), "descriptor")
     assert not (tmp_path / "run").exists()

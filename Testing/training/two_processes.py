@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctscreener.networks import NetworkSettings
-from training import processes
 from training.descriptor import Contrast, ContrastSettings
-from training.loop import LoopSettings, seeded, train
+from training.loop import processes
+from training.loop.loop import LoopSettings, seeded, train
 
 NETWORK = NetworkSettings(channels=(8, 16), out=8)
 PAIRS, POSITIONS = 4, 24

@@ -14,9 +14,9 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
+from training.evaluation.layouts import MASK
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
-from training.layouts import MASK
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.writing import write_json, write_volume
 from training.prepare import Source, find_sources, hash_source

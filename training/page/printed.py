@@ -26,7 +26,7 @@ class Row:
     Arguments:
         name: What the paper calls it.
         numbers: AUROC, AUROC up to 0.3 and AUPRO up to 0.3, each on the four sets, `(12,)`.
-        method: Descriptor, condition and density in the words of `training.method`; none for
+        method: Descriptor, condition and density in the words of `training.evaluation.method`; none for
             other people's methods.
     """
 

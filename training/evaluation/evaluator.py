@@ -18,11 +18,11 @@ from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings, screen
 from training.baselines.fitted import Fitted
 from training.baselines.trivial import MeanAtPlace, gradient_scores, random_scores
-from training.case_picture import draw_case
-from training.cases import Case, Others, read_case_mask
-from training.froc import Marks
-from training.measured import Measured
-from training.protocols import Grid, Place, Protocol, Truth, count
+from training.evaluation.case_picture import draw_case
+from training.evaluation.cases import Case, Others, read_case_mask
+from training.evaluation.froc import Marks
+from training.evaluation.measured import Measured
+from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
 
 KEPT_VERSION = 2
 """Of what is kept of a scan: a change of how it is measured needs a new number."""

@@ -13,7 +13,7 @@ from ctscreener.files import read_labels, same_grid
 from ctscreener.preprocess import resample
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json
-from training.layouts import find_pairs, lesion_value
+from training.evaluation.layouts import find_pairs, lesion_value
 from training.phantoms.lesion_site import LABELS
 
 Others = Literal["ignored", "healthy"]

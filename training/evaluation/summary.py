@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from training.cases import Case, family_of
-from training.counts import Counts, score_of
-from training.curves import (
+from training.evaluation.cases import Case, family_of
+from training.evaluation.counts import Counts, score_of
+from training.evaluation.curves import (
     PARTIAL,
     Bounded,
     aupro,
@@ -21,11 +21,11 @@ from training.curves import (
     best_dice,
     curve,
 )
-from training.evaluator import Evaluator
-from training.froc import Joined, Marks, sensitivity
-from training.intervals import Estimate, Groups, Scans, interval
-from training.measured import Measured
-from training.protocols import Protocol
+from training.evaluation.evaluator import Evaluator
+from training.evaluation.froc import Joined, Marks, sensitivity
+from training.evaluation.intervals import Estimate, Groups, Scans, interval
+from training.evaluation.measured import Measured
+from training.evaluation.protocols import Protocol
 
 AREAS = {
     "auroc": (1, 1.0),

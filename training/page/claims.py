@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluator import SCREENER
-from training.printed import COLUMNS, TABLE_3, TABLE_4
+from training.evaluation.evaluator import SCREENER
+from training.page.printed import COLUMNS, TABLE_3, TABLE_4
 
 Method = tuple[str, str, str]
 Results = Mapping[str, Any]

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from ctscreener.preprocess import PreprocessSettings, on_body_grid, resample
 from ctscreener.scan import Scan, reoriented_to_canonical
-from training.counts import BINS, Counts, histogram, keys
+from training.evaluation.counts import BINS, Counts, histogram, keys
 
 Protocol = Literal["body-only", "voxel-all", "authors"]
 """`body-only`: negatives are those that the model scores. `voxel-all`: every voxel of the file;

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from training.counts import Counts
-from training.froc import Marks
-from training.kept import load_arrays, save_arrays
+from training.evaluation.counts import Counts
+from training.evaluation.froc import Marks
+from training.evaluation.kept import load_arrays, save_arrays
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.counts import Counts, score_of
+from training.evaluation.counts import Counts, score_of
 
 PARTIAL = 0.3
 """Largest false positive rate of the partial areas that the paper reports."""

@@ -8,10 +8,10 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from ctscreener.errors import InputError
-from training import processes
-from training.checkpoint import load_checkpoint, save_checkpoint
-from training.journal import Journal
-from training.schedule import Clock, LoopSettings
+from training.loop import processes
+from training.loop.checkpoint import load_checkpoint, save_checkpoint
+from training.loop.journal import Journal
+from training.loop.schedule import Clock, LoopSettings
 
 
 class Session:

@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from training.counts import Counts
-from training.curves import areas, dice, precisions
+from training.evaluation.counts import Counts
+from training.evaluation.curves import areas, dice, precisions
 
 COARSE = 2048
 """Groups of bins that single scans are kept in: 50 MB for 1,000 scans."""

@@ -10,11 +10,11 @@ from typing import Any
 from PIL import Image
 
 from ctscreener.findings import NOTICE
-from training.beside import Part, Results, beside, differences, findings, other_paper, table
-from training.evaluator import SCREENER
-from training.plots import Named, plot_set, svg
-from training.printed import METRICS, OTHERS
-from training.printed import SCREENER as PRINTED
+from training.evaluation.evaluator import SCREENER
+from training.page.beside import Part, Results, beside, differences, findings, other_paper, table
+from training.page.plots import Named, plot_set, svg
+from training.page.printed import METRICS, OTHERS
+from training.page.printed import SCREENER as PRINTED
 from training.tables import HEADER, evaluation_rows, short
 
 STYLE = """

@@ -21,15 +21,15 @@ from torch import nn
 
 from ctscreener.errors import InputError
 from ctscreener.settings import write_json
-from training import processes
-from training.checkpoint import saved_whole
-from training.compiling import compile_parts, products
-from training.journal import Journal, Pictures
-from training.prefetch import prefetch
-from training.preflight import Need, check_memory
-from training.schedule import FREE, LoopSettings
-from training.session import Session
-from training.stopping import hear_stop
+from training.loop import processes
+from training.loop.checkpoint import saved_whole
+from training.loop.compiling import compile_parts, products
+from training.loop.journal import Journal, Pictures
+from training.loop.prefetch import prefetch
+from training.loop.preflight import Need, check_memory
+from training.loop.schedule import FREE, LoopSettings
+from training.loop.session import Session
+from training.loop.stopping import hear_stop
 
 __all__ = ["FREE", "LoopSettings", "Need", "Pictures", "Trained", "seeded", "train"]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from training.claims import verdicts
-from training.evaluator import SCREENER
-from training.printed import (
+from training.evaluation.evaluator import SCREENER
+from training.page.claims import verdicts
+from training.page.printed import (
     COLUMNS,
     METRICS,
     SET_OF_FAMILY,

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.froc import RATES
+from training.evaluation.froc import RATES
 
 COLOURS = tuple(mpl.color_sequences["tab10"])
 GREYS = ("0.35", "0.55", "0.75")

@@ -7,7 +7,7 @@ from typing import Any
 from ctscreener.errors import InputError
 from ctscreener.settings import from_json, read_json, to_json, write_json
 from ctscreener.version import VERSION
-from training import processes
+from training.loop import processes
 
 FORMAT = "ctscreener-run"
 FORMAT_VERSION = 1

@@ -9,11 +9,11 @@ import torch
 
 from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings
-from training.augment import Jitter, JitterSettings, draw_jitter
-from training.crops import CropSettings, Pair, draw_pair
-from training.preflight import Need
-from training.schedule import LoopSettings
-from training.store import FINE, Store
+from training.data.augment import Jitter, JitterSettings, draw_jitter
+from training.data.crops import CropSettings, Pair, draw_pair
+from training.data.store import FINE, Store
+from training.loop.preflight import Need
+from training.loop.schedule import LoopSettings
 
 LEAST_SCANS = 2
 """Fewer have no other scan whose voxels a voxel could differ from."""

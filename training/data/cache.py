@@ -11,8 +11,8 @@ from ctscreener import tiles
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import Shape
 from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
-from training import processes
-from training.store import Store
+from training.data.store import Store
+from training.loop import processes
 
 BLOCK = 8
 """Tiles that go through the frozen networks together."""

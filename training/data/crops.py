@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ctscreener.errors import InputError
-from training.store import Box, Store
+from training.data.store import Box, Store
 
 TRIES = 20
 """Pairs drawn until one shares enough body; then voxels are repeated."""

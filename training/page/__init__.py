@@ -1,0 +1,1 @@
+"""Results beside the papers': claims, tables, plots and the HTML page."""
