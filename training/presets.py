@@ -98,6 +98,9 @@ DENSITY = {
         sincos=2,
         head=HeadSettings(flow=FlowSettings(blocks=8, hidden=64)),
         tiles=256,
+        # The 3x3x3 convolutions of a conditional Gaussian see little more than what is scored.
+        per_step=32,
+        block=(8, 8, 8),
         voxels=4096,
         loop=replace(_TINY_LOOP, precision="32-true", tf32=False),
     ),

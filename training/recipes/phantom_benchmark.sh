@@ -4,6 +4,8 @@
 # Goes on where a killed one ended: phantoms, training, calibration and measuring, cell by cell. In the environment:
 #   TRAIN, TEST   scans of the training set and of each of the four test sets
 #   STEPS, TILES  steps of each network and tiles of each density in place of the preset's, for trying out
+#   HEAD_STEPS    steps of each density, which are cheap; without it, STEPS
+#   REFERENCE     pattern of the training scans that rarity refers to; no number of the tables depends on it
 #   OVERLAP       share of a tile that the next one covers again where scans are scored; 0 for trying out
 #   COARSEN       voxel size of the phantoms relative to the usual one: 1.5 for trying out
 #   CELLS         the cells to train and measure; without it, all of them
@@ -16,7 +18,9 @@ python=${PYTHON:-.venv/bin/python}
 run() { "$python" training/run.py "$@"; }
 short=() few=() overlap=${OVERLAP:-0.5}
 if [ -n "${STEPS:-}" ]; then short=(--steps "$STEPS" --warmup $((STEPS / 10))); fi
-if [ -n "${TILES:-}" ]; then few=(--tiles "$TILES"); fi
+heads=${HEAD_STEPS:-${STEPS:-}}
+if [ -n "$heads" ]; then few+=(--steps "$heads" --warmup $((heads / 10))); fi
+if [ -n "${TILES:-}" ]; then few+=(--tiles "$TILES"); fi
 
 # Fixed seeds: a training set with unlabelled lesions, and four test sets after LIDC, MIDRC, KiTS and LiTS.
 phantoms() { run phantoms --out "$out/$1" --coarsen "${COARSEN:-1}" --workers "$workers" "${@:2}"; }
@@ -34,13 +38,13 @@ if [ "$preset" = paper ]; then fine=(--fine 1.5 1.0 1.0); fi
 # A network is trained once, whatever the number of cells that use it; a finished one is left alone.
 network() { # STAGE NAME FLAGS
   [ -f "$out/$2/result.json" ] && grep -q '"finished": true' "$out/$2/result.json" && return
-  run "$1" --preset "$preset" --store "$out/store" --run "$out/$2" "${short[@]}" "${@:3}"
+  run "$1" --preset "$preset" --store "$out/store" --run "$out/$2" "${@:3}"
 }
 descriptor() {
   case $1 in
-    vicreg32) network descriptor vicreg32 --contrast.objective vicreg --network.out 32 ;;
-    vicreg128) network descriptor vicreg128 --contrast.objective vicreg --network.out 128 ;;
-    simclr32) network descriptor simclr32 --contrast.objective simclr --network.out 32 ;;
+    vicreg32) network descriptor vicreg32 --contrast.objective vicreg --network.out 32 "${short[@]}" ;;
+    vicreg128) network descriptor vicreg128 --contrast.objective vicreg --network.out 128 "${short[@]}" ;;
+    simclr32) network descriptor simclr32 --contrast.objective simclr --network.out 32 "${short[@]}" ;;
   esac
 }
 # What each condition needs first, and its flags for the density.
@@ -49,11 +53,11 @@ condition() {
     none) given=(--sincos 0) ;;
     sincos) given=(--sincos 4) ;;
     ape)
-      network ape ape
+      network ape ape "${short[@]}"
       given=(--sincos 0 --ape "$out/ape")
       ;;
     masked)
-      network condition masked
+      network condition masked "${short[@]}"
       given=(--sincos 0 --condition "$out/masked")
       ;;
   esac
@@ -72,7 +76,8 @@ for cell in ${CELLS:-$cells}; do
     condition "$conditioned"
     network density "$cell-density" --descriptor "$out/$described" "${given[@]}" --head.head "$head" \
       "${few[@]}"
-    run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell" --screen.overlap "$overlap"
+    run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell" --screen.overlap "$overlap" \
+      --reference "${REFERENCE:-*_000?}"
   fi
   run evaluate --model "$out/$cell" --sets "${sets[@]}" --train "$out/train" --out "$out/results/$cell" \
     --protocols body-only authors --overlap "$overlap" --workers "$workers"
