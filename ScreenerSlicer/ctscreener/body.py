@@ -16,6 +16,8 @@ BLOCK_MM = 5.0
 """A block of this size counts as body only if all of it is dense: tables and tubes do not."""
 CORE_MM = 7.0
 """What an opening of this size removes (table plates, sheets, cables) is no body."""
+PLATE_MM = 20.0
+"""What is thinner than this within a slice and stands out from the body is a table, no body."""
 SMALLEST_BODY_ML = 100.0
 """Less tissue than this is no body."""
 SHARE_OF_LARGEST = 0.05
@@ -67,7 +69,8 @@ def body_mask(hu: np.ndarray, spacing: np.ndarray, beyond: np.ndarray) -> np.nda
     hu = np.where(measured, hu, -1000.0).astype(np.float32)
     core = tissue_core(hu, spacing)
     # What lies beyond the scan's ends is no air: through it the room would reach the lungs.
-    return ~outside_air(core | beyond, hu) & measured
+    body = ~outside_air(core | beyond, hu) & measured
+    return without_plates(body, spacing)
 
 
 def tissue_core(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -84,6 +87,17 @@ def tissue_core(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     kept = np.flatnonzero(volumes >= SHARE_OF_LARGEST * volumes.max()) + 1
     opened = ndimage.maximum_filter(np.isin(parts, kept), size, mode="nearest")
     return np.logical_and(opened, dense)
+
+
+def without_plates(body: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """The body without what is thin within its slices: a table that touches it, a sheet, a cushion.
+
+    At the borders the mask is mirrored: a table along the border stays thin, while a body that the
+    field of view cuts stays whole.
+    """
+    size = [1, *(max(1, round(PLATE_MM / step) // 2 * 2 + 1) for step in spacing[1:])]
+    thick = ndimage.minimum_filter(body, size, mode="reflect")
+    return np.asarray(ndimage.maximum_filter(thick, size, mode="reflect") & body)
 
 
 def outside_air(core: np.ndarray, hu: np.ndarray) -> np.ndarray:

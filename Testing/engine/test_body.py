@@ -64,6 +64,26 @@ def test_a_thin_plate_that_touches_the_back_is_no_body() -> None:
     assert body[:, back - 3, 32].all()
 
 
+@pytest.mark.parametrize("below", [8, 1])
+def test_a_thick_plate_that_touches_the_back_is_no_body_beside_it(below: int) -> None:
+    """A plate of 12 mm with air below it, or its upper 8 mm along the border."""
+    scan = torso()
+    _, back, left = index_of(scan.affine, (-90.0, -70.0, 0.0))
+    hu = scan.hu[:, : back + below].copy()
+    hu[:, back - 1 : back + 2] = 200
+    body = mask(hu)
+    for beside in (np.s_[:, back - 1 : back + 2, :8], np.s_[:, back - 1 : back + 2, left:]):
+        assert (hu[beside] == 200).all()
+        assert not body[beside].any()
+    assert body[:, back - 4, 32].all()
+
+
+def test_a_body_that_the_field_of_view_cuts_is_kept_up_to_the_border() -> None:
+    scan = torso()
+    _, back, _ = index_of(scan.affine, (0.0, -60.0, 0.0))
+    assert mask(scan.hu[:, : back + 1])[:, back, 30:34].all()
+
+
 def test_the_body_is_as_large_as_it_was_drawn() -> None:
     scan = torso()
     r, a, _ = world(scan.affine, scan.shape)
