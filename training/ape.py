@@ -8,6 +8,7 @@ short scan to the length of a long one, and only voxels of the body count.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +21,10 @@ from ctscreener.networks import NetworkSettings, UNet
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs, draw_scan
 from training.data.masking import MaskSettings, draw_masks, hide
-from training.data.pictures import draw_crops
 from training.data.store import Store
-from training.data.views import (
-    Views,
-    check_precision,
-    check_scans,
-    crop_store,
-    draw_views,
-    pairs_need,
-)
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
-from training.loop.settings import claim_run
+from training.data.views import Views, draw_views
+from training.loop.loop import LoopSettings, Trained
+from training.pairs import train_on_pairs
 
 AXES = 3
 
@@ -137,32 +130,20 @@ def main(settings: ApeSettings) -> Trained:
     Returns:
         The averaged weights, and whether training is finished.
     """
-    check_precision(settings.network, settings.crops.size, settings.loop)
-    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
-    check_scans(store, settings.crops)
-    claim_run(settings.run, settings, FREE, "ape", store.provenance())
-    with seeded(settings.loop.seed):
-        objective = Positions(settings)
 
-    def load(index: int) -> Views:
-        return draw(index, settings.crops)
-
-    def draw(index: int, crops: CropSettings) -> Views:
-        rng = np.random.default_rng([settings.loop.seed, index])
+    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Views:
         views = draw_views(rng, store, crops, settings.jitter, draw_scan(rng, store))
         views.masks = draw_masks(rng, 2 * len(views.pairs), crops.size, settings.masks)
         return views
 
-    def render(views: Views, device: torch.device) -> tuple[Tensor, ...]:
+    def render(views: Views, store: Store, device: torch.device) -> tuple[Tensor, ...]:
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         masks = torch.from_numpy(views.masks).to(device)
         world = torch.from_numpy(world_of(views, store) / settings.unit_mm).to(device)
         return hide(apply_jitter(images, views.jitter), masks), places, world
 
-    need = pairs_need(settings.crops, draw, render)
-    trained = train(objective, load, render, settings.run, settings.loop, "ape", need, draw_crops)
-    trained.save(settings.run, "network")
-    return trained
+    objective = partial(Positions, settings)
+    return train_on_pairs("ape", settings, objective, draw, render)[0]
 
 
 def world_of(views: Views, store: Store) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The condition: a network that says what to expect at a voxel, with or without seeing it."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +14,12 @@ from ctscreener.settings import write_json
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs
 from training.data.masking import MaskSettings, draw_masks, hide
-from training.data.pictures import draw_crops
 from training.data.store import Store
-from training.data.views import (
-    Views,
-    check_precision,
-    check_scans,
-    crop_store,
-    draw_views,
-    pairs_need,
-)
+from training.data.views import Views, draw_views
 from training.descriptor import Contrast, ContrastSettings
 from training.loop import processes
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
-from training.loop.settings import claim_run
+from training.loop.loop import LoopSettings, Trained
+from training.pairs import train_on_pairs
 
 LEAK_BATCHES = 8
 """Batches that the leak is measured on."""
@@ -73,41 +66,23 @@ def main(settings: ConditionSettings) -> Trained:
     Returns:
         The averaged weights, and whether training is finished.
     """
-    check_precision(settings.network, settings.crops.size, settings.loop)
-    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
-    check_scans(store, settings.crops)
-    claim_run(settings.run, settings, FREE, "condition", store.provenance())
-    with seeded(settings.loop.seed):
-        objective = Contrast(settings.network, settings.contrast)
 
-    def load(index: int) -> Views:
-        return draw(index, settings.crops)
-
-    def draw(index: int, crops: CropSettings) -> Views:
-        rng = np.random.default_rng([settings.loop.seed, index])
+    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Views:
         views = draw_views(rng, store, crops, settings.jitter)
         views.masks = draw_masks(rng, 2 * len(views.pairs), crops.size, settings.masks)
         return views
 
-    def render(views: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
+    def render(views: Views, store: Store, device: torch.device) -> tuple[torch.Tensor, ...]:
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         masks = torch.from_numpy(views.masks).to(device)
         return hide(apply_jitter(images, views.jitter), masks), places
 
-    trained = train(
-        objective,
-        load,
-        render,
-        settings.run,
-        settings.loop,
-        "condition",
-        pairs_need(settings.crops, draw, render),
-        draw_crops,
-    )
-    trained.save(settings.run, "network")
+    objective = partial(Contrast, settings.network, settings.contrast)
+    trained, store = train_on_pairs("condition", settings, objective, draw, render)
     if processes.is_first():
-        objective.network.load_state_dict(trained.part("network"))
-        write_json(settings.run / "leak.json", measure_leak(objective.network, store, settings))
+        network = UNet(settings.network).to(processes.device())
+        network.load_state_dict(trained.part("network"))
+        write_json(settings.run / "leak.json", measure_leak(network, store, settings))
     processes.wait()
     return trained
 

@@ -1,6 +1,7 @@
 """The descriptor: a network that says what a voxel looks like, whatever scan it is seen in."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,18 +13,11 @@ from torch import nn
 from ctscreener.networks import NetworkSettings, UNet
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs
-from training.data.pictures import draw_crops
-from training.data.views import (
-    Views,
-    check_precision,
-    check_scans,
-    crop_store,
-    draw_views,
-    pairs_need,
-)
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
-from training.loop.settings import claim_run
+from training.data.store import Store
+from training.data.views import Views, draw_views
+from training.loop.loop import LoopSettings, Trained
 from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
+from training.pairs import train_on_pairs
 
 
 @dataclass(frozen=True)
@@ -117,33 +111,13 @@ def main(settings: DescriptorSettings) -> Trained:
     Returns:
         The averaged weights, and whether training is finished.
     """
-    check_precision(settings.network, settings.crops.size, settings.loop)
-    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
-    check_scans(store, settings.crops)
-    claim_run(settings.run, settings, FREE, "descriptor", store.provenance())
-    with seeded(settings.loop.seed):
-        objective = Contrast(settings.network, settings.contrast)
 
-    def load(index: int) -> Views:
-        return draw(index, settings.crops)
-
-    def draw(index: int, crops: CropSettings) -> Views:
-        rng = np.random.default_rng([settings.loop.seed, index])
+    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Views:
         return draw_views(rng, store, crops, settings.jitter)
 
-    def render(views: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
+    def render(views: Views, store: Store, device: torch.device) -> tuple[torch.Tensor, ...]:
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         return apply_jitter(images, views.jitter), places
 
-    trained = train(
-        objective,
-        load,
-        render,
-        settings.run,
-        settings.loop,
-        "descriptor",
-        pairs_need(settings.crops, draw, render),
-        draw_crops,
-    )
-    trained.save(settings.run, "network")
-    return trained
+    objective = partial(Contrast, settings.network, settings.contrast)
+    return train_on_pairs("descriptor", settings, objective, draw, render)[0]

@@ -1,0 +1,99 @@
+"""Training on pairs of crops: what the stages descriptor, condition and APE have in common."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from ctscreener.networks import NetworkSettings
+from training.data.crops import CropSettings
+from training.data.pictures import draw_crops
+from training.data.store import Store
+from training.data.views import Views, check_precision, check_scans, crop_store, pairs_need
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.settings import claim_run
+
+Draw = Callable[[np.random.Generator, Store, CropSettings], Views]
+Render = Callable[[Views, Store, torch.device], tuple[torch.Tensor, ...]]
+
+
+class PairStage(Protocol):
+    """The settings that every such stage has."""
+
+    @property
+    def store(self) -> Path:
+        """Folder that the stage `prepare` wrote."""
+        ...
+
+    @property
+    def run(self) -> Path:
+        """Run folder."""
+        ...
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """Names of scans to leave out."""
+        ...
+
+    @property
+    def in_memory(self) -> bool:
+        """Hold the whole store unpacked in memory."""
+        ...
+
+    @property
+    def network(self) -> NetworkSettings:
+        """Sizes of the network."""
+        ...
+
+    @property
+    def crops(self) -> CropSettings:
+        """How crops are drawn."""
+        ...
+
+    @property
+    def loop(self) -> LoopSettings:
+        """How long, how fast and on what to train."""
+        ...
+
+
+def train_on_pairs(
+    stage: str, settings: PairStage, objective: Callable[[], nn.Module], draw: Draw, render: Render
+) -> tuple[Trained, Store]:
+    """Train a network on pairs of crops; `network.safetensors` in the run folder is the result.
+
+    Arguments:
+        stage: Its name.
+        settings: Its settings.
+        objective: Makes what is trained; its part `network` is kept.
+        draw: Draws the views of one step from a source of chance.
+        render: Makes views on a device what the objective takes.
+
+    Returns:
+        The averaged weights, and whether training is finished; and the store that it saw.
+
+    Raises:
+        InputError: The store, the run folder or the sizes do not fit.
+    """
+    check_precision(settings.network, settings.crops.size, settings.loop)
+    store = crop_store(settings.store, settings.crops, settings.exclude, settings.in_memory)
+    check_scans(store, settings.crops)
+    claim_run(settings.run, settings, FREE, stage, store.provenance())
+    with seeded(settings.loop.seed):
+        trainee = objective()
+
+    def views(index: int, crops: CropSettings) -> Views:
+        return draw(np.random.default_rng([settings.loop.seed, index]), store, crops)
+
+    def load(index: int) -> Views:
+        return views(index, settings.crops)
+
+    def batch(drawn: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
+        return render(drawn, store, device)
+
+    need = pairs_need(settings.crops, views, batch)
+    trained = train(trainee, load, batch, settings.run, settings.loop, stage, need, draw_crops)
+    trained.save(settings.run, "network")
+    return trained, store
