@@ -17,7 +17,8 @@ from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import Model, ModelSettings, load_model
 from ctscreener.networks import Shape
-from ctscreener.settings import from_json, read_json, to_json, write_json
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.settings import from_json, read_json, write_json
 from ctscreener.student import Student, StudentSettings
 from training.data.lessons import Lesson, Lessons, draw, learn, some_scores
 from training.data.store import Store
@@ -92,8 +93,7 @@ def main(settings: DistilSettings) -> Trained:
     claim_teacher(settings.run, teacher, model)
     counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
     seed = settings.loop.seed
-    kept = settings.run / "teacher"
-    lessons = learn(teacher.networks, store, counts, seed, kept)
+    lessons = learn(teacher.networks, store, counts, seed, settings.run / "teacher")
     held_out = held_out_lessons(settings, teacher, store.names) if settings.held_out else None
     scores = some_scores(lessons, SCALE_VOXELS)
     scale = Calibration.fit(scores)
@@ -149,7 +149,7 @@ def load_teacher(name: str, store: Store) -> Model:
             f"Expected a model of three networks as the teacher, found that {name} is distilled.",
             "Use --model with the model that it was distilled from; its card names it.",
         )
-    if to_json(teacher.settings.preprocess) != store.preprocess:
+    if teacher.settings.preprocess != from_json(PreprocessSettings, store.preprocess):
         raise InputError(
             "distil.preprocess",
             f"Expected scans in {store.folder} that were prepared as {name} prepares them, found "

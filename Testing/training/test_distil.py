@@ -19,6 +19,7 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.screen import ScreenSettings, score
 from ctscreener.settings import read_json, write_json
 from ctscreener.student import StudentSettings
+from Testing.engine.torso import canonical_affine, torso
 from Testing.training.small_store import make_store
 from training import distil, export, presets, run
 from training.data import lessons as lessons_module
@@ -267,9 +268,11 @@ def test_the_exported_model_says_where_it_is_from_and_screens(
     nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).nll
     rarity = model.calibration.rarity(nll[np.isfinite(nll)])
     assert 0.02 < (rarity > 1).mean() < 0.3
-    hu = np.where(prepared.body, 100.0, -1000.0) + prepared.image / 10
-    write_map(made / "scan.nii.gz", hu.astype(np.float32), prepared.affine)
+    shape = (22, 25, 25)
+    scan = torso(canonical_affine(shape), shape)
+    write_map(made / "scan.nii.gz", scan.hu, scan.affine)
     flags = ["--model", str(out), "--out", str(made / "screened"), "--device", "cpu"]
+    flags += ["--overlap", "0"]
     assert command.main(["screen", str(made / "scan.nii.gz"), *flags]) == 0
     assert (made / "screened" / "anomaly.nrrd").exists()
 
