@@ -252,7 +252,8 @@ def test_a_result_says_whose_student_made_it(model: Model, folder: Path) -> None
 def test_the_command_line_takes_it_as_any_model(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_map(tmp_path / "scan.nii.gz", SCAN.hu, SCAN.affine)
+    scan = torso(canonical_affine(SHAPE, (4.0, 3.4, 3.4)))
+    write_map(tmp_path / "scan.nii.gz", scan.hu, scan.affine)
     flags = ["--model", str(folder), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert command.main(["screen", str(tmp_path / "scan.nii.gz"), *flags]) == 0
     findings = json.loads((tmp_path / "out" / "findings.json").read_text())
