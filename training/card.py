@@ -27,6 +27,7 @@ def write_card(
     """
     sections = [
         f"# Model `{name}`\n\n**{NOTICE}**",
+        *([teacher_text(provenance)] if model.student else []),
         "## Networks\n\n" + "\n".join(f"- {line}" for line in network_lines(model)),
         "## Training\n\n" + training_table(provenance["stages"]),
         "## Data\n\n" + data_text(provenance),
@@ -38,8 +39,41 @@ def write_card(
     return "\n\n".join(sections) + "\n"
 
 
+def teacher_text(provenance: dict[str, Any]) -> str:
+    """What a distilled model is, whose scores it learnt, and how well it gives them."""
+    name, sha256 = provenance["teacher"]["name"], provenance["teacher"]["sha256"]
+    text = (
+        f"**Fast, less exact.** One network that was taught to predict the scores of the model "
+        f"`{name}` (weights {sha256[:12]}), for machines without a graphics card. It finds no more "
+        f"than its teacher does: where there is time, use `{name}`."
+    )
+    if agreement := provenance["agreement"]:
+        text += (
+            f" On scans that it was not trained on its scores correlate with its teacher's by "
+            f"{agreement['pearson']:.2f} (their ranks by {agreement['spearman']:.2f}), and of the "
+            f"teacher's rarest voxel in a thousand {agreement['top']:.0%} are among its own."
+        )
+    return text
+
+
 def network_lines(model: ModelSettings) -> list[str]:
     """One line for each network."""
+    spacing = " x ".join(f"{step:g}" for step in model.preprocess.spacing)
+    block = " x ".join(map(str, model.pool))
+    voxels = f"voxels of {spacing} mm (D, H, W), scored in blocks of {block} voxels"
+    if not model.student:
+        return [voxels, *three_lines(model)]
+    student = model.student
+    waves = f", sin-cos of the position, {student.sincos} frequencies" if student.sincos else ""
+    return [
+        voxels,
+        f"one network: UNet {student.network.channels} on the blocks, the body{waves}",
+        *(f"its teacher's {line}" for line in three_lines(model)),
+    ]
+
+
+def three_lines(model: ModelSettings) -> list[str]:
+    """One line each for descriptor, condition and density."""
     descriptor, condition, density = model.descriptor, model.condition, model.density
     parts = []
     if condition.sincos:
@@ -60,10 +94,7 @@ def network_lines(model: ModelSettings) -> list[str]:
         "flow": f"flow, {density.flow.blocks} x {density.flow.hidden}",
         "gaussian": f"Gaussian, {density.covariance} covariance",
     }
-    spacing = " x ".join(f"{step:g}" for step in model.preprocess.spacing)
-    block = " x ".join(map(str, model.pool))
     return [
-        f"voxels of {spacing} mm (D, H, W), scored in blocks of {block} voxels",
         f"descriptor: UNet {descriptor.channels}, {descriptor.out} channels",
         f"condition: {'; '.join(parts) or 'none'}",
         f"density: {kinds[density.head]}",

@@ -130,7 +130,8 @@ def main(settings: DensitySettings) -> Trained:
         write_json(settings.run / "model.json", networks.settings)
     held_out = held_out_cache(networks, settings, store.names) if settings.held_out else None
     rng = np.random.default_rng([settings.loop.seed, 0])
-    cache = describe(networks, store, tiles_of(store.names, settings), rng)
+    counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
+    cache = describe(networks, store, counts, rng)
     standardize(networks, cache)
     start(networks, cache, settings, rng)
 
@@ -234,18 +235,21 @@ def weights_of(run: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def tiles_of(names: Sequence[str], settings: DensitySettings) -> list[int]:
+def tiles_of(names: Sequence[str], tiles: int, often: Sequence[str], times: int) -> list[int]:
     """How many tiles each scan gives, at least one.
 
+    Arguments:
+        names: The scans.
+        tiles: Tiles of all of them.
+        often: Patterns of the names of those that give `times` the share of another.
+        times: That share.
+
     Example:
-        >>> tiles_of(["ct_1", "phantom_1"], DensitySettings(tiles=10, often=("ct_*",)))
+        >>> tiles_of(["ct_1", "phantom_1"], 10, ["ct_*"], 4)
         [8, 2]
     """
-    shares = [
-        settings.times if any(fnmatch(name, often) for often in settings.often) else 1
-        for name in names
-    ]
-    return [max(1, round(settings.tiles * share / sum(shares))) for share in shares]
+    shares = [times if any(fnmatch(name, one) for one in often) else 1 for name in names]
+    return [max(1, round(tiles * share / sum(shares))) for share in shares]
 
 
 def standardize(networks: Networks, cache: Cache) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,13 +11,16 @@ from safetensors.torch import load_file
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
-from ctscreener.model import ModelSettings, Networks, half, save_model
+from ctscreener.model import Distilled, ModelSettings, Networks, Scorer, half, save_model
 from ctscreener.screen import ScreenSettings, score
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
 from training.card import write_card
 from training.data.store import Store
 from training.density import DensitySettings, assemble
+from training.distil import model_of, teacher_of
+
+AnyScorer = TypeVar("AnyScorer", bound=Scorer)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class ExportSettings:
     """Folder that the stage `prepare` wrote."""
     density: Path = Path("runs/density")
     """Run folder of the density; it names those of the descriptor and the condition."""
+    distilled: Path | None = None
+    """Run folder of the stage `distil`: its one network is exported in place of the density's
+    three."""
     out: Path = Path("model")
     """The model folder to write; its name is the model's name."""
     reference: tuple[str, ...] = ("*",)
@@ -54,7 +60,7 @@ def main(settings: ExportSettings) -> None:
     Raises:
         InputError: A run folder or the store does not fit, or no scan is left to calibrate on.
     """
-    networks = load_networks(settings.density, settings.smooth)
+    networks = load_scorer(settings)
     store = Store(settings.store, without(settings.store, settings.reference))
     nll = reference_nll(networks, store, settings.screen)
     kept = ordinary(nll, settings.odd)
@@ -64,6 +70,29 @@ def main(settings: ExportSettings) -> None:
     save_model(settings.out, networks, calibration, provenance, card)
     odd = ", ".join(sorted(set(nll) - set(kept))) or "none"
     print(f"export: wrote {settings.out}, calibrated on {len(kept)} scans; left out as odd: {odd}")
+
+
+def load_scorer(settings: ExportSettings) -> Scorer:
+    """Build what is exported, with its weights as they will be stored."""
+    if settings.distilled:
+        return load_distilled(settings.distilled, settings.smooth)
+    return load_networks(settings.density, settings.smooth)
+
+
+def load_distilled(run: Path, smooth: float = 0.0) -> Distilled:
+    """Build the model of a finished distillation, with its weights as they will be stored.
+
+    Arguments:
+        run: Run folder of the stage `distil`.
+        smooth: Standard deviation in mm of a further blur: it has learnt its teacher's.
+
+    Raises:
+        InputError: `export.unfinished`.
+    """
+    check_finished(run / "student.safetensors", "distil", "--distilled")
+    scorer = Distilled(replace(model_of(run), smooth=smooth))
+    scorer.student.load_state_dict(load_file(run / "student.safetensors"))
+    return as_stored(scorer)
 
 
 def load_networks(run: Path, smooth: float = 0.0) -> Networks:
@@ -76,19 +105,32 @@ def load_networks(run: Path, smooth: float = 0.0) -> Networks:
     Raises:
         InputError: `export.unfinished`.
     """
-    if not (run / "density.safetensors").is_file():
-        raise InputError(
-            "export.unfinished",
-            f"Expected a finished run of the stage `density` in {run}, found none.",
-            "Run `training/run.py density` first, or check --density.",
-        )
+    check_finished(run / "density.safetensors", "density", "--density")
     density = from_json(DensitySettings, read_json(run / "settings.json"))
     model = from_json(ModelSettings, read_json(run / "model.json"))
     networks = assemble(density, replace(model, smooth=smooth))
     networks.density.load_state_dict(load_file(run / "density.safetensors"))
-    # Calibrated and used must be the same numbers: those that half precision leaves.
-    networks.load_state_dict({name: value.float() for name, value in half(networks).items()})
-    return networks.eval().requires_grad_(False)
+    return as_stored(networks)
+
+
+def check_finished(weights: Path, stage: str, flag: str) -> None:
+    """Refuse a run without the weights that its stage ends with.
+
+    Raises:
+        InputError: `export.unfinished`.
+    """
+    if not weights.is_file():
+        raise InputError(
+            "export.unfinished",
+            f"Expected a finished run of the stage `{stage}` in {weights.parent}, found none.",
+            f"Run `training/run.py {stage}` first, or check {flag}.",
+        )
+
+
+def as_stored(scorer: AnyScorer) -> AnyScorer:
+    """Calibrated and used must be the same numbers: those that half precision leaves."""
+    scorer.load_state_dict({name: value.float() for name, value in half(scorer).items()})
+    return scorer.eval().requires_grad_(False)
 
 
 def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,7 +141,7 @@ def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def reference_nll(
-    networks: Networks, store: Store, settings: ScreenSettings
+    networks: Scorer, store: Store, settings: ScreenSettings
 ) -> dict[str, np.ndarray]:
     """Nll of all body voxels of each reference scan, on the pooled grid, float32, `(P,)` each."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -142,31 +184,48 @@ def ordinary(nll: dict[str, np.ndarray], odd: float) -> list[str]:
 def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, Any]:
     """Say how the model was made: settings, data with hashes, steps, hours, measured results."""
     reference = store.provenance()["scans"]
-    density = from_json(DensitySettings, read_json(settings.density / "settings.json"))
-    runs = {
-        "descriptor": density.descriptor,
-        "condition": density.condition,
-        "ape": density.ape,
-    }
-    stages = {
-        stage: {
-            "settings": without_paths(read_json(run / "settings.json")),
-            "result": read_json(run / "result.json"),
-            "data": read_json(run / "data.json")["scans"],
-        }
-        for stage, run in (*runs.items(), ("density", settings.density))
-        if run is not None
-    }
+    made = trace_distilled(settings.distilled) if settings.distilled else trace_three(settings)
     return {
         "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
-        "stages": stages,
+        **made,
         "reference": [scan for scan in reference if scan["name"] in kept],
         "odd": [scan["name"] for scan in reference if scan["name"] not in kept],
         "results": read_json(settings.results) if settings.results else None,
     }
 
 
+def trace_three(settings: ExportSettings) -> dict[str, Any]:
+    """Say how three networks were trained."""
+    density = from_json(DensitySettings, read_json(settings.density / "settings.json"))
+    runs = {
+        "descriptor": density.descriptor,
+        "condition": density.condition,
+        "ape": density.ape,
+        "density": settings.density,
+    }
+    return {"stages": {stage: trace_stage(run) for stage, run in runs.items() if run}}
+
+
+def trace_distilled(run: Path) -> dict[str, Any]:
+    """Say how a student was trained, who taught it and how that was, and how well they agree."""
+    teacher, agreement = teacher_of(run), run / "held_out.json"
+    return {
+        "stages": {**teacher["provenance"].get("stages", {}), "distil": trace_stage(run)},
+        "teacher": {"name": teacher["name"], "sha256": teacher["sha256"]},
+        "agreement": read_json(agreement) if agreement.is_file() else None,
+    }
+
+
+def trace_stage(run: Path) -> dict[str, Any]:
+    """Settings, steps, hours and scans of a run."""
+    return {
+        "settings": without_paths(read_json(run / "settings.json")),
+        "result": read_json(run / "result.json"),
+        "data": read_json(run / "data.json")["scans"],
+    }
+
+
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings less the folders of the machine that they were used on."""
-    folders = {"store", "run", "descriptor", "condition", "ape"}
+    folders = {"store", "run", "descriptor", "condition", "ape", "model"}
     return {name: value for name, value in settings.items() if name not in folders}

@@ -5,12 +5,14 @@ from dataclasses import replace
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
+from ctscreener.student import StudentSettings
 from training.ape import ApeSettings
 from training.condition import ConditionSettings
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
 from training.density import DensitySettings
 from training.descriptor import ContrastSettings, DescriptorSettings
+from training.distil import DistilSettings
 from training.loop.loop import LoopSettings
 
 # Spacing (D, H, W) in mm of the finer copy that crops are cut from; none has no such copy.
@@ -118,5 +120,21 @@ DENSITY = {
         per_step=4,
         voxels=4 * 32**3,
         loop=replace(_PAPER_LOOP, steps=500_000, tf32=False),
+    ),
+}
+
+# As wide as two cores can pay for at a screening: other machines have the teacher itself.
+DISTIL = {
+    "tiny": DistilSettings(
+        tiles=900, per_step=2, loop=replace(_TINY_LOOP, steps=2_000, watch_every=500)
+    ),
+    "small": DistilSettings(tiles=4096, per_step=8, loop=_SMALL_LOOP),
+    "paper": DistilSettings(
+        student=StudentSettings(
+            network=NetworkSettings(channels=(32, 64, 128, 256), blocks=2, inputs=43)
+        ),
+        tiles=16_384,
+        per_step=16,
+        loop=replace(_PAPER_LOOP, steps=100_000, warmup=2_000),
     ),
 }

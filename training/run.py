@@ -25,6 +25,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   condition   train the network that says what to expect at a voxel
   ape         train the network of anatomical positions, another kind of condition
   density     train the model of descriptors, given conditions
+  distil      train one fast network to predict the scores of a model
   export      write a model folder that `ctscreener` uses
   baseline    fit a rival, to be measured beside a model
   evaluate    measure a model on scans with known lesions
@@ -164,6 +165,15 @@ def density(preset: str | None, arguments: list[str]) -> None:
     main(_parse(DensitySettings, arguments, default, "density"))
 
 
+def distil(preset: str | None, arguments: list[str]) -> None:
+    """Train one network to predict the scores of a model."""
+    from training.distil import DistilSettings, main
+    from training.presets import DISTIL
+
+    default = DISTIL[preset] if preset else None
+    main(_parse(DistilSettings, arguments, default, "distil"))
+
+
 def export(preset: str | None, arguments: list[str]) -> None:
     """Write a model folder."""
     from training.export import ExportSettings, main
@@ -207,6 +217,7 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "condition": condition,
     "ape": ape,
     "density": density,
+    "distil": distil,
     "export": export,
     "baseline": baseline,
     "evaluate": evaluate,

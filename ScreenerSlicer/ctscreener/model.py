@@ -10,96 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import platformdirs
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from ctscreener.calibration import Calibration
-from ctscreener.conditions import Condition, ConditionSettings
-from ctscreener.density import Density, DensitySettings
 from ctscreener.errors import InputError
-from ctscreener.networks import NetworkSettings, Shape, UNet
-from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scorers import Distilled, ModelSettings, Networks, Scorer, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
+
+__all__ = [
+    "Distilled",
+    "Model",
+    "ModelSettings",
+    "Networks",
+    "Scorer",
+    "find_model",
+    "half",
+    "load_model",
+    "read_description",
+    "save_model",
+]
 
 FORMAT = "ctscreener-model"
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).parent.parent / "Resources" / "Models"
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Everything that is needed to rebuild the networks of a model."""
-
-    preprocess: PreprocessSettings = PreprocessSettings()
-    """What is done to a scan."""
-    descriptor: NetworkSettings = NetworkSettings()
-    """The network that says what a voxel looks like."""
-    condition: ConditionSettings = ConditionSettings()
-    """What says what is to be expected there."""
-    density: DensitySettings = DensitySettings()
-    """What says how rare that is."""
-    tile: Shape = (64, 96, 96)
-    """Voxels that the networks see at a time, along (D, H, W)."""
-    smooth: float = 0.0
-    """Standard deviation in mm of the Gaussian that the joined scores are blurred with."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where tiles do not fit the networks or the pooling."""
-        networks = [self.descriptor, *self.condition.networks]
-        for step in [self.pool, *(network.stride for network in networks)]:
-            if any(side % unit or side < unit for side, unit in zip(self.tile, step, strict=True)):
-                raise ValueError(f"the tile {self.tile} is no multiple of {step}")
-
-    @property
-    def pool(self) -> Shape:
-        """Voxels pooled into one score, along (D, H, W)."""
-        return self.preprocess.multiple
-
-    @property
-    def voxel(self) -> np.ndarray:
-        """Size in mm of the voxel that one score stands for, along (D, H, W), `(3,)`."""
-        return np.multiply(self.preprocess.spacing, self.pool)
-
-
-class Networks(nn.Module):
-    """The three networks of a model.
-
-    Arguments:
-        settings: Their sizes.
-    """
-
-    def __init__(self, settings: ModelSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.descriptor = UNet(settings.descriptor)
-        self.condition = Condition(settings.condition)
-        # The seed does not matter: weights from a file or from training replace what it draws.
-        generator = torch.Generator().manual_seed(0)
-        self.density = Density(
-            settings.descriptor.out,
-            settings.condition.channels(settings.descriptor.out),
-            settings.density,
-            generator,
-        )
-
-    def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
-        """Anomaly scores of tiles.
-
-        Arguments:
-            x: The image, scaled to 0..1, `(B, 1, D, H, W)`.
-            positions: Share of the body's box, `(B, 3, d, h, w)`, d = D / pool and so on.
-            where: Which pooled voxels to score, bool, `(B, d, h, w)`.
-
-        Returns:
-            nll in nats, float32, `(B, d, h, w)`, NaN where not scored.
-        """
-        y = self.descriptor.pooled(x, self.settings.pool)
-        c = self.condition.pooled(x, y, positions, where, self.settings.pool)
-        return self.density(y, c, where)
 
 
 @dataclass(frozen=True)
@@ -108,7 +44,7 @@ class Model:
 
     Arguments:
         name: What the user called it.
-        networks: The three networks, in evaluation mode.
+        networks: What scores tiles, in evaluation mode.
         calibration: From nll to rarity.
         provenance: Data, steps, code version, measured results: plain JSON.
         card: The model card, Markdown.
@@ -116,7 +52,7 @@ class Model:
     """
 
     name: str
-    networks: Networks
+    networks: Scorer
     calibration: Calibration
     provenance: dict[str, Any]
     card: str
@@ -207,10 +143,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def build(description: dict[str, Any], folder: Path) -> Networks:
+def build(description: dict[str, Any], folder: Path) -> Scorer:
     """Build the networks that `model.json` describes, without their weights."""
     try:
-        return Networks(from_json(ModelSettings, description["settings"]))
+        return new_scorer(from_json(ModelSettings, description["settings"]))
     except InputError as error:
         raise damaged(folder, error.message) from error
     except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
@@ -255,7 +191,7 @@ def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
         ) from error
 
 
-def fill(networks: Networks, weights: dict[str, Tensor], folder: Path) -> None:
+def fill(networks: Scorer, weights: dict[str, Tensor], folder: Path) -> None:
     """Put the weights into the networks; every tensor must be there with the right shape."""
     expected = networks.state_dict()
     wrong = [f"lacks {name}" for name in expected if name not in weights]
@@ -275,8 +211,8 @@ def fill(networks: Networks, weights: dict[str, Tensor], folder: Path) -> None:
     networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
 
 
-def half(networks: Networks) -> dict[str, Tensor]:
-    """The tensors to store: the UNets in float16, the density, which is less forgiving, as is."""
+def half(networks: Scorer) -> dict[str, Tensor]:
+    """The tensors to store: the UNets in float16, what is less forgiving, such as the density, as is."""
     return {
         name: tensor.half().contiguous() if is_unet(name) else tensor.contiguous()
         for name, tensor in networks.state_dict().items()
@@ -284,13 +220,13 @@ def half(networks: Networks) -> dict[str, Tensor]:
 
 
 def is_unet(name: str) -> bool:
-    """Whether a tensor belongs to the descriptor or the condition network."""
-    return name.startswith(("descriptor.", "condition."))
+    """Whether a tensor belongs to the descriptor, the condition or the student network."""
+    return name.startswith(("descriptor.", "condition.", "student.network."))
 
 
 def save_model(
     folder: Path,
-    networks: Networks,
+    networks: Scorer,
     calibration: Calibration,
     provenance: dict[str, Any],
     card: str,
@@ -299,7 +235,7 @@ def save_model(
 
     Arguments:
         folder: Where to; made if missing.
-        networks: The three networks; `descriptor` and `condition` are stored as float16.
+        networks: What scores tiles; its UNets are stored as float16.
         calibration: From nll to rarity, fitted to the networks as they are stored.
         provenance: Plain JSON.
         card: Markdown.

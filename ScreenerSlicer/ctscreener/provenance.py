@@ -83,6 +83,8 @@ def request(
             "name": model.name,
             "weights_sha256": model.sha256,
             "settings_sha256": hashlib.sha256(json.dumps(rest).encode()).hexdigest(),
+            # Of a distilled model, whose scores it imitates.
+            **({"teacher": teacher} if (teacher := model.provenance.get("teacher")) else {}),
         },
         "parameters": parameters,
     }

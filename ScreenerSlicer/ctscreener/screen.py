@@ -16,7 +16,7 @@ from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, Plan, plans, unheard
 from ctscreener.findings import Finding, FindingSettings, find
-from ctscreener.model import Model, ModelSettings, Networks
+from ctscreener.model import Model, ModelSettings, Scorer
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
@@ -156,7 +156,7 @@ class Scored:
 
 def score(
     prepared: Prepared,
-    networks: Networks,
+    networks: Scorer,
     settings: ScreenSettings,
     device: torch.device,
     progress: Progress = silent,
@@ -179,7 +179,7 @@ def score(
 def score_by(
     plan: Plan,
     prepared: Prepared,
-    networks: Networks,
+    networks: Scorer,
     settings: ScreenSettings,
     progress: Progress,
     notice: Notice,

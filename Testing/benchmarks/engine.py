@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,38 +166,24 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     from monai.inferers.utils import sliding_window_inference
     from torch.nn import functional
 
-    from ctscreener.conditions import anatomical, shell_mean, sincos, tile_positions
+    from ctscreener.conditions import tile_positions
     from ctscreener.screen import padded, pooled_mask
     from ctscreener.tiles import pooled as on_pooled_grid
 
     model, tiles, shape = networks.settings, 0, prepared.image.shape
-    condition = networks.condition
     # The engine's own padding: MONAI would centre a scan that is shorter than a tile.
     image, body = padded(prepared, model)
     inside = pooled_mask(body, model.pool)
+    plain = networks.nll if model.student else partial(plain_nll, networks)
 
     def predict(x: torch.Tensor, where: list[list[slice]]) -> torch.Tensor:
         nonlocal tiles
         tiles += len(where)
-        y = functional.avg_pool3d(networks.descriptor.dense(x), model.pool)
         box = (where[0][2], where[0][3], where[0][4])
         start = tuple(side.start for side in box)
         seen = torch.from_numpy(inside[on_pooled_grid(box, model.pool)].copy())[None]
-        parts = [x.new_zeros(1, 0, *y.shape[2:])]
-        if model.condition.sincos:
-            positions = tile_positions(start, model.tile, shape, model.pool)[None]
-            parts.append(sincos(positions, model.condition.sincos))
-        visible = torch.cat([x, torch.ones_like(x)], dim=1)
-        if condition.learned:
-            c = functional.avg_pool3d(condition.learned.dense(visible), model.pool)
-            shell = model.condition.learned_shell
-            parts.append(shell_mean(c, seen, shell) if shell else c)
-        parts += [shell_mean(y, seen, shell) for shell in model.condition.surround]
-        if condition.ape:
-            logits = functional.avg_pool3d(condition.ape.dense(visible), model.pool)
-            parts.append(anatomical(logits, model.condition.ape_frequencies))
-        everywhere = torch.ones(1, *y.shape[2:], dtype=torch.bool)
-        nll = networks.density(y, torch.cat(parts, dim=1), everywhere)
+        positions = tile_positions(start, model.tile, shape, model.pool)[None]
+        nll = plain(x, positions, seen)
         return functional.interpolate(nll[:, None], scale_factor=model.pool, mode="nearest")
 
     x = torch.from_numpy(image)[None, None].float() / 255
@@ -208,6 +195,31 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
         inside = inside.repeat(unit, axis)
     scores = np.where(inside, np.asarray(nll)[0, 0], np.float32("nan"))
     return scores[: shape[0], : shape[1], : shape[2]], tiles
+
+
+def plain_nll(networks: Any, x: Any, positions: Any, seen: Any) -> Any:  # noqa: ANN401
+    """Scores of a tile by three networks at full resolution, also outside of the body."""
+    import torch
+    from torch.nn import functional
+
+    from ctscreener.conditions import anatomical, shell_mean, sincos
+
+    model, condition = networks.settings, networks.condition
+    y = functional.avg_pool3d(networks.descriptor.dense(x), model.pool)
+    parts = [x.new_zeros(1, 0, *y.shape[2:])]
+    if model.condition.sincos:
+        parts.append(sincos(positions, model.condition.sincos))
+    visible = torch.cat([x, torch.ones_like(x)], dim=1)
+    if condition.learned:
+        c = functional.avg_pool3d(condition.learned.dense(visible), model.pool)
+        shell = model.condition.learned_shell
+        parts.append(shell_mean(c, seen, shell) if shell else c)
+    parts += [shell_mean(y, seen, shell) for shell in model.condition.surround]
+    if condition.ape:
+        logits = functional.avg_pool3d(condition.ape.dense(visible), model.pool)
+        parts.append(anatomical(logits, model.condition.ape_frequencies))
+    everywhere = torch.ones(1, *y.shape[2:], dtype=torch.bool)
+    return networks.density(y, torch.cat(parts, dim=1), everywhere)
 
 
 def agreement(maps: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -69,9 +69,28 @@ def test_models_are_found_once_and_usable_ones_first(mine: Path, tmp_path: Path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.json").write_text("{")
     found = find_models([mine, tmp_path / "elsewhere"], environment)
-    assert [model.name for model in found] == ["preview", "mine", "broken", "elsewhere"]
-    assert [bool(model.problem) for model in found] == [False, False, True, True]
+    bundled = sorted(file.parent.name for file in BUNDLED.glob("*/model.json"))
+    assert [model.name for model in found] == [*bundled, "mine", "broken", "elsewhere"]
+    assert bundled[0] == "preview", "the first one is chosen where nobody has chosen"
+    assert [bool(model.problem) for model in found[-3:]] == [False, True, True]
     assert "no model.json" in found[-1].label()
+
+
+def distil(description: dict[str, Any]) -> None:
+    """Make a description one of a distilled model."""
+    description["settings"]["student"] = {}
+    description["provenance"]["teacher"] = {"name": "preview", "sha256": description["sha256"]}
+
+
+def test_a_distilled_model_says_in_the_list_that_it_is_fast_and_less_exact(mine: Path) -> None:
+    assert read_model(mine).teacher == ""
+    assert "fast" not in read_model(mine).label()
+    change(mine, distil)
+    model = read_model(mine)
+    assert model.problem == ""
+    assert model.label().startswith("mine (fast, less exact than preview), ")
+    change(mine, lambda d: d["provenance"].pop("teacher"))
+    assert "damaged" in read_model(mine).problem
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,10 @@ def draw_views(
 
 
 def check_precision(
-    network: NetworkSettings, size: tuple[int, int, int], loop: LoopSettings
+    network: NetworkSettings,
+    size: tuple[int, int, int],
+    loop: LoopSettings,
+    flag: str = "--crops.size",
 ) -> None:
     """Refuse crops that do not fit the network, and what oneDNN computes wrongly.
 
@@ -126,6 +129,7 @@ def check_precision(
         network: Sizes of the network.
         size: Voxels of a crop.
         loop: Device and precision.
+        flag: What asks for crops of that size.
 
     Raises:
         InputError: A crop cannot be halved as often as the network does, or, in bfloat16 on a
@@ -134,9 +138,9 @@ def check_precision(
     if any(side % step for side, step in zip(size, network.stride, strict=True)):
         raise InputError(
             "training.no_multiple",
-            f"Expected a --crops.size whose sides are multiples of {network.stride}, as the "
+            f"Expected a {flag} whose sides are multiples of {network.stride}, as the "
             f"network's levels need them, found {size}.",
-            "Use another --crops.size, or fewer --network.channels.",
+            f"Use another {flag}, or fewer --network.channels.",
         )
     if loop.precision == "32-true" or loop.device == "cuda":
         return

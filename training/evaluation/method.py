@@ -3,6 +3,7 @@
 from ctscreener.model import Model
 
 OBJECTIVES = {"vicreg": "VICReg", "simclr": "SimCLR"}
+WORDS = {"gaussian": "Gaussian", "flow": "flow"}
 
 
 def describe(model: Model) -> dict[str, str]:
@@ -29,8 +30,10 @@ def describe(model: Model) -> dict[str, str]:
     }
     head = settings.density.head
     full = head == "gaussian" and settings.density.covariance == "full"
+    # What stands in the paper's tables are its three networks, not what was distilled from them.
+    distilled = ", distilled" if settings.student else ""
     return {
         "descriptor": f"{name}, d = {settings.descriptor.out}",
         "condition": " + ".join(part for part, used in parts.items() if used) or "none",
-        "density": "full Gaussian" if full else {"gaussian": "Gaussian", "flow": "flow"}[head],
+        "density": ("full Gaussian" if full else WORDS[head]) + distilled,
     }

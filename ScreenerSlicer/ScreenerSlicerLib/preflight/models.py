@@ -49,6 +49,7 @@ class ModelFolder:
         card: Its card, Markdown.
         tiling: None where it cannot be used.
         problem: Why it cannot be used, on one line; empty where it can.
+        teacher: Name of the model that it imitates, faster; empty where it is none such.
     """
 
     name: str
@@ -58,13 +59,16 @@ class ModelFolder:
     card: str
     tiling: Tiling | None
     problem: str = ""
+    teacher: str = ""
 
     def label(self) -> str:
         """Return one line for a list: name, size, start of the hash."""
         if self.problem:
             return f"{self.name}: {self.problem}"
         label = _("{name}, {size:.1f} MB, weights {hash}")
-        return label.format(name=self.name, size=self.size_bytes / 1e6, hash=self.sha256[:12])
+        fast = _("{name} (fast, less exact than {teacher})")
+        name = fast.format(name=self.name, teacher=self.teacher) if self.teacher else self.name
+        return label.format(name=name, size=self.size_bytes / 1e6, hash=self.sha256[:12])
 
     def card_text(self) -> str:
         """Return the card for the panel: long lists, such as of scans with hashes, cut short."""
@@ -128,6 +132,7 @@ def read_model(folder: Path) -> ModelFolder:
     try:
         description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         tiling, sha256 = _checked(description)
+        teacher = _teacher(description)
     except OSError:
         return ModelFolder(name, folder, size, "", card, None, _("no model.json here"))
     except (ValueError, KeyError, TypeError) as error:
@@ -135,7 +140,8 @@ def read_model(folder: Path) -> ModelFolder:
         return ModelFolder(name, folder, size, "", card, None, why)
     missing = not (folder / WEIGHTS).is_file()
     problem = _("{file} is missing").format(file=WEIGHTS) if missing else ""
-    return ModelFolder(name, folder, size, sha256, card, None if missing else tiling, problem)
+    usable = None if missing else tiling
+    return ModelFolder(name, folder, size, sha256, card, usable, problem, teacher)
 
 
 class _Unusable(ValueError):
@@ -155,6 +161,13 @@ def _checked(description: Mapping[str, Any]) -> tuple[Tiling, str]:
     if not all(len(part) == 3 for part in (tiling.spacing, tiling.tile, tiling.multiple)):
         raise KeyError(spacing)
     return tiling, str(description["sha256"])
+
+
+def _teacher(description: Mapping[str, Any]) -> str:
+    """Name of the model that a distilled one imitates; empty for any other."""
+    if not description["settings"].get("student"):
+        return ""
+    return str(description["provenance"]["teacher"]["name"])
 
 
 def shortened(card: str) -> str:

@@ -1,0 +1,238 @@
+"""The distillation: one network learns to predict the scores of a whole model.
+
+As in the paper's later version, a UNet of one output is fitted to the -log p that a trained model
+gives; the loss is another one, see `training.imitation`. No view is turned or mirrored, and no grey
+value changed: the scores depend on the place, and on what a scan looks like.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from torch import Tensor
+
+from ctscreener.calibration import Calibration
+from ctscreener.errors import InputError
+from ctscreener.model import Model, ModelSettings, load_model
+from ctscreener.networks import Shape
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.settings import from_json, read_json, write_json
+from ctscreener.student import Student, StudentSettings
+from training.data.lessons import Lesson, Lessons, draw, learn, some_scores
+from training.data.store import Store
+from training.data.views import check_precision
+from training.density import tiles_of
+from training.imitation import Imitation, set_scale, watch, weights_of
+from training.loop import processes
+from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.preflight import Need
+from training.loop.settings import claim_run
+
+SCALE_VOXELS = 1_000_000
+"""Scores that the scale of the loss is measured on."""
+HELD_OUT_TILES = 2
+"""Tiles of each held-out scan."""
+
+
+@dataclass(frozen=True)
+class DistilSettings:
+    """Train one network to predict the scores of a model."""
+
+    store: Path = Path("store")
+    """Folder that the stage `prepare` wrote, with the preprocessing of the model."""
+    run: Path = Path("runs/distil")
+    """Run folder; a training that stopped goes on from here."""
+    model: str = "preview"
+    """The teacher: name or folder of a model."""
+    student: StudentSettings = field(default_factory=StudentSettings)
+    """Sizes of the network."""
+    exclude: tuple[str, ...] = ()
+    """Names of scans to leave out; `*` stands for any text."""
+    held_out: tuple[str, ...] = ()
+    """Names of scans on which teacher and student are compared; `*` stands for any text."""
+    tiles: int = 900
+    """Tiles that the teacher is asked about; each scan gives the same share."""
+    often: tuple[str, ...] = ()
+    """Names of scans that give `times` that share, such as the real ones beside many phantoms; `*`
+    stands for any text."""
+    times: int = 4
+    """How many shares those scans give."""
+    per_step: int = 2
+    """Blocks of one step."""
+    block: Shape = (32, 32, 32)
+    """Pooled voxels of one block. A whole tile shows all that the teacher saw."""
+    tail: float = 0.5
+    """A voxel as rare as one in n weighs n to this power; 0 counts all alike, 1 gives 1 to 10 in
+    1,000 as much as 1 to 10 in 100."""
+    huber: float = 1.0
+    """Error from which on it counts linearly, in spreads of the scores."""
+    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    """How long, how fast and on what to train."""
+
+
+def main(settings: DistilSettings) -> Trained:
+    """Train the student; `student.safetensors` and `model.json` in the run folder are the result.
+
+    Arguments:
+        settings: All settings.
+
+    Returns:
+        The averaged weights, and whether training is finished.
+
+    Raises:
+        InputError: The model cannot teach, or the store, the run folder or a size does not fit.
+    """
+    processes.meet()
+    store = Store(settings.store, (*settings.exclude, *settings.held_out))
+    teacher = load_teacher(settings.model, store)
+    model = plan(settings, teacher)
+    check_precision(settings.student.network, settings.block, settings.loop, "--block")
+    claim_run(settings.run, settings, FREE, "distil", store.provenance())
+    claim_teacher(settings.run, teacher, model)
+    counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
+    seed = settings.loop.seed
+    lessons = learn(teacher.networks, store, counts, seed, settings.run / "teacher")
+    held_out = held_out_lessons(settings, teacher, store.names) if settings.held_out else None
+    scores = some_scores(lessons, SCALE_VOXELS)
+    scale = Calibration.fit(scores)
+    with seeded(seed):
+        objective = Imitation(new_student(model), settings.huber)
+    set_scale(objective.student, scores)
+
+    def load(index: int) -> tuple[Lesson, Tensor]:
+        return weighted(index, settings.per_step)
+
+    def weighted(index: int, count: int) -> tuple[Lesson, Tensor]:
+        lesson = draw(lessons, index, count, settings.block, seed)
+        return lesson, weights_of(lesson.nll, scale, settings.tail)
+
+    def render(drawn: tuple[Lesson, Tensor], device: torch.device) -> tuple[Tensor, ...]:
+        lesson, weight = drawn
+        parts = (lesson.positions, lesson.nll, weight)
+        return lesson.image.to(device).float() / 255, *(part.to(device) for part in parts)
+
+    trained = train(
+        objective,
+        load,
+        render,
+        settings.run,
+        settings.loop,
+        "distil",
+        Need(
+            settings.per_step,
+            lambda units, device: render(weighted(0, units), device),
+            lambda units: f"--per-step {units}",
+        ),
+        watch=(lambda: watch(objective.student, held_out)) if held_out else None,
+    )
+    trained.save(settings.run, "student")
+    if held_out and processes.is_first():
+        objective.student.load_state_dict(trained.part("student"))
+        write_json(settings.run / "held_out.json", told := watch(objective.student, held_out))
+        print("distil: held out, " + ", ".join(f"{k} {v:.3f}" for k, v in told.items()))
+    processes.wait()
+    return trained
+
+
+def load_teacher(name: str, store: Store) -> Model:
+    """Load the model that teaches.
+
+    Raises:
+        InputError: It is distilled itself, or the store was prepared otherwise.
+    """
+    teacher = load_model(name)
+    if teacher.settings.student:
+        raise InputError(
+            "distil.teacher",
+            f"Expected a model of three networks as the teacher, found that {name} is distilled.",
+            "Use --model with the model that it was distilled from; its card names it.",
+        )
+    if teacher.settings.preprocess != from_json(PreprocessSettings, store.preprocess):
+        raise InputError(
+            "distil.preprocess",
+            f"Expected scans in {store.folder} that were prepared as {name} prepares them, found "
+            "other settings of preprocessing.",
+            "Run the stage `prepare` with the settings in the model's model.json.",
+        )
+    return teacher
+
+
+def plan(settings: DistilSettings, teacher: Model) -> ModelSettings:
+    """Say what the model around the student looks like.
+
+    Its scores are blurred already: those that it learns from are.
+
+    Raises:
+        InputError: A size does not fit the teacher's tiles.
+    """
+    known = teacher.settings
+    pooled = [side // unit for side, unit in zip(known.tile, known.pool, strict=True)]
+    if any(not 0 < side <= extent for side, extent in zip(settings.block, pooled, strict=True)):
+        raise InputError(
+            "distil.block",
+            f"Expected a --block within the {tuple(pooled)} pooled voxels of the teacher's tile, "
+            f"found {settings.block}.",
+            "Use a smaller --block.",
+        )
+    try:
+        model = replace(known, student=settings.student, smooth=0.0)
+        new_student(model)
+    except ValueError as error:
+        raise InputError(
+            "distil.student",
+            f"Expected a student that fits the tiles of {teacher.name}, found that {error}",
+            "Change --student.network.inputs or --student.network.channels.",
+        ) from error
+    return model
+
+
+def new_student(model: ModelSettings) -> Student:
+    """The student of a model, untrained."""
+    assert model.student, "planned with a student"
+    return Student(model.student, model.pool)
+
+
+def claim_teacher(run: Path, teacher: Model, model: ModelSettings) -> None:
+    """Write down whose student a run trains; a run has one teacher.
+
+    Raises:
+        InputError: `run.other_teacher`.
+    """
+    if not processes.is_first():
+        return
+    path = run / "teacher.json"
+    facts = {"name": teacher.name, "sha256": teacher.sha256}
+    if path.exists() and (before := read_json(path)["sha256"]) != teacher.sha256:
+        raise InputError(
+            "run.other_teacher",
+            f"{run} holds a run with a teacher of SHA-256 {before[:12]}..., found "
+            f"{teacher.sha256[:12]}... in {teacher.name}.",
+            "Use the same model to go on with it, or another --run folder.",
+        )
+    write_json(path, facts | {"provenance": teacher.provenance})
+    write_json(run / "model.json", model)
+
+
+def held_out_lessons(
+    settings: DistilSettings, teacher: Model, trained_on: tuple[str, ...]
+) -> Lessons:
+    """What the teacher says of the scans that are watched, the same tiles at every call.
+
+    Raises:
+        InputError: No scan has such a name.
+    """
+    store = Store(settings.store, (*trained_on, *settings.exclude))
+    counts = [HELD_OUT_TILES] * len(store.names)
+    return learn(teacher.networks, store, counts, 0, settings.run / "teacher" / "held_out")
+
+
+def teacher_of(run: Path) -> dict[str, Any]:
+    """What a run folder says of its teacher: `name`, `sha256` and `provenance`."""
+    return read_json(run / "teacher.json")
+
+
+def model_of(run: Path) -> ModelSettings:
+    """The model around the student that a run trained."""
+    return from_json(ModelSettings, read_json(run / "model.json"))
