@@ -1,9 +1,12 @@
 """The model card: what a model was made of, what it finds, what it misses."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ctscreener.model import ModelSettings
+from training.evaluation.seen import seen_by
+from training.tables import rarity_table
 
 NOTICE = (
     "Research use only, not for diagnosis. Absence of colour is not absence of disease: the map "
@@ -12,7 +15,11 @@ NOTICE = (
 
 
 def write_card(
-    name: str, model: ModelSettings, provenance: dict[str, Any], notes: Path | None
+    name: str,
+    model: ModelSettings,
+    provenance: dict[str, Any],
+    notes: Path | None,
+    sha256: str = "",
 ) -> str:
     """Write the card of a model.
 
@@ -21,6 +28,7 @@ def write_card(
         model: Its settings.
         provenance: How it was made, see `training.export.trace`.
         notes: Markdown with what no number says; none where there is nothing to say.
+        sha256: Hash of the weights, which tells results of this model from those of others.
 
     Returns:
         Markdown.
@@ -32,8 +40,7 @@ def write_card(
         "## Training\n\n" + training_table(provenance["stages"]),
         "## Data\n\n" + data_text(provenance),
     ]
-    if provenance["results"]:
-        sections.append("## Measured\n\n" + provenance["results"]["table"].strip())
+    sections += measured(provenance["results"], sha256)
     if notes:
         sections.append(notes.read_text(encoding="utf-8").strip())
     return "\n\n".join(sections) + "\n"
@@ -54,6 +61,45 @@ def teacher_text(provenance: dict[str, Any]) -> str:
             f"teacher's rarest voxel in a thousand {agreement['top']:.0%} are among its own."
         )
     return text
+
+
+def measured(results: Sequence[Mapping[str, Any]], sha256: str) -> Iterator[str]:
+    """What was measured, of this model and of others that stand for it.
+
+    Arguments:
+        results: See `training.export.measured`.
+        sha256: Hash of this model's weights.
+    """
+    for result in results:
+        yield f"## Measured\n\n{_whose(result, sha256)}{result['table'].strip()}"
+    known = [result for result in results if result["rarities"]]
+    text = rarity_table(known).strip() if known else "Not measured."
+    whose = "".join(_whose(result, sha256) for result in known)
+    yield f"## False findings a scan\n\n{whose}{text}"
+
+
+def _whose(result: Mapping[str, Any], sha256: str) -> str:
+    """A paragraph where results are not those of the model with these weights."""
+    name, others = (result["model"][key] for key in ("name", "weights_sha256"))
+    if others == sha256:
+        return ""
+    return f"Of `{name}`, **another model** (weights {others[:12]}), not of this one.\n\n"
+
+
+def calibration_text(provenance: Mapping[str, Any]) -> str:
+    """Whether the scans that rarity refers to were also trained on."""
+    digests = [scan["sha256"] for scan in provenance["reference"]]
+    stages = {"stages": provenance["stages"], "reference": []}
+    seen = {stage: many for stage, many in (seen_by(stages, digests) or {}).items() if many}
+    if not seen:
+        return "No network was trained on any of these: they stand for new scans."
+    listed = ", ".join(f"{stage} {many}" for stage, many in seen.items())
+    if "density" in seen:
+        return (
+            f"Trained on these as well: {listed}. In new scans more voxels will be rare than "
+            "rarity promises."
+        )
+    return f"The density was trained on none of these; other networks were: {listed}."
 
 
 def network_lines(model: ModelSettings) -> list[str]:
@@ -123,6 +169,7 @@ def data_text(provenance: dict[str, Any]) -> str:
     odd = ", ".join(provenance["odd"])
     without = f" Left out, as each held too much of the tail: {odd}." if odd else ""
     return (
-        f"Rarity refers to {len(provenance['reference'])} scans: {reference}.{without}\n\n"
+        f"Rarity refers to {len(provenance['reference'])} scans: {reference}.{without} "
+        f"{calibration_text(provenance)}\n\n"
         f"Trained on {len(trained)} scans (name, start of the SHA-256):\n\n{listed}"
     )

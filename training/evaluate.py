@@ -21,14 +21,14 @@ from ctscreener.provenance import fingerprint, request
 from ctscreener.settings import write_json
 from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
 from training.baselines.trivial import MeanAtPlace
-from training.evaluation.cases import Case, find_cases
+from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
 from training.evaluation.evaluator import BUILT_IN, EvaluateSettings, Evaluator
 from training.evaluation.kept import load_arrays, save_arrays
 from training.evaluation.measured import Measured
 from training.evaluation.method import describe
-from training.evaluation.summary import summary
+from training.evaluation.summary import promise, summary
 from training.prepare import find_sources
-from training.tables import FORMAT, FORMAT_VERSION, evaluation_table
+from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
 
 __all__ = ["EvaluateSettings", "main"]
 
@@ -47,18 +47,20 @@ def main(settings: EvaluateSettings) -> None:
     """
     check(settings)
     model = load_model(settings.model)
-    cases = find_cases(
+    labelled = find_cases(
         settings.sets, settings.labels, settings.limit, settings.others, settings.patient
     )
+    cases = labelled + find_unlabelled(settings.unlabelled, settings.patient)[: settings.limit]
     mean = fit_mean(settings, model.settings.preprocess, cases)
     fitted = tuple(map(load_fitted, settings.baselines))
     evaluator = Evaluator(settings, model, mean, fitted)
-    check_fitted(fitted, [evaluator.digest(case.scan)["sha256"] for case in cases], BUILT_IN)
+    check_fitted(fitted, [evaluator.digest(case.scan)["sha256"] for case in labelled], BUILT_IN)
     measured, skipped = measure_all(evaluator, cases)
     if settings.share != (1, 1):
         number, machines = settings.share
         print(f"Measured share {number} of {machines}. Call again without --share for results.")
         return
+    parts = dict.fromkeys(case.part for case in measured)
     results: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -71,26 +73,37 @@ def main(settings: EvaluateSettings) -> None:
         "baselines": {some.name: some.sha256 for some in fitted},
         "sets": [
             summary({c: m for c, m in measured.items() if c.part == part}, protocol, evaluator)
-            for part in dict.fromkeys(case.part for case in measured)
+            for part in parts
+            if part != UNLABELLED
             for protocol in settings.protocols
+        ],
+        "rarities": [
+            promise({c: m for c, m in measured.items() if c.part == part}, evaluator)
+            for part in parts
         ],
         "skipped": skipped,
     }
     results["table"] = table = evaluation_table(results)
     write_json(settings.out / "results.json", results)
     with whole_file(settings.out / "table.md") as beside:
-        beside.write_text(table, encoding="utf-8")
-    print(table, end="")
+        beside.write_text(f"{table}\n{rarity_table([results])}", encoding="utf-8")
+    print(table, rarity_table([results]), sep="\n", end="")
 
 
 def check(settings: EvaluateSettings) -> None:
     """Refuse settings that mean nothing.
 
     Raises:
-        InputError: `evaluate.settings` or `device.unavailable`.
+        InputError: `evaluate.settings`, `evaluate.sets` or `device.unavailable`.
     """
     find_device(settings.device)
     number, machines = settings.share
+    if not (settings.sets or settings.unlabelled):
+        raise InputError(
+            "evaluate.sets",
+            "Expected --sets of scans with masks, or --unlabelled scans, found neither.",
+            "Give one of them.",
+        )
     sound = settings.workers >= 1 and settings.region_voxels >= 1 and settings.resamples >= 0
     if not (sound and settings.protocols and 1 <= number <= machines):
         raise InputError(

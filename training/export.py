@@ -1,5 +1,6 @@
 """The stage that calibrates a trained model and writes the folder that `ctscreener` uses."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,7 +12,15 @@ from safetensors.torch import load_file
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
-from ctscreener.model import Distilled, ModelSettings, Networks, Scorer, half, save_model
+from ctscreener.model import (
+    Distilled,
+    ModelSettings,
+    Networks,
+    Scorer,
+    half,
+    packed,
+    save_model,
+)
 from ctscreener.screen import ScreenSettings, score
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
@@ -38,13 +47,17 @@ class ExportSettings:
     """The model folder to write; its name is the model's name."""
     reference: tuple[str, ...] = ("*",)
     """Names of the scans that rarity refers to; `*` stands for any text."""
+    left_out: bool = False
+    """Take those of them alone that the density was not trained on, as by its `--held-out`:
+    where it was trained, a density finds little rare, and rarities promise too much elsewhere."""
     odd: float = 5.0
     """A reference scan that holds more than so many times its share of the rarest thousandth is
     left out: it would hide what is rare in all others."""
     smooth: float = 0.0
     """Standard deviation in mm of the Gaussian that the scores are blurred with."""
-    results: Path | None = None
-    """`results.json` of the stage `evaluate`, for the card."""
+    results: tuple[Path, ...] = ()
+    """Files `results.json` of the stage `evaluate`, for the card: of this model, and of one
+    that was made without the scans it was measured on."""
     notes: Path | None = None
     """Markdown for the card: what is known of this model that no number says."""
     screen: ScreenSettings = field(default_factory=ScreenSettings)
@@ -61,12 +74,13 @@ def main(settings: ExportSettings) -> None:
         InputError: A run folder or the store does not fit, or no scan is left to calibrate on.
     """
     networks = load_scorer(settings)
-    store = Store(settings.store, without(settings.store, settings.reference))
+    store = reference_scans(settings)
     nll = reference_nll(networks, store, settings.screen)
     kept = ordinary(nll, settings.odd)
     calibration = Calibration.fit(np.concatenate([nll[name] for name in kept]))
     provenance = trace(settings, store, kept)
-    card = write_card(settings.out.name, networks.settings, provenance, settings.notes)
+    sha256 = hashlib.sha256(packed(networks)).hexdigest()
+    card = write_card(settings.out.name, networks.settings, provenance, settings.notes, sha256)
     save_model(settings.out, networks, calibration, provenance, card)
     odd = ", ".join(sorted(set(nll) - set(kept))) or "none"
     print(f"export: wrote {settings.out}, calibrated on {len(kept)} scans; left out as odd: {odd}")
@@ -133,6 +147,28 @@ def as_stored(scorer: AnyScorer) -> AnyScorer:
     return scorer.eval().requires_grad_(False)
 
 
+def reference_scans(settings: ExportSettings) -> Store:
+    """The scans that rarity refers to.
+
+    Raises:
+        InputError: `store.empty`, or `export.reference` where the last stage was trained on all.
+    """
+    store = Store(settings.store, without(settings.store, settings.reference))
+    if not settings.left_out:
+        return store
+    run = settings.distilled or settings.density
+    trained = {scan["sha256"] for scan in read_json(run / "data.json")["scans"]}
+    left = [name for name, scan in store.scans.items() if scan.sha256 not in trained]
+    if not left:
+        raise InputError(
+            "export.reference",
+            f"Expected scans to calibrate on that the density was not trained on, found that it "
+            f"saw all {len(store.names)}.",
+            "Train it with --held-out, give a --store that holds others, or leave out --left-out.",
+        )
+    return Store(settings.store, [n for n in Store(settings.store).names if n not in left])
+
+
 def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the store's scans that match no pattern."""
     return tuple(
@@ -190,7 +226,7 @@ def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, 
         **made,
         "reference": [scan for scan in reference if scan["name"] in kept],
         "odd": [scan["name"] for scan in reference if scan["name"] not in kept],
-        "results": read_json(settings.results) if settings.results else None,
+        "results": [measured(path) for path in settings.results],
     }
 
 
@@ -223,6 +259,22 @@ def trace_stage(run: Path) -> dict[str, Any]:
         "result": read_json(run / "result.json"),
         "data": read_json(run / "data.json")["scans"],
     }
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """What the card takes from the results of an evaluation.
+
+    Raises:
+        InputError: `json.unreadable` or `export.results`.
+    """
+    results, parts = read_json(path), ("model", "table", "rarities")
+    if not isinstance(results, dict) or any(part not in results for part in parts):
+        raise InputError(
+            "export.results",
+            f"Expected the parts {', '.join(parts)} in {path}, found others.",
+            "Run the stage `evaluate` again with this version.",
+        )
+    return {part: results[part] for part in parts}
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:

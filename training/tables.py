@@ -26,6 +26,10 @@ COLUMNS = (
     ("FROC (95%)", "froc", "sensitivity"),
 )
 """Title, metric and kind of each number."""
+RARITY_HEADER = (
+    *("model", "set", "scans, patients", "rarity", "voxels promised", "voxels found (95%)"),
+    *("false findings a scan (95%)", "lesions met (95%)"),
+)
 HEADER = ("model", "set", "voxels", "scans", "score", *(title for title, _, _ in COLUMNS))
 
 
@@ -52,6 +56,7 @@ def main(settings: TablesSettings) -> None:
     """
     results = [read_results(path) for path in settings.results]
     table = markdown(HEADER, [row for result in results for row in evaluation_rows(result)])
+    table = f"{table}\n{rarity_table(results)}"
     print(table, end="")
     if settings.out is None:
         return
@@ -115,6 +120,47 @@ def evaluation_rows(results: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
+def rarity_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Lay out what rarities are worth in each set, as a table with what it rests on below.
+
+    Arguments:
+        results: The contents of each `results.json`.
+    """
+    return (
+        markdown(RARITY_HEADER, list(rarity_rows(results)))
+        + "\nFalse findings meet no known lesion; what nobody outlined counts as false. "
+        + f"Seen in making the model: {'; '.join(map(seen_text, results))}.\n"
+    )
+
+
+def rarity_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """One row for each set and rarity, in the order of `RARITY_HEADER`."""
+    for result in results:
+        for part in result.get("rarities", []):
+            for level in part["levels"]:
+                yield [
+                    result["model"]["name"],
+                    part["set"],
+                    f"{part['scans']}, {part['patients']}",
+                    str(level["rarity"]),
+                    percent({"value": level["promised"], "low": None, "high": None}),
+                    percent(level["share"]),
+                    findings(level.get("findings")),
+                    interval(level["met"]) if level.get("met") else "-",
+                ]
+
+
+def seen_text(result: Mapping[str, Any]) -> str:
+    """Which stages of a model saw how many scans of each set."""
+    sets = []
+    for part in result.get("rarities", []):
+        given = part["seen"]
+        stages = [f"{stage} {count}" for stage, count in (given or {}).items() if count]
+        words = "not known" if given is None else ", ".join(stages) or "none"
+        sets.append(f"{part['set']} ({part['scans']} scans): {words}")
+    return f"`{result['model']['name']}`, {', '.join(sets) or 'no rarities measured'}"
+
+
 def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
     """Every number of several results, one a line, with its interval and its rounding."""
     text = io.StringIO()
@@ -129,6 +175,10 @@ def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
                 place = part["set"], part["protocol"], result["measuring"]["grid"], name
                 for line in _numbers(score):
                     table.writerow([result["model"]["name"], *place, *line])
+        for part in result.get("rarities", []):
+            for line in _promises(part):
+                place = part["set"], "scored", "own", "Screener"
+                table.writerow([result["model"]["name"], *place, *line, None])
     return text.getvalue()
 
 
@@ -143,6 +193,53 @@ def _numbers(score: Mapping[str, Any]) -> Iterator[list[Any]]:
                 yield [metric, kind, value["value"], value["low"], value["high"], rounding]
     best = score["dice"]
     yield ["dice", "best", best["best"], None, None, best["rounding"]]
+
+
+def _promises(part: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Metric, kind, value, low and high of what rarities are worth in one set."""
+    for level in part["levels"]:
+        for kind in ("share", "findings", "met"):
+            if value := level.get(kind):
+                name = f"rarity {level['rarity']}"
+                yield [name, kind, value["value"], value["low"], value["high"]]
+
+
+def percent(estimate: Mapping[str, float | None]) -> str:
+    """Write a small share with its interval.
+
+    Example:
+        >>> percent({"value": 0.00123, "low": 0.0008, "high": 0.00211})
+        '.12% (.08-.21)'
+        >>> percent({"value": 1e-4, "low": None, "high": None})
+        '.01%'
+    """
+    value, low, high = (
+        None if (x := estimate[key]) is None else _two_digits(100 * x)
+        for key in ("value", "low", "high")
+    )
+    return "-" if value is None else f"{value}% ({low}-{high})" if low and high else f"{value}%"
+
+
+def _two_digits(value: float) -> str:
+    """Two digits that count, without the zero in front."""
+    text = f"{float(f'{value:.2g}'):g}"
+    return text[1:] if text.startswith("0.") else text
+
+
+def findings(estimate: Mapping[str, float | None] | None) -> str:
+    """Write a number of findings a scan with its interval.
+
+    Example:
+        >>> findings({"value": 3.25, "low": 0.5, "high": 11.0})
+        '3.2 (0.5-11.0)'
+        >>> findings(None)
+        '-'
+    """
+    if estimate is None:
+        return "-"
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    bounds = f" ({low:.1f}-{high:.1f})" if low is not None and high is not None else ""
+    return "-" if value is None else f"{value:.1f}{bounds}"
 
 
 def interval(estimate: Mapping[str, float | None]) -> str:

@@ -91,11 +91,8 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     """
     settings = settings or FindingSettings()
     assert rarity.shape == scan.shape, "a map is as large as its scan"
-    voxel_ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
-    # A region of exactly the smallest volume stays, whatever the product was rounded to.
-    fewest = settings.min_volume_ml / voxel_ml * (1 - 1e-9)
     values = rarity.ravel()
-    regions = regions_above(rarity, settings.threshold, fewest)
+    regions = regions_above(rarity, settings.threshold, fewest_voxels(scan.affine, settings))
     peaks = [int(region[np.argmax(values[region])]) for region in regions]
     order = sorted(
         range(len(regions)), key=lambda i: (-values[peaks[i]], -len(regions[i]), peaks[i])
@@ -103,6 +100,13 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     return [
         _measure(rank, values, regions[i], peaks[i], scan) for rank, i in enumerate(order, start=1)
     ]
+
+
+def fewest_voxels(affine: np.ndarray, settings: FindingSettings) -> float:
+    """Voxels that a finding has at least, on a grid of this affine."""
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    # A region of exactly the smallest volume stays, whatever the product was rounded to.
+    return settings.min_volume_ml / voxel_ml * (1 - 1e-9)
 
 
 def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> list[np.ndarray]:

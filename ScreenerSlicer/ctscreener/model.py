@@ -224,6 +224,11 @@ def is_unet(name: str) -> bool:
     return name.startswith(("descriptor.", "condition.", "student.network."))
 
 
+def packed(networks: Scorer) -> bytes:
+    """The weights as they are stored: the same networks give the same bytes, and the same hash."""
+    return save(half(networks))
+
+
 def save_model(
     folder: Path,
     networks: Scorer,
@@ -241,7 +246,7 @@ def save_model(
         card: Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = save(half(networks))
+    content = packed(networks)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

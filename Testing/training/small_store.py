@@ -24,6 +24,6 @@ def make_store(folder: Path, shapes: dict[str, tuple[int, int, int]]) -> dict[st
         body[2:-2, 2:-2, 2:-2] = 1
         write_array(folder / f"{name}.image.b2nd", images[name])
         write_array(folder / f"{name}.body.b2nd", body)
-        scans.append(StoredScan(name, shape, SPACING, f"/scans/{name}.nii.gz", "0" * 64))
+        scans.append(StoredScan(name, shape, SPACING, f"/scans/{name}.nii.gz", f"{seed:064x}"))
     write_manifest(folder, to_json(PreprocessSettings()), scans, [])
     return images

@@ -90,6 +90,63 @@ def test_the_calibration_is_that_of_the_stored_weights(runs: Path) -> None:
         assert torch.equal(used.state_dict()[name], tensor), name
 
 
+def test_rarity_refers_to_scans_that_the_density_did_not_see_and_the_card_says_so(
+    runs: Path,
+) -> None:
+    settings = settings_for(runs, "left_out", "gaussian")
+    density.main(settings)
+    asked = export.ExportSettings(settings.store, settings.run, runs / "model_left", left_out=True)
+    export.main(asked)
+    model = load_model(str(asked.out))
+    assert [scan["name"] for scan in model.provenance["reference"]] == ["c"]
+    assert "density was trained on none of these; other networks were: descriptor 1" in model.card
+    assert "## False findings a scan\n\nNot measured." in model.card
+    export.main(replace(asked, left_out=False))
+    assert "Trained on these as well: descriptor 3, condition 3, density 2" in (
+        load_model(str(asked.out)).card
+    )
+    with pytest.raises(InputError) as error:
+        export.main(replace(asked, reference=("a", "b")))
+    assert error.value.code == "export.reference"
+    # Unchanged by what was refused.
+    assert len(load_model(str(asked.out)).provenance["reference"]) == 3
+
+
+def test_the_card_tells_results_of_this_model_from_those_of_another(
+    runs: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(runs, "measured", "gaussian")
+    density.main(settings)
+    asked = export.ExportSettings(settings.store, settings.run, tmp_path / "mine")
+    export.main(asked)
+    levels = [
+        {"rarity": r, "promised": 10.0**-r, "share": {"value": 0.02, "low": None, "high": None}}
+        for r in (1, 2, 3, 4)
+    ]
+    part = {"set": "left", "scans": 4, "patients": 4, "levels": levels, "seen": None}
+    paths = []
+    for name, sha256 in (("mine", load_model(str(asked.out)).sha256), ("twin", "f" * 64)):
+        given = {"name": name, "weights_sha256": sha256}
+        paths.append(tmp_path / f"{name}.json")
+        rarities = [part] if name == "twin" else []
+        text = {"model": given, "table": f"| {name} |", "rarities": rarities, "more": 1}
+        paths[-1].write_text(json.dumps(text))
+    export.main(replace(asked, results=tuple(paths)))
+    model = load_model(str(asked.out))
+    mine, twin, false = model.card.split("## Measured")[1:] + [model.card.split("## False ")[1]]
+    assert "another model" not in mine
+    assert "Of `twin`, **another model** (weights ffffffffffff)" in twin
+    assert "Of `twin`, **another model**" in false
+    assert "| twin | left | 4, 4 | 3 | .1% | 2% |" in " ".join(false.split())
+    assert [sorted(one) for one in model.provenance["results"]] == [
+        ["model", "rarities", "table"]
+    ] * 2
+    paths[0].write_text("{}")
+    with pytest.raises(InputError) as error:
+        export.main(replace(asked, results=tuple(paths)))
+    assert error.value.code == "export.results"
+
+
 def test_an_unfinished_run_is_not_exported(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Expected a finished run of the stage `density`"):
         export.main(export.ExportSettings(runs / "store", tmp_path))

@@ -195,9 +195,11 @@ def threads_of_two_workers() -> Iterator[None]:
 def test_several_processes_and_machines_find_the_same(settings: EvaluateSettings) -> None:
     def numbers(results: dict) -> tuple:
         (part,) = results["sets"]
-        return part["scores"], [entry["auroc"] for entry in part["scans"]]
+        return part["scores"], [entry["auroc"] for entry in part["scans"]], results["rarities"]
 
+    settings = dataclasses.replace(settings, unlabelled=settings.sets)
     alone = numbers(results_of(settings))
+    assert [part["set"] for part in alone[2]] == ["scans", "unlabelled"]
     two = dataclasses.replace(settings, out=settings.out / "two", workers=2)
     assert numbers(results_of(two)) == alone
     shared = dataclasses.replace(settings, out=settings.out / "shared")
@@ -208,6 +210,38 @@ def test_several_processes_and_machines_find_the_same(settings: EvaluateSettings
     before = [path.stat().st_mtime_ns for path in kept]
     assert numbers(results_of(shared)) == alone
     assert [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_unlabelled_scans_count_for_rarities_alone(
+    settings: EvaluateSettings, scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled = results_of(settings)
+    both = results_of(dataclasses.replace(settings, unlabelled=(scans,)))
+    assert both["sets"] == labelled["sets"]
+    with_masks, unlabelled = both["rarities"]
+    assert labelled["rarities"] == [with_masks]
+    assert [scan["name"] for scan in unlabelled["each"]] == ["a", "b", "c", "healthy"]
+    # A mask beside a scan is heeded there too: the same voxels, the same findings.
+    for one, again in zip(with_masks["each"], unlabelled["each"], strict=False):
+        assert one == again
+    entry = unlabelled["each"][3]
+    rarity = screen(read_scan(scans / "healthy.nii.gz"), load_model(settings.model)).rarity
+    assert entry["voxels"] == np.isfinite(rarity).sum()
+    assert entry["above"] == [(rarity >= level).sum() for level in (1, 2, 3, 4)]
+    assert unlabelled["seen"] is None
+    alone = results_of(
+        dataclasses.replace(settings, sets=(), unlabelled=(scans / "healthy.nii.gz",))
+    )
+    assert alone["sets"] == []
+    (only,) = alone["rarities"]
+    assert only["levels"][0]["share"]["value"] == pytest.approx(
+        entry["above"][0] / entry["voxels"], abs=1e-6
+    )
+    capsys.readouterr()
+    out = settings.out / "page"
+    print_tables(TablesSettings((settings.out / "results.json",), out=out))
+    assert "| unlabelled | 1, 1" in capsys.readouterr().out
+    assert "False findings and calibration" in (out / "page.html").read_text()
 
 
 def test_every_protocol_and_both_grids_are_measured(settings: EvaluateSettings) -> None:
@@ -297,16 +331,21 @@ def test_tables_show_every_score_of_every_result(
     table = (settings.out / "table.md").read_text()
     assert capsys.readouterr().out == table
     print_tables(TablesSettings((settings.out / "results.json",) * 2))
-    lines = capsys.readouterr().out.splitlines()
-    # A row each for Screener, gradient and random.
-    assert len(lines) == 2 + 2 * 3
-    assert {len(line) for line in lines} == {len(lines[0])}
+    scores, rarities, notes = capsys.readouterr().out.split("\n\n")
+    # A row each for Screener, gradient and random; one each for four rarities.
+    for part, rows in ((scores, 2 * 3), (rarities, 2 * 4)):
+        lines = part.splitlines()
+        assert len(lines) == 2 + rows
+        assert {len(line) for line in lines} == {len(lines[0])}
+    assert "scans (1 scans): not known" in notes
 
 
 @pytest.mark.parametrize(
     ("change", "code"),
     [
         ({"labels": (1, 2)}, "evaluate.labels"),
+        ({"sets": ()}, "evaluate.sets"),
+        ({"unlabelled": (Path("nowhere"),)}, "prepare.missing"),
         ({"others": ("healthy", "ignored")}, "evaluate.labels"),
         ({"model": "nobody"}, "model.missing"),
         ({"workers": 0}, "evaluate.settings"),

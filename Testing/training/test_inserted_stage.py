@@ -12,10 +12,12 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import silent
 from training.evaluation.cases import find_cases
+from training.evaluation.seen import digest_of
 from training.inserted.stage import InsertSettings, as_stored, insert_all
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.phantom import make_phantom
 from training.phantoms.writing import write_volume
+from training.prepare import hash_source
 from training.run import main
 
 
@@ -51,6 +53,10 @@ def test_each_copy_is_a_case_that_is_measured_on_its_family(
     cases = find_cases([settings.out])
     assert [case.name for case in cases] == names
     assert {case.label for case in cases} == {LABELS["lung_nodule"]}
+    # Both copies are of one patient, whose scan a model may have seen.
+    (source,) = settings.scans
+    assert {case.patient for case in cases} == {"chest"}
+    assert {digest_of(case) for case in cases} == {hash_source(source / "chest.nii.gz")}
     first, second = (read_scan(case.scan) for case in cases)
     assert not np.array_equal(first.hu, second.hu)
 
@@ -90,6 +96,17 @@ def test_a_second_run_keeps_what_is_complete_and_makes_what_is_lost(
     assert insert_all(settings, silent) == manifest
     assert kept.stat().st_mtime_ns == before
     assert np.array_equal(read_scan(lost).hu, voxels)
+
+
+def test_several_processes_make_the_same_voxels(
+    made: tuple[InsertSettings, dict], tmp_path: Path
+) -> None:
+    alone, manifest = made
+    assert insert_all(replace(alone, out=tmp_path, workers=2), silent) == manifest
+    for record in manifest["scans"]:
+        for end in ("", "_lesion"):
+            name = f"{record['name']}{end}.nii.gz"
+            assert (tmp_path / name).read_bytes() == (alone.out / name).read_bytes()
 
 
 def test_a_folder_made_with_other_settings_is_refused(made: tuple[InsertSettings, dict]) -> None:

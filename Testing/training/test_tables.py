@@ -16,7 +16,7 @@ from training.page.beside import column_of
 from training.page.page import page
 from training.page.plots import plot_set, svg
 from training.page.printed import COLUMNS, METRICS, OTHERS, SCREENER, TABLE_2, TABLE_3, TABLE_4
-from training.tables import FORMAT, FORMAT_VERSION, TablesSettings, main
+from training.tables import FORMAT, FORMAT_VERSION, TablesSettings, main, rarity_table
 
 
 def estimate(value: float) -> dict:
@@ -53,6 +53,13 @@ def results() -> dict:
         | {"regions": 5, "scores": {"Screener": score(value), "gradient": score(0.21)}}
         for family, value in (("kidney_tumour", 0.77), ("lung_nodule", 0.55))
     ]
+    levels = [
+        {"rarity": r, "promised": 10.0**-r, "share": estimate(0.0123 * r)}
+        | ({"findings": estimate(8.7), "met": None} if r > 1 else {})
+        for r in (1, 2, 3, 4)
+    ]
+    promise = {"set": "left_out", "scans": 5, "patients": 4, "lesions": 0, "levels": levels}
+    promise |= {"seen": {"descriptor": 5, "density": 0, "calibration": 0}, "each": []}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -63,6 +70,7 @@ def results() -> dict:
         "measuring": {"grid": "own"},
         "mean_at_place_scans": 0,
         "sets": parts,
+        "rarities": [promise],
     }
 
 
@@ -112,6 +120,19 @@ def test_our_row_stands_under_the_printed_one_in_its_columns(results: dict, fold
     assert set(COLUMNS) >= {column_of(part) for part in results["sets"]}
 
 
+def test_lesions_put_into_real_scans_have_a_row_of_their_own(results: dict, folder: Path) -> None:
+    inserted = results["sets"][1] | {"set": "put_in", "inserted": True}
+    results["sets"].append(inserted)
+    text = page([results], [folder], 1)
+    rows = [re.sub("<.*?>", "|", row) for row in re.findall(r"<tr>(.*?)</tr>", text)]
+    ours = [row for row in rows if "mine &amp; yours" in row]
+    both = [next(row for row in ours if what in row) for what in ("on phantoms", "put in")]
+    # The phantoms' row has both sets, the other one the nodules alone.
+    assert [row.count(".7") for row in both] == [3, 0]
+    assert [row.count(".5") for row in both] == [3, 3]
+    assert "real scans with lesions put into them" in text
+
+
 def test_the_page_needs_nothing_else_and_says_what_it_is_not(results: dict, folder: Path) -> None:
     text = page([results], [folder], 2)
     assert NOTICE in text
@@ -136,11 +157,27 @@ def test_all_files_are_written_and_hold_every_number(
     assert capsys.readouterr().out.startswith(table)
     rows = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     # Two sets, two scores; three areas in two kinds, AP, two kinds of Dice, FROC.
-    assert len(rows) == 2 * 2 * (3 * 2 + 1 + 2 + 1)
+    # Then the shares at four rarities, and the findings at three.
+    assert len(rows) == 2 * 2 * (3 * 2 + 1 + 2 + 1) + 4 + 3
+    assert [r["value"] for r in rows if r["kind"] == "findings"] == ["8.7"] * 3
     one = next(r for r in rows if r["metric"] == "aupro@0.3" and r["kind"] == "pooled")
     assert float(one["value"]) == pytest.approx(0.79)
     assert float(one["rounding"]) == 1e-4
     assert (out / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_rarities_stand_beside_their_promise_and_say_which_stages_saw_the_scans(
+    results: dict, folder: Path
+) -> None:
+    del results["sets"][1:]
+    text = rarity_table([results, results | {"rarities": []}])
+    row = next(line for line in text.splitlines() if "left_out" in line and "| 3 " in line)
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[1:] == ["left_out", "5, 4", "3", ".1%", "3.7% (2.7-4.7)", "8.7 (8.7-8.7)", "-"]
+    assert "left_out (5 scans): descriptor 5; `mine & yours`, no rarities measured." in text
+    html = page([results], [folder], 1)
+    assert "left_out (5 scans): descriptor 5" in html
+    assert "3.7% (2.7-4.7)" in html
 
 
 def test_results_of_another_version_are_refused(folder: Path) -> None:

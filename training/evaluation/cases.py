@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,35 +13,47 @@ from ctscreener.files import read_labels, same_grid
 from ctscreener.preprocess import resample
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json
-from training.evaluation.layouts import find_pairs, lesion_value
+from training.evaluation.layouts import find_pairs, lesion_value, mask_beside
 from training.phantoms.lesion_site import LABELS
+from training.prepare import find_sources
 
 Others = Literal["ignored", "healthy"]
 """What mask values are that are neither 0 nor the lesion's: lesions of another kind, which count
 neither as lesions nor as healthy, or healthy tissue, such as the organ that holds the lesion."""
+INSERTED = "ctscreener-inserted"
+"""Format of the manifest of a set that the stage `insert` made."""
+UNLABELLED = "unlabelled"
+"""Name of the set of scans in which nobody looked for lesions."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scan with a mask of its lesions.
+    """A scan with a mask of its lesions, or one in which none is known.
 
     Arguments:
         part: Name of its set.
         name: Name of the scan.
         scan: Its file or DICOM folder.
-        mask: File of the mask.
+        mask: File of the mask; None where no lesion is known.
         label: Value of the lesions that are sought; 0 for any.
         others: What other values above 0 are.
         patient: Whose scan it is.
+        origin: SHA-256 of the scan that lesions were put into; empty for a scan as it came.
     """
 
     part: str
     name: str
     scan: Path
-    mask: Path
+    mask: Path | None
     label: int = 0
     others: Others = "ignored"
     patient: str = ""
+    origin: str = ""
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether findings and rarities alone are measured, as nobody looked for lesions."""
+        return self.part == UNLABELLED
 
 
 def find_cases(
@@ -76,10 +88,11 @@ def find_cases(
                 f"Give as many --{flag} as --sets, or none.",
             )
     names = [folder.resolve().name for folder in sets]
-    if len(set(names)) < len(names):
+    if len({*names, UNLABELLED}) < len(names) + 1:
         raise InputError(
             "evaluate.sets",
-            f"Expected sets in folders of different names, found {', '.join(names)}.",
+            f"Expected sets in folders of different names, none of them {UNLABELLED}, found "
+            f"{', '.join(names)}.",
             "Rename one.",
         )
     cases = []
@@ -87,10 +100,34 @@ def find_cases(
         label = labels[number] if labels else label_of(folder)
         organs = (folder / "dataset.json").is_file()
         rest = others[number] if others else ("healthy" if organs else "ignored")
-        cases += [
-            Case(part, name, scan, mask, label, rest, patient_of(name, patient))
-            for name, scan, mask in find_pairs(folder)[:limit]
-        ]
+        origins = origins_of(folder)
+        for name, scan, mask in find_pairs(folder)[:limit]:
+            # Copies of a scan that differ in their lesions are of one patient.
+            source, origin = origins.get(name, (name, ""))
+            whose = patient_of(source, patient)
+            cases.append(Case(part, name, scan, mask, label, rest, whose, origin))
+    return cases
+
+
+def find_unlabelled(paths: Sequence[Path], patient: str = "(.*)") -> list[Case]:
+    """Find scans, with or without masks, in which findings and rarities are counted.
+
+    Arguments:
+        paths: Scans, DICOM folders, or folders that hold such at any depth. A
+            `<name>_lesion.nii.gz` beside one tells what lesions are known.
+        patient: As for `find_cases`.
+
+    Raises:
+        InputError: `evaluate.patient`, `prepare.missing` or `prepare.no_scans`.
+    """
+    if not paths:
+        return []
+    cases = []
+    for source in find_sources(paths):
+        mask = mask_beside(source.path)
+        known = mask if mask.is_file() else None
+        whose = patient_of(source.name, patient)
+        cases.append(Case(UNLABELLED, source.name, source.path, known, patient=whose))
     return cases
 
 
@@ -103,9 +140,20 @@ def label_of(folder: Path) -> int:
 
 def family_of(folder: Path) -> str | None:
     """The family that a set of phantoms was made for; none for other sets."""
+    return _manifest(folder).get("settings", {}).get("family")
+
+
+def origins_of(folder: Path) -> dict[str, tuple[str, str]]:
+    """Name and SHA-256 of the scan that lesions were put into, for each scan of such a set."""
+    manifest = _manifest(folder)
+    scans = manifest["scans"] if manifest.get("format") == INSERTED else []
+    return {scan["name"]: (scan["source"], scan["source_sha256"]) for scan in scans}
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What a set of phantoms, or of scans with lesions put into them, says of itself."""
     path = folder / "manifest.json"
-    manifest = read_json(path) if path.is_file() else {}
-    return manifest.get("settings", {}).get("family")
+    return read_json(path) if path.is_file() else {}
 
 
 def patient_of(name: str, pattern: str) -> str:
@@ -141,11 +189,13 @@ def read_case_mask(case: Case, scan: Scan, resampled: bool) -> np.ndarray:
         resampled: Take the nearest voxel of a mask on another grid, in place of refusing it.
 
     Returns:
-        Labels, uint8, in the shape of the scan.
+        Labels, uint8, in the shape of the scan; nothing but 0 where no lesion is known.
 
     Raises:
         InputError: `mask.grid`, `mask.values` or `scan.*`.
     """
+    if case.mask is None:
+        return np.zeros(scan.shape, np.uint8)
     labels, affine = read_labels(case.mask)
     if same_grid(labels.shape, affine, scan.shape, scan.affine):
         return labels

@@ -23,8 +23,9 @@ from training.evaluation.cases import Case, Others, read_case_mask
 from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured
 from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
+from training.evaluation.rarities import Rarities
 
-KEPT_VERSION = 2
+KEPT_VERSION = 3
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
 SCREENER = "Screener"
 """Name of the model's score."""
@@ -37,9 +38,12 @@ BUILT_IN = (SCREENER, PLACE, GRADIENT, RANDOM)
 class EvaluateSettings:
     """Measure a model, and trivial scores, on scans with known lesions."""
 
-    sets: tuple[Path, ...]
+    sets: tuple[Path, ...] = ()
     """Folders with `<name>.nii.gz` (or a DICOM folder `<name>`) and `<name>_lesion.nii.gz`, or in
     the layout of nnU-Net or of the Medical Segmentation Decathlon (`dataset.json`)."""
+    unlabelled: tuple[Path, ...] = ()
+    """Scans, DICOM folders or folders of such, with or without masks: what is counted there is
+    findings that meet no known lesion, and voxels above a rarity."""
     model: str = "preview"
     """Name or folder of the model."""
     labels: tuple[int, ...] = ()
@@ -129,7 +133,7 @@ class Evaluator:
             **request(self.model, self.screening, None),
             **self.protocol(),
             "version": KEPT_VERSION,
-            "inputs": [self.digest(path) for path in (case.scan, case.mask)],
+            "inputs": [self.digest(path) for path in (case.scan, case.mask) if path],
             "label": [case.label, case.others],
             "mean": mean,
             "baselines": [[some.name, some.sha256] for some in self.fitted],
@@ -150,6 +154,8 @@ class Evaluator:
     def measure(self, case: Case) -> Measured:
         """Measure a scan by every score and protocol, and keep the numbers.
 
+        An unlabelled one has no numbers but those of its rarities.
+
         Raises:
             InputError: The scan or its mask cannot be used.
         """
@@ -161,14 +167,17 @@ class Evaluator:
         place = Place.of(scan, s.grid, self.model.settings.preprocess)
         truth = place.of_truth(whole)
         seed = [s.seed, zlib.crc32(case.name.encode())]
-        counts, marks = {}, {}
+        counts, marks, rarities = {}, {}, Rarities.none()
         for name, scores in self.scores(scan, seed):
+            if name == SCREENER:
+                self.draw(case, scan, scores, whole)
+                rarities = Rarities.of(scores, whole)
+            if case.unlabelled:
+                break
             here = place.of_scores(scores, scan.affine)
             for protocol, some in count(here, truth, s.protocols, [*seed, 1]).items():
                 counts[name, protocol] = some
             marks[name] = Marks.of(here, truth.region, truth.spacing, ~truth.considered)
-            if name == SCREENER:
-                self.draw(case, scan, scores, whole)
         facts = {
             "lesion_voxels": np.count_nonzero(truth.region),
             "regions": truth.regions,
@@ -176,7 +185,7 @@ class Evaluator:
             "seconds": time.monotonic() - began,
         }
         measured = self.measured(case)
-        measured.save(counts, marks, facts)
+        measured.save(counts, marks, rarities, facts)
         return measured
 
     def draw(self, case: Case, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:

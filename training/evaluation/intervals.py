@@ -5,7 +5,7 @@ smallest thing that can be drawn.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -99,7 +99,7 @@ class Scans:
 
     def draws(self, resamples: int, rng: np.random.Generator) -> np.ndarray:
         """How often each patient is drawn, `(resamples, patients)`."""
-        return rng.multinomial(self.count, np.full(self.count, 1 / self.count), resamples)
+        return drawn(self.count, resamples, rng)
 
     def pooled_area(self, kind: int, up_to: float, draws: np.ndarray) -> Estimate:
         """Area over all voxels together.
@@ -161,6 +161,21 @@ class Scans:
                 best = np.argmax(total - each[own].sum(axis=0))
                 result[own] = np.where(there[own, 0], each[own, best], np.nan)
         return result
+
+
+def drawn(patients: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw as many patients as there are, with replacement; how often each, `(resamples, n)`."""
+    return rng.multinomial(patients, np.full(patients, 1 / patients), resamples)
+
+
+def plain(estimate: Estimate, digits: int = 6) -> dict[str, float | None]:
+    """A number with its interval for JSON."""
+    return {name: number(x, digits) for name, x in asdict(estimate).items()}
+
+
+def number(value: float, digits: int = 6) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return round(float(value), digits) if np.isfinite(value) else None
 
 
 def interval(

@@ -22,6 +22,16 @@ Pair = tuple[str, Path, Path]
 """Name, scan, mask."""
 
 
+def mask_beside(scan: Path) -> Path:
+    """Where the mask of a scan stands in our own layout, whether it is there or not.
+
+    Example:
+        >>> mask_beside(Path("a/b.nii.gz")).as_posix()
+        'a/b_lesion.nii.gz'
+    """
+    return scan.with_name(scan.name.removesuffix(".gz").removesuffix(".nii") + MASK)
+
+
 def find_pairs(folder: Path) -> list[Pair]:
     """Find the scans of a set that have a mask, sorted by name.
 

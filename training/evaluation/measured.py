@@ -10,6 +10,7 @@ import numpy as np
 from training.evaluation.counts import Counts
 from training.evaluation.froc import Marks
 from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.rarities import Rarities
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Measured:
         self,
         counts: Mapping[tuple[str, str], Counts],
         marks: Mapping[str, Marks],
+        rarities: Rarities,
         facts: Mapping[str, float],
     ) -> None:
         """Keep what was measured.
@@ -35,6 +37,7 @@ class Measured:
         Arguments:
             counts: By name of the score and of the protocol.
             marks: By name of the score.
+            rarities: What was counted of the model's rarities.
             facts: Numbers of the scan itself.
         """
         arrays: dict[str, Any] = {"scores": np.array(list(marks))}
@@ -42,6 +45,7 @@ class Measured:
             arrays |= {_part(score, protocol, k): v for k, v in some.packed().items()}
         for score, some in marks.items():
             arrays |= {_part(score, "marks", k): np.array(v) for k, v in vars(some).items()}
+        arrays |= {f"rarities/{k}": np.array(v) for k, v in vars(rarities).items()}
         arrays |= {f"fact/{name}": np.array(value) for name, value in facts.items()}
         save_arrays(self.path, self.key, **arrays)
 
@@ -65,6 +69,14 @@ class Measured:
         found = self._load([_part(score, "marks", k) for k in ("scores", "lesion", "lesions")])
         scores, lesion, lesions = found.values()
         return Marks(scores, lesion, int(lesions))
+
+    def rarities(self) -> Rarities:
+        """What was counted of the model's rarities."""
+        names = ("voxels", "above", "findings", "met", "lesions")
+        voxels, above, findings, met, lesions = self._load(
+            [f"rarities/{name}" for name in names]
+        ).values()
+        return Rarities(int(voxels), above, findings, met, int(lesions))
 
     def fact(self, name: str) -> float:
         """A number of the scan itself."""

@@ -5,7 +5,6 @@ memory as groups of its bins only.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,11 @@ from training.evaluation.curves import (
 )
 from training.evaluation.evaluator import Evaluator
 from training.evaluation.froc import Joined, Marks, sensitivity
-from training.evaluation.intervals import Estimate, Groups, Scans, interval
+from training.evaluation.intervals import Estimate, Groups, Scans, interval, number, plain
 from training.evaluation.measured import Measured
 from training.evaluation.protocols import Protocol
+from training.evaluation.rarities import rarity_summary
+from training.evaluation.seen import digest_of, seen_by
 
 AREAS = {
     "auroc": (1, 1.0),
@@ -77,6 +78,7 @@ def summary(
         "set": cases[0].part,
         "protocol": protocol,
         "family": family_of(cases[0].scan.parent),
+        "inserted": bool(cases[0].origin),
         "label": cases[0].label,
         "others": cases[0].others,
         "patients": len(set(patients)),
@@ -90,6 +92,33 @@ def summary(
                 {name: {k: v[i] for k, v in single.items()} for name, single in singles.items()},
             )
             for i, case in enumerate(cases)
+        ],
+    }
+
+
+def promise(measured: Mapping[Case, Measured], evaluator: Evaluator) -> dict[str, Any]:
+    """What the rarities of one set are worth, ready for JSON.
+
+    Arguments:
+        measured: Where the numbers of each scan are, at least one.
+        evaluator: What measured them.
+
+    Returns:
+        What `rarity_summary` gives, with the set, which stages of the model saw its scans, and
+        the counts of each scan.
+    """
+    scans = {case: kept.rarities() for case, kept in measured.items()}
+    rng = np.random.default_rng(evaluator.settings.seed)
+    patients = [case.patient for case in scans]
+    return {
+        "set": next(iter(scans)).part,
+        **rarity_summary(list(scans.values()), patients, evaluator.settings.resamples, rng),
+        "seen": seen_by(evaluator.model.provenance, [digest_of(case) for case in scans]),
+        "each": [
+            {"name": case.name, "patient": case.patient, "voxels": one.voxels}
+            | {name: getattr(one, name).tolist() for name in ("above", "findings", "met")}
+            | {"lesions": one.lesions}
+            for case, one in scans.items()
         ],
     }
 
@@ -114,7 +143,7 @@ def numbers(
     for name, (kind, up_to) in AREAS.items():
         exact = (auroc if kind == 1 else aupro)(total, up_to)
         pool = scans.pooled_area(kind, up_to, draws)
-        mean = {"mean": _plain(scans.mean(singles[name], draws))}
+        mean = {"mean": plain(scans.mean(singles[name], draws))}
         result[name] = _pooled(exact, pool) | mean
     result["ap"] = _pooled(average_precision(total), scans.pooled_precision(draws))
     best = best_dice(total)
@@ -122,7 +151,7 @@ def numbers(
         "best": number(best.dice.value),
         "rounding": number(best.dice.bound),
         "threshold": number(best.threshold),
-        "elsewhere": _plain(scans.mean(scans.dice_elsewhere(), draws)),
+        "elsewhere": plain(scans.mean(scans.dice_elsewhere(), draws)),
     }
     joined = Joined.of(marks)
 
@@ -132,7 +161,7 @@ def numbers(
     lesions = np.bincount(scans.patients, joined.lesions, scans.count) > 0
     points = joined.curve()
     result["froc"] = {
-        "sensitivity": _plain(interval(found, draws, lesions)),
+        "sensitivity": plain(interval(found, draws, lesions)),
         "curve": _rounded(
             points[np.unique(np.linspace(0, len(points) - 1, MARKS_DRAWN, dtype=int))]
         )
@@ -196,7 +225,7 @@ def _scan(
         "name": case.name,
         "patient": case.patient,
         "sha256": evaluator.digest(case.scan)["sha256"],
-        "mask_sha256": evaluator.digest(case.mask)["sha256"],
+        "mask_sha256": evaluator.digest(case.mask)["sha256"] if case.mask else None,
         "lesion_voxels": int(measured.fact("lesion_voxels")),
         "regions": int(measured.fact("regions")),
         "regions_lost": int(measured.fact("regions_lost")),
@@ -207,19 +236,10 @@ def _scan(
     }
 
 
-def number(value: float) -> float | None:
-    """A number for JSON, which has no NaN."""
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
 def _pooled(exact: Bounded, drawn: Estimate) -> dict[str, Any]:
     """The exact number with the interval, which comes from grouped bins."""
     pooled = Estimate(exact.value, drawn.low, drawn.high)
-    return {"pooled": _plain(pooled), "rounding": number(exact.bound)}
-
-
-def _plain(value: Estimate) -> dict[str, float | None]:
-    return {name: number(x) for name, x in asdict(value).items()}
+    return {"pooled": plain(pooled), "rounding": number(exact.bound)}
 
 
 def _rounded(points: np.ndarray) -> list[list[float]]:

@@ -3,7 +3,11 @@
 import json
 import sys
 import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,8 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
-from training.evaluation.layouts import MASK
+from training.evaluation.cases import INSERTED
+from training.evaluation.layouts import mask_beside
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
 from training.phantoms.lesion_site import LABELS
@@ -22,6 +27,9 @@ from training.phantoms.writing import write_json, write_volume
 from training.prepare import Source, find_sources, hash_source
 
 FORMAT_VERSION = 1
+
+Made = list[dict[str, Any]] | str
+"""The records of a scan's copies, or why it takes no lesion."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class InsertSettings:
     """Copies of each scan, each with lesions of its own."""
     seed: int = 0
     """The same seed makes the same voxels of a scan, whatever other scans there are."""
+    workers: int = 1
+    """Processes that take a scan each; the same voxels for any number."""
 
 
 def inserted_name(settings: InsertSettings, source: Source, copy: int) -> str:
@@ -69,19 +79,19 @@ def insert_all(settings: InsertSettings, progress: Progress) -> dict[str, Any]:
     _check(settings)
     sources = find_sources(settings.scans)
     manifest: dict[str, Any] = {
-        "format": "ctscreener-inserted",
+        "format": INSERTED,
         "format_version": FORMAT_VERSION,
         "settings": _plain(settings),
         "scans": [],
         "refused": [],
     }
     (settings.out / ".done").mkdir(parents=True, exist_ok=True)
-    for number, source in enumerate(sources, 1):
-        try:
-            manifest["scans"] += _copies(settings, source)
-        except InputError as error:
-            manifest["refused"].append({"scan": source.name, "reason": error.message})
-            print(f"Refused {source.name}: {error.message}", file=sys.stderr, flush=True)
+    for number, (source, made) in enumerate(zip(sources, _all(settings, sources), strict=True), 1):
+        if isinstance(made, str):
+            manifest["refused"].append({"scan": source.name, "reason": made})
+            print(f"Refused {source.name}: {made}", file=sys.stderr, flush=True)
+        else:
+            manifest["scans"] += made
         progress("insert", number, len(sources))
     write_json(settings.out / "manifest.json", manifest)
     if not manifest["scans"]:
@@ -91,6 +101,24 @@ def insert_all(settings: InsertSettings, progress: Progress) -> dict[str, Any]:
             "The reason for each is listed above.",
         )
     return manifest
+
+
+def _all(settings: InsertSettings, sources: Sequence[Source]) -> Iterator[Made]:
+    """Take every scan, here or in several processes, in order."""
+    make = partial(_made, settings)
+    if settings.workers <= 1:
+        yield from map(make, sources)
+        return
+    with ProcessPoolExecutor(settings.workers, get_context("spawn")) as pool:
+        yield from pool.map(make, sources)
+
+
+def _made(settings: InsertSettings, source: Source) -> Made:
+    """The records of one scan's copies, or why there are none."""
+    try:
+        return _copies(settings, source)
+    except InputError as error:
+        return error.message
 
 
 def _copies(settings: InsertSettings, source: Source) -> list[dict[str, Any]]:
@@ -137,7 +165,7 @@ def known_lesions(path: Path, scan: Scan) -> np.ndarray | None:
     Raises:
         InputError: The mask cannot be read or lies on another grid.
     """
-    mask = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + MASK)
+    mask = mask_beside(path)
     return read_mask(mask, scan) if mask.is_file() else None
 
 
@@ -182,11 +210,11 @@ def _plain(settings: InsertSettings) -> dict[str, Any]:
 
 
 def _check(settings: InsertSettings) -> None:
-    if settings.count < 1 or settings.seed < 0:
+    if settings.count < 1 or settings.workers < 1 or settings.seed < 0:
         raise InputError(
             "insert.settings",
-            f"Expected a count of 1 or more and a seed of 0 or more, found {settings.count} and "
-            f"{settings.seed}.",
+            f"Expected a count and workers of 1 or more and a seed of 0 or more, found "
+            f"{settings.count}, {settings.workers} and {settings.seed}.",
             "Correct the option.",
         )
     path = settings.out / "manifest.json"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from training.evaluation.evaluator import SCREENER
 from training.page.claims import verdicts
@@ -20,6 +20,15 @@ from training.tables import short
 
 Results = Mapping[str, Any]
 Part = Mapping[str, Any]
+Kind = Literal["scans", "inserted", "phantoms"]
+MADE: Mapping[Kind, str] = {
+    "scans": "scans with masks",
+    "inserted": "real scans with lesions put into them",
+    "phantoms": "phantoms (procedural, not patients)",
+}
+"""What the scans of a set are, in words."""
+ON: Mapping[Kind, str] = {"scans": "", "inserted": ", lesions put in", "phantoms": " on phantoms"}
+"""The same behind "ours"."""
 
 
 def column_of(part: Part) -> str | None:
@@ -37,12 +46,24 @@ def column_of(part: Part) -> str | None:
     return next((column for column in COLUMNS if column.lower() in name), None)
 
 
+def kind_of(part: Part) -> Kind:
+    """What the scans of a set are: sets of one kind fill a row together.
+
+    Example:
+        >>> kind_of({"family": "liver_tumour", "inserted": True})
+        'inserted'
+    """
+    if part.get("inserted"):
+        return "inserted"
+    return "phantoms" if part["family"] else "scans"
+
+
 def differences(results: Sequence[Results]) -> Iterator[str]:
     """What differs between our data and the paper's, said before any number."""
     parts = {p["set"]: (r, p) for r in results for p in r["sets"]}
     rows = []
     for name, (result, part) in parts.items():
-        made = "phantoms (procedural, not patients)" if part["family"] else "scans with masks"
+        made = MADE[kind_of(part)]
         lost = sum(scan["regions_lost"] for scan in part["scans"])
         rows.append(
             [
@@ -91,15 +112,17 @@ def beside(printed: Printed, results: Sequence[Results]) -> Iterator[str]:
         rows.append(_cells(row.name, "printed", [short(x, 2) for x in row.numbers], ""))
         for result in results:
             if row.method and tuple(result["method"].values()) == row.method:
-                rows += [_ours(result, protocol) for protocol in protocols]
+                rows += [row for protocol in protocols for row in _ours(result, protocol)]
     extra = [r for r in results if tuple(r["method"].values()) not in known]
     # Trivial scores and models that the paper does not have stand at the end.
-    rows += [_ours(r, protocol) for r in extra for protocol in protocols]
+    rows += [row for r in extra for protocol in protocols for row in _ours(r, protocol)]
+    others = [name for part in results[0]["sets"][:1] for name in part["scores"]]
     rows += [
-        _ours(results[0], protocol, name)
-        for name in results[0]["sets"][0]["scores"]
+        row
+        for name in others
         if name != SCREENER
         for protocol in protocols
+        for row in _ours(results[0], protocol, name)
     ]
     head = "".join(f'<th class="g" colspan="4">{title}</th>' for title in METRICS.values())
     names = "".join(f'<th class="n">{c}</th>' for _ in METRICS for c in COLUMNS)
@@ -155,21 +178,18 @@ def other_paper(other: Other, results: Sequence[Results]) -> Iterator[str]:
     )
 
 
-def _ours(result: Results, protocol: str, name: str = SCREENER) -> str:
-    """Our row of a table of the paper."""
-    by_column = {
-        column_of(p): p["scores"][name]
-        for p in result["sets"]
-        if p["protocol"] == protocol and name in p["scores"]
-    }
-    numbers = [
-        short(by_column[column][metric]["pooled"]["value"], 2) if column in by_column else ""
-        for metric in METRICS
-        for column in COLUMNS
-    ]
+def _ours(result: Results, protocol: str, name: str = SCREENER) -> Iterator[str]:
+    """Our rows of a table of the paper: one for each kind of scans."""
     title = result["model"]["name"] if name == SCREENER else name
-    made = " on phantoms" if any(part["family"] for part in result["sets"]) else ""
-    return _cells(title, f"ours{made}, {protocol}", numbers, "ours")
+    parts = [p for p in result["sets"] if p["protocol"] == protocol and name in p["scores"]]
+    for kind in dict.fromkeys(map(kind_of, parts)):
+        by_column = {column_of(p): p["scores"][name] for p in parts if kind_of(p) == kind}
+        numbers = [
+            short(by_column[column][metric]["pooled"]["value"], 2) if column in by_column else ""
+            for metric in METRICS
+            for column in COLUMNS
+        ]
+        yield _cells(title, f"ours{ON[kind]}, {protocol}", numbers, "ours")
 
 
 def _percent(score: Mapping[str, Any], where: tuple[str, ...] | None) -> str:

@@ -15,7 +15,7 @@ from training.page.beside import Part, Results, beside, differences, findings, o
 from training.page.plots import Named, plot_set, svg
 from training.page.printed import METRICS, OTHERS
 from training.page.printed import SCREENER as PRINTED
-from training.tables import HEADER, evaluation_rows, short
+from training.tables import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text, short
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; margin: 2em auto; max-width: 1280px;
@@ -52,6 +52,7 @@ def page(results: Sequence[Results], folders: Sequence[Path], pictures: int) -> 
         *findings(results),
         *(part for other in OTHERS for part in other_paper(other, results)),
         *_everything(results),
+        *_rarities(results),
         *_plots(results),
         *_cases(results, folders, pictures),
     ]
@@ -75,14 +76,30 @@ def _everything(results: Sequence[Results]) -> Iterator[str]:
         "the drawing.</p>"
     )
     yield table(HEADER, [row for result in results for row in evaluation_rows(result)])
-    worst = max(
+    rounded = (
         score[metric]["rounding"] or 0
         for r in results
         for p in r["sets"]
         for score in p["scores"].values()
         for metric in (*METRICS, "ap")
     )
+    worst = max(rounded, default=0)
     yield f"<p>Rounding of scores changes no pooled number by more than {worst:.1e}.</p>"
+
+
+def _rarities(results: Sequence[Results]) -> Iterator[str]:
+    """What rarities are worth: findings that meet no lesion, and voxels against the promise."""
+    yield "<h2>False findings and calibration</h2>"
+    yield (
+        "<p>Rarity r promises that a share of 10<sup>-r</sup> of the voxels is at least as rare; "
+        "that is so in the scans that a model was calibrated on, and measured here in others, "
+        "lesions left out. A finding is a connected region at or above the rarity, of .1 ml or "
+        "more, as <code>ctscreener screen</code> lists it. It meets a lesion that one of its "
+        "voxels is within 5 mm of; a false one meets none that is known, so that what nobody "
+        "outlined counts as false.</p>"
+    )
+    yield table(RARITY_HEADER, list(rarity_rows(results)))
+    yield f"<p>Seen in making the model: {escape('; '.join(map(seen_text, results)))}.</p>"
 
 
 def _plots(results: Sequence[Results]) -> Iterator[str]:

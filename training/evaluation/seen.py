@@ -1,0 +1,38 @@
+"""Which stages of a model's making have seen a scan: what "left out" means, checked by hashes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from training.evaluation.cases import Case
+from training.prepare import hash_source
+
+CALIBRATION = "calibration"
+
+
+def seen_by(provenance: dict[str, Any], digests: Sequence[str]) -> dict[str, int] | None:
+    """Count the scans that each stage of a model was given.
+
+    Arguments:
+        provenance: How the model was made, see `training.export.trace`.
+        digests: SHA-256 of the scans, as in a store.
+
+    Returns:
+        How many of them each stage was trained on, and how many `calibration` rests on; None
+        where the model does not say.
+
+    Example:
+        >>> stages = {"density": {"data": [{"name": "a", "sha256": "1"}]}}
+        >>> seen_by({"stages": stages, "reference": []}, ["1", "2"])
+        {'density': 1, 'calibration': 0}
+    """
+    if "stages" not in provenance:
+        return None
+    data = {stage: facts["data"] for stage, facts in provenance["stages"].items()}
+    data[CALIBRATION] = provenance["reference"]
+    known = {stage: {scan["sha256"] for scan in scans} for stage, scans in data.items()}
+    return {stage: sum(one in some for one in digests) for stage, some in known.items()}
+
+
+def digest_of(case: Case) -> str:
+    """SHA-256 of the scan that a case shows, before lesions were put into it."""
+    return case.origin or hash_source(case.scan)
