@@ -87,7 +87,12 @@ def main(settings: EverythingSettings, preset: str) -> None:
     if processes.is_first():
         reference = held_out or ("*",)
         export.main(
-            export.ExportSettings(out / "store", out / "density", out / "model", reference)
+            export.ExportSettings(
+                store=out / "store",
+                density=out / "density",
+                out=out / "model",
+                reference=reference,
+            )
         )
     processes.wait()
 

@@ -40,9 +40,6 @@ class ExportSettings:
     """Folder that the stage `prepare` wrote."""
     density: Path = Path("runs/density")
     """Run folder of the density; it names those of the descriptor and the condition."""
-    distilled: Path | None = None
-    """Run folder of the stage `distil`: its one network is exported in place of the density's
-    three."""
     out: Path = Path("model")
     """The model folder to write; its name is the model's name."""
     reference: tuple[str, ...] = ("*",)
@@ -62,6 +59,9 @@ class ExportSettings:
     """Markdown for the card: what is known of this model that no number says."""
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     """How the reference scans are screened."""
+    distilled: Path | None = None
+    """Run folder of the stage `distil`: its one network is exported in place of the density's
+    three."""
 
 
 def main(settings: ExportSettings) -> None:

@@ -7,7 +7,7 @@ thousand, and a loss that counts all voxels alike would hardly notice these.
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -121,7 +121,7 @@ def agreement(teacher: np.ndarray, student: np.ndarray) -> dict[str, float]:
     top = [set(np.argpartition(-scores, count - 1)[:count]) for scores in (teacher, student)]
     return {
         "pearson": float(np.corrcoef(teacher, student)[0, 1]),
-        "spearman": float(spearmanr(teacher, student).statistic),
+        "spearman": float(np.corrcoef(rankdata(teacher), rankdata(student))[0, 1]),
         "top": len(top[0] & top[1]) / count,
         "voxels": len(teacher),
     }

@@ -182,7 +182,8 @@ def _ours(result: Results, protocol: str, name: str = SCREENER) -> Iterator[str]
     """Our rows of a table of the paper: one for each kind of scans."""
     title = result["model"]["name"] if name == SCREENER else name
     parts = [p for p in result["sets"] if p["protocol"] == protocol and name in p["scores"]]
-    for kind in dict.fromkeys(map(kind_of, parts)):
+    kinds: dict[Kind, None] = dict.fromkeys(kind_of(part) for part in parts)
+    for kind in kinds:
         by_column = {column_of(p): p["scores"][name] for p in parts if kind_of(p) == kind}
         numbers = [
             short(by_column[column][metric]["pooled"]["value"], 2) if column in by_column else ""
