@@ -14,7 +14,15 @@ from ctscreener.model import ModelSettings, find_model, read_description
 from ctscreener.scan import Scan, reoriented_to_canonical
 from ctscreener.screen import body_tiles, padded
 from ctscreener.settings import from_json
-from ScreenerSlicerLib.preflight.card import Conditions, duration, examine, orientation, timing_key
+from ScreenerSlicerLib.preflight.card import (
+    SECONDS_A_VOXEL,
+    START_SECONDS,
+    Conditions,
+    duration,
+    examine,
+    orientation,
+    timing_key,
+)
 from ScreenerSlicerLib.preflight.hardware import Device, Gpu, Hardware
 from ScreenerSlicerLib.preflight.models import BUNDLED, Tiling, read_model
 from ScreenerSlicerLib.preflight.tile_count import SAMPLE_MM, count_tiles, sampled
@@ -52,6 +60,16 @@ def test_a_ct_is_described_and_may_be_screened(scan: Scan) -> None:
     assert value(scan, "Orientation") == "LPS, right-handed | "
     assert "guess" in value(scan, "Time")
     assert "HU" in card.text()
+
+
+def test_a_distilled_model_is_guessed_to_be_several_times_faster(scan: Scan) -> None:
+    fast = replace(CONDITIONS, model=replace(MODEL, teacher="another"))
+    card, usual = examine(scan, fast), examine(scan, CONDITIONS)
+    assert card.tiles == usual.tiles
+    assert card.seconds is not None
+    assert usual.seconds is not None
+    start = START_SECONDS + SECONDS_A_VOXEL * scan.hu.size
+    assert 3 * (card.seconds - start) < usual.seconds - start
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float64])

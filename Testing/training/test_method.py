@@ -1,6 +1,7 @@
 """What models are called, and that the benchmark trains every cell that the paper prints."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from ctscreener.calibration import Calibration
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings
-from ctscreener.model import Model, ModelSettings, Networks
+from ctscreener.model import Distilled, Model, ModelSettings, Networks
 from ctscreener.networks import NetworkSettings
+from ctscreener.student import StudentSettings
 from training.evaluation.method import describe
 from training.page.printed import TABLE_3, TABLE_4
 
@@ -80,6 +82,13 @@ def test_a_model_is_named_as_in_the_papers_tables(
 def test_a_full_gaussian_is_not_taken_for_the_papers() -> None:
     found = describe(model("vicreg", ConditionSettings(), DensitySettings("gaussian", "full")))
     assert found["density"] == "full Gaussian"
+
+
+def test_what_was_distilled_is_not_taken_for_the_papers() -> None:
+    plain = model("vicreg", ConditionSettings(), DensitySettings())
+    settings = replace(plain.settings, student=StudentSettings(), tile=(16, 24, 24))
+    found = describe(replace(plain, networks=Distilled(settings)))
+    assert found == describe(plain) | {"density": "flow, distilled"}
 
 
 def test_the_benchmark_has_every_cell_of_tables_3_and_4() -> None:

@@ -165,7 +165,7 @@ def _checked(description: Mapping[str, Any]) -> tuple[Tiling, str]:
 
 def _teacher(description: Mapping[str, Any]) -> str:
     """Name of the model that a distilled one imitates; empty for any other."""
-    if not description["settings"].get("student"):
+    if description["settings"].get("student") is None:
         return ""
     return str(description["provenance"]["teacher"]["name"])
 
