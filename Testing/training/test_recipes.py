@@ -105,16 +105,26 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
     for stage in ("descriptor", "condition"):
         assert by_stage[stage].exclude == (*tested, *held_out)
     assert (by_stage["density"].exclude, by_stage["density"].held_out) == (tested, held_out)
-    left, trained = (settings for stage, settings in given if stage == "export")
-    assert (left.left_out, left.reference) == (True, held_out)
+    assert by_stage["distil"].exclude == tested
+    assert set(by_stage["distil"].held_out) >= {*held_out}
+    left, fast, trained = (settings for stage, settings in given if stage == "export")
+    for one in (left, fast):
+        assert (one.left_out, one.reference) == (True, held_out)
     assert {"lidc_0003", "ts_example", "cmb_crc"} <= set(trained.reference)
     assert not set(trained.reference) & {*tested, *held_out}
     assert {path.name for path in by_stage["baseline"].train} == {
         *("lidc_0003.nii.gz", "ts_example.nii.gz", "cmb_crc.nii.gz")
     }
     paths = (scans / "lidc0001_dicom", scans / "lidc_0002.nii.gz", scans / "matrad_liver.nii.gz")
-    measured, optimistic = (settings for stage, settings in given if stage == "evaluate")
-    assert measured.unlabelled == optimistic.unlabelled == paths
+    evaluations = [settings for stage, settings in given if stage == "evaluate"]
+    measured, quick, _ = evaluations
+    assert {settings.unlabelled for settings in evaluations} == {paths}
+    assert [Path(settings.model).name for settings in evaluations] == [
+        *("preview_left_out", "preview_left_out_fast", "trained_reference")
+    ]
+    # What is measured was exported: the fast model under the name that it was given.
+    assert {Path(settings.model) for settings in evaluations} == {left.out, fast.out, trained.out}
+    assert quick.sets == measured.sets
     assert {settings.scans for stage, settings in given if stage == "insert"} == {paths}
     # Kidneys were found nowhere: no such set. Masks of scans that are trained on are no test.
     assert [folder.name for folder in measured.sets] == [
@@ -126,22 +136,22 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
         *("lidc0001_dicom", "lidc0001_dicom_lesion.nii.gz"),
         *("lidc_0002.nii.gz", "lidc_0002_lesion.nii.gz"),
     ]
-    assert len(by_stage["tables"].results) == 2
+    assert len(by_stage["tables"].results) == 3
 
 
 def test_finished_networks_and_data_are_taken_as_they_are(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
-    follow("left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", FAST=str(scans))
+    follow("left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", WITHOUT_FAST="1")
     stages = [stage for stage, _ in given]
-    assert not {"prepare", "descriptor", "condition"} & set(stages)
+    assert not {"prepare", "descriptor", "condition", "distil"} & set(stages)
     density = dict(given)["density"]
     assert density.store == Path("/data/store_density")
     assert (density.descriptor, density.condition) == (
         Path("/nets/descriptor"),
         Path("/nets/condition"),
     )
-    assert stages.count("evaluate") == 3
+    assert stages.count("evaluate") == stages.count("export") == 2
 
 
 def test_a_recipe_stops_where_a_stage_fails(scans: Path, tmp_path: Path) -> None:
