@@ -31,11 +31,8 @@ def test_nnunet_sets_are_understood(tmp_path: Path) -> None:
     touch(folder, "imagesTr/b_0000.nrrd", "imagesTr/b_0001.nrrd", "labelsTr/b.nrrd")
     touch(folder, "imagesTs/a_0000.nrrd", "labelsTs/a.nrrd", "labelsTr/._b.nrrd")
     first, second = find_cases((folder,))
-    assert (first.name, first.scan.name, first.mask.parent.name) == (
-        "a",
-        "a_0000.nrrd",
-        "labelsTs",
-    )
+    assert (first.name, first.scan.name) == ("a", "a_0000.nrrd")
+    assert first.mask == folder / "labelsTs" / "a.nrrd"
     assert (second.name, second.scan) == ("b", folder / "imagesTr" / "b_0000.nrrd")
     assert (first.label, first.others) == (1, "healthy")
 
