@@ -94,12 +94,12 @@ def calibration_text(provenance: Mapping[str, Any]) -> str:
     if not seen:
         return "No network was trained on any of these: they stand for new scans."
     listed = ", ".join(f"{stage} {many}" for stage, many in seen.items())
-    if "density" in seen:
+    if {"density", "distil"} & seen.keys():
         return (
             f"Trained on these as well: {listed}. In new scans more voxels will be rare than "
             "rarity promises."
         )
-    return f"The density was trained on none of these; other networks were: {listed}."
+    return f"What scores was trained on none of these; other networks were: {listed}."
 
 
 def network_lines(model: ModelSettings) -> list[str]:

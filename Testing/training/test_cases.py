@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ctscreener.errors import InputError
-from training.evaluation.cases import find_cases, patient_of
+from training.evaluation.cases import find_cases, find_unlabelled, patient_of
+from training.evaluation.seen import digest_of
+from training.prepare import hash_source
 
 NNUNET = {"labels": {"background": 0, "tumour": 1}, "file_ending": ".nrrd"}
 DECATHLON = {"labels": {"0": "background", "1": "liver", "2": "cancer"}, "modality": {"0": "CT"}}
@@ -29,11 +31,8 @@ def test_nnunet_sets_are_understood(tmp_path: Path) -> None:
     touch(folder, "imagesTr/b_0000.nrrd", "imagesTr/b_0001.nrrd", "labelsTr/b.nrrd")
     touch(folder, "imagesTs/a_0000.nrrd", "labelsTs/a.nrrd", "labelsTr/._b.nrrd")
     first, second = find_cases((folder,))
-    assert (first.name, first.scan.name, first.mask.parent.name) == (
-        "a",
-        "a_0000.nrrd",
-        "labelsTs",
-    )
+    assert (first.name, first.scan.name) == ("a", "a_0000.nrrd")
+    assert first.mask == folder / "labelsTs" / "a.nrrd"
     assert (second.name, second.scan) == ("b", folder / "imagesTr" / "b_0000.nrrd")
     assert (first.label, first.others) == (1, "healthy")
 
@@ -90,3 +89,23 @@ def test_a_pattern_without_a_patient_is_refused(pattern: str) -> None:
     with pytest.raises(InputError) as error:
         patient_of("scan1", pattern)
     assert error.value.code == "evaluate.patient"
+
+
+def test_a_set_of_links_to_a_dicom_folder_and_its_mask_is_the_scan_itself(tmp_path: Path) -> None:
+    scans, folder = tmp_path / "scans", tmp_path / "annotated"
+    touch(scans, "a/1.dcm", "a/2.dcm", "a_lesion.nii.gz", "b.nii.gz")
+    (scans / "a" / "2.dcm").write_bytes(b"voxels")
+    folder.mkdir()
+    for name in ("a", "a_lesion.nii.gz"):
+        (folder / name).symlink_to(scans / name)
+    (case,) = find_cases((folder,))
+    assert (case.name, case.scan, case.origin) == ("a", folder / "a", "")
+    assert digest_of(case) == hash_source(scans / "a")
+
+
+def test_unlabelled_scans_know_the_masks_beside_them(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.dcm", "a_lesion.nii.gz", "b.nii.gz")
+    first, second = find_unlabelled((tmp_path,), "(.).*")
+    assert (first.name, first.mask, second.mask) == ("a", tmp_path / "a_lesion.nii.gz", None)
+    assert all(case.unlabelled and case.patient == case.name for case in (first, second))
+    assert find_unlabelled(()) == []

@@ -99,7 +99,9 @@ def test_rarity_refers_to_scans_that_the_density_did_not_see_and_the_card_says_s
     export.main(asked)
     model = load_model(str(asked.out))
     assert [scan["name"] for scan in model.provenance["reference"]] == ["c"]
-    assert "density was trained on none of these; other networks were: descriptor 1" in model.card
+    assert (
+        "What scores was trained on none of these; other networks were: descriptor 1" in model.card
+    )
     assert "## False findings a scan\n\nNot measured." in model.card
     export.main(replace(asked, left_out=False))
     assert "Trained on these as well: descriptor 3, condition 3, density 2" in (

@@ -12,6 +12,7 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import silent
 from training.evaluation.cases import find_cases
+from training.evaluation.layouts import mask_beside
 from training.evaluation.seen import digest_of
 from training.inserted.stage import InsertSettings, as_stored, insert_all
 from training.phantoms.lesion_site import LABELS
@@ -75,7 +76,7 @@ def test_geometry_is_the_input_s_and_known_lesions_are_neither_lesion_nor_health
         assert np.allclose(copy.GetOrigin(), image.GetOrigin(), atol=1e-3)
         assert np.allclose(copy.GetDirection(), image.GetDirection())
         assert np.allclose(copy.GetSpacing(), image.GetSpacing())
-        mask = read_mask(case.mask, read_scan(case.scan))
+        mask = read_mask(mask_beside(case.scan), read_scan(case.scan))
         assert set(np.unique(mask)) == {0, LABELS["lung_nodule"], LABELS["other"]}
         assert np.array_equal(mask == LABELS["other"], known)
 

@@ -24,7 +24,8 @@ def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A smooth map that is not scored everywhere, and lesions of two kinds."""
     rng = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(rng.normal(size=(14, 24, 20)), 1.5)
-    rarity = (2 + 1.3 * field / field.std()).astype(np.float32)
+    # Tenths, so that some voxels are exactly as rare as a threshold.
+    rarity = np.round(2 + 1.3 * field / field.std(), 1).astype(np.float32)
     rarity[:, :3] = np.nan
     labels = np.zeros(rarity.shape, np.uint8)
     for label in (1, 1, 2):

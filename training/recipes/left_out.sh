@@ -8,7 +8,7 @@
 #   HELD_OUT      names of the real scans that rarity refers to, which nothing is trained on either
 #   DATA, NETWORKS     see preview.sh: without them everything is made and trained anew, about two hours on two cores. A descriptor and a condition
 #                 that saw the tested scans make this cheap, and the table says so (checked by hash)
-#   FAST          folder of another model to set beside it; OUT/made/preview_fast otherwise, if there is one
+#   WITHOUT_FAST  anything: neither makes nor measures the fast model
 #   COPIES        scans made of each tested one for each family of lesions put in
 #   PHANTOMS      phantoms of each family
 #   WORKERS       processes that make and measure scans
@@ -80,7 +80,6 @@ measure() { # MODEL FLAGS
 }
 measured=(--sets "${sets[@]}" --train "$data/phantoms_a" --train-limit 40 --baselines "$out/real_mean_at_place")
 measure "$made/preview_left_out" "${measured[@]}"
-fast=${FAST:-$made/preview_fast}
-if [ -d "$fast" ]; then measure "$fast" "${measured[@]}"; fi
+if [ -z "${WITHOUT_FAST:-}" ]; then measure "$made/preview_left_out_fast" "${measured[@]}"; fi
 measure "$out/trained_reference"
 run tables "${results[@]}" --out "$out/page"

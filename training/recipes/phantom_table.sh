@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 model=${1:-preview}
 out=${2:-runs/phantom_table}
-run=".venv/bin/python training/run.py"
+run="${PYTHON:-.venv/bin/python} training/run.py"
 sets=()
 for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
   $run phantoms --out "$out/$family" --family "$family" --count 20 --seed 9100 --workers 2

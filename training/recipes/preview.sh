@@ -8,6 +8,7 @@
 #   DATA       folder that holds phantoms and stores already; OUT otherwise
 #   NETWORKS   folder of a finished descriptor and condition, which may have seen what is left out; OUT otherwise
 #   MODEL      name of the model; `preview` otherwise; the fast one is called after it
+#   WITHOUT_FAST     anything: leaves the fast one out
 #   FEW, STEPS, TILES, COARSEN     phantoms of each kind, steps of each network, tiles of the density, voxel size of phantoms: for trying out
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -75,6 +76,7 @@ $run density --store "$data/store_density" --run "$out/density" \
 $run export --store "$data/store_density" --density "$out/density" --out "$out/${MODEL:-preview}" --smooth 6 \
   --reference "${reference[@]}" "${left[@]}" "${notes[@]}"
 
+if [ -n "${WITHOUT_FAST:-}" ]; then exit 0; fi
 # The fast one: a single network that learns what the three say. On scans that it does not learn from, the two are compared.
 watched=(--held-out 'mixed_*_00?5' "${held_out[@]}")
 if [ ${#held_out[@]} -eq 0 ]; then watched+=(lidc_0003 matrad_liver); fi

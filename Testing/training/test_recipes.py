@@ -1,0 +1,163 @@
+"""Recipes: every command that they give is one that its stage takes, and nothing left out is used."""
+
+import importlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training import run
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.sh"))
+MODULES = {
+    "phantoms": "training.phantoms.stage",
+    "insert": "training.inserted.stage",
+    "baseline": "training.baselines.fitted",
+}
+"""Where the code of a stage is, if not in the file of its name."""
+STAND_IN = r"""#!/usr/bin/env bash
+# Notes what it is asked for, and leaves what a recipe looks for.
+printf '%s\n' "$@" --end >>"$NOTES"
+[ "$2" != "${FAIL:-}" ] || exit 1
+words=("$@")
+for ((i = 0; i < ${#words[@]}; i++)); do
+  if [ "${words[i]}" = --out ]; then out=${words[i + 1]}; fi
+done
+if [ "$2" = insert ]; then
+  [[ $out != *kidney* ]] || exit 2
+  mkdir -p "$out" && touch "$out/a.nii.gz"
+fi
+"""
+Call = tuple[str, Any]
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Names of scans, two of them with masks, one a DICOM folder."""
+    folder = tmp_path / "scans"
+    (folder / "lidc0001_dicom").mkdir(parents=True)
+    for name in ("lidc0001_dicom_lesion", "lidc_0002", "lidc_0002_lesion", "lidc_0003"):
+        (folder / f"{name}.nii.gz").touch()
+    for name in ("lidc_0003_lesion", "matrad_liver", "acrin_lower", "ts_example", "cmb_crc"):
+        (folder / f"{name}.nii.gz").touch()
+    return folder
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+    """The settings that each stage is called with, in place of its work."""
+    calls: list[Call] = []
+
+    def keep(stage: str) -> Any:  # noqa: ANN401 - takes what any stage takes
+        return lambda settings, *_: calls.append((stage, settings))
+
+    for stage in run.STAGES:
+        if stage != "all":
+            module = importlib.import_module(MODULES.get(stage, f"training.{stage}"))
+            monkeypatch.setattr(module, "main", keep(stage))
+    return calls
+
+
+def follow(recipe: str, scans: Path, tmp_path: Path, **environment: str) -> Path:
+    """Run a recipe with a stand-in for its stages, and give each command to the real ones.
+
+    Returns:
+        The folder that it was told to write.
+    """
+    stand_in, notes, out = tmp_path / "python", tmp_path / "notes", tmp_path / "out"
+    stand_in.write_text(STAND_IN)
+    stand_in.chmod(0o755)
+    flags = [str(out)] if recipe in ("preview.sh", "left_out.sh") else ["tiny", str(out)]
+    known = {"PYTHON": str(stand_in), "NOTES": str(notes), "SCREENER_SCANS": str(scans)}
+    path = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    subprocess.run(
+        ["bash", str(ROOT / "training" / "recipes" / recipe), *flags],
+        env=path | known | environment,
+        check=True,
+        capture_output=True,
+    )
+    for command in notes.read_text().split("\n--end\n")[:-1]:
+        script, stage, *words = command.split("\n")
+        assert script == "training/run.py"
+        assert run.main([stage, *words]) == 0, command
+    return out
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_command_is_one_that_its_stage_takes(
+    recipe: str, scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    follow(recipe, scans, tmp_path)
+    assert "phantoms" in dict(given)
+    assert {"evaluate", "export"} & dict(given).keys()
+
+
+def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
+    scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    tested, held_out = ("lidc0001_dicom", "lidc_0002", "matrad_liver"), ("acrin_lower",)
+    names = {"TESTED": " ".join(tested), "HELD_OUT": " ".join(held_out)}
+    out = follow("left_out.sh", scans, tmp_path, **names)
+    by_stage = dict(given)
+    for stage in ("descriptor", "condition"):
+        assert by_stage[stage].exclude == (*tested, *held_out)
+    assert (by_stage["density"].exclude, by_stage["density"].held_out) == (tested, held_out)
+    assert by_stage["distil"].exclude == tested
+    assert set(by_stage["distil"].held_out) >= {*held_out}
+    left, fast, trained = (settings for stage, settings in given if stage == "export")
+    for one in (left, fast):
+        assert (one.left_out, one.reference) == (True, held_out)
+    assert {"lidc_0003", "ts_example", "cmb_crc"} <= set(trained.reference)
+    assert not set(trained.reference) & {*tested, *held_out}
+    assert {path.name for path in by_stage["baseline"].train} == {
+        *("lidc_0003.nii.gz", "ts_example.nii.gz", "cmb_crc.nii.gz")
+    }
+    paths = (scans / "lidc0001_dicom", scans / "lidc_0002.nii.gz", scans / "matrad_liver.nii.gz")
+    evaluations = [settings for stage, settings in given if stage == "evaluate"]
+    measured, quick, _ = evaluations
+    assert {settings.unlabelled for settings in evaluations} == {paths}
+    assert [Path(settings.model).name for settings in evaluations] == [
+        *("preview_left_out", "preview_left_out_fast", "trained_reference")
+    ]
+    # What is measured was exported: the fast model under the name that it was given.
+    assert {Path(settings.model) for settings in evaluations} == {left.out, fast.out, trained.out}
+    assert quick.sets == measured.sets
+    assert {settings.scans for stage, settings in given if stage == "insert"} == {paths}
+    # Kidneys were found nowhere: no such set. Masks of scans that are trained on are no test.
+    assert [folder.name for folder in measured.sets] == [
+        *("annotated", "inserted_lung_nodule", "inserted_lung_opacity", "inserted_liver_tumour"),
+        *("phantoms_lung_nodule", "phantoms_lung_opacity"),
+        *("phantoms_kidney_tumour", "phantoms_liver_tumour"),
+    ]
+    assert sorted(path.name for path in (out / "annotated").iterdir()) == [
+        *("lidc0001_dicom", "lidc0001_dicom_lesion.nii.gz"),
+        *("lidc_0002.nii.gz", "lidc_0002_lesion.nii.gz"),
+    ]
+    assert len(by_stage["tables"].results) == 3
+
+
+def test_finished_networks_and_data_are_taken_as_they_are(
+    scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    follow("left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", WITHOUT_FAST="1")
+    stages = [stage for stage, _ in given]
+    assert not {"prepare", "descriptor", "condition", "distil"} & set(stages)
+    density = dict(given)["density"]
+    assert density.store == Path("/data/store_density")
+    assert (density.descriptor, density.condition) == (
+        Path("/nets/descriptor"),
+        Path("/nets/condition"),
+    )
+    assert stages.count("evaluate") == stages.count("export") == 2
+
+
+def test_a_recipe_stops_where_a_stage_fails(scans: Path, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        follow("left_out.sh", scans, tmp_path, FAIL="condition")
+    begun = {
+        text.split("\n")[1] for text in (tmp_path / "notes").read_text().split("\n--end\n")[:-1]
+    }
+    assert begun == {"phantoms", "prepare", "descriptor", "condition"}
