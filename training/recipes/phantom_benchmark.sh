@@ -79,6 +79,12 @@ for cell in ${CELLS:-$cells}; do
     run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell" --screen.overlap "$overlap" \
       --reference "${REFERENCE:-*_000?}"
   fi
+  # The mean HU at each place does not depend on the cell: what the first one averaged serves all.
+  mean="$out/results/$cell/mean_at_place.npz"
+  if [ ${#results[@]} -gt 0 ] && [ ! -f "$mean" ]; then
+    mkdir -p "$out/results/$cell"
+    cp "${results[0]%/*}/mean_at_place.npz" "$mean"
+  fi
   run evaluate --model "$out/$cell" --sets "${sets[@]}" --train "$out/train" --out "$out/results/$cell" \
     --protocols body-only authors --overlap "$overlap" --workers "$workers"
   results+=("$out/results/$cell/results.json")
