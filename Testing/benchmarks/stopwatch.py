@@ -50,20 +50,24 @@ def timed(
             stepper.step(render(raw, device))
         wait_for(device)
         rate = steps / (time.perf_counter() - start)
-    with prefetch(load, range(2 * steps), loop.workers) as batches:
-        start = time.perf_counter()
-        loaded = sum(1 for _ in batches)
-        loader = loaded / (time.perf_counter() - start)
     return {
         "parts": parts,
         "rate": rate,
-        "loader": loader,
+        "loader": delivered(load, loop.workers, 2 * steps),
         # What remains once reading is free: the most that any loader could be asked for.
         "consumed": 1 / sum(seconds for name, seconds in parts.items() if name != "read"),
         "flops": flops,
         "peak": peak_bytes(device),
         "ceiling": ceiling(device),
     }
+
+
+def delivered(load: Callable, workers: int, count: int) -> float:
+    """Batches a second of the loader alone."""
+    with prefetch(load, range(count), workers) as batches:
+        start = time.perf_counter()
+        loaded = sum(1 for _ in batches)
+        return loaded / (time.perf_counter() - start)
 
 
 class Watch:

@@ -11,7 +11,8 @@ Each stage builds what it builds for a real training; its loop is then replaced 
 - the most memory held, and floating-point operations of a step, forward and backward, counted by
   torch; on a graphics card also their share of what it reaches in a plain product of matrices.
 
-`--memory` prints instead what a step of each preset holds, counted on tensors without values.
+`--memory` prints instead what a step of each preset holds, counted on tensors without values;
+`--loader` what the loader delivers, which needs no card.
 
 Without `--store`, scans are made up of smooth noise, of a size that a chest has on the grid that
 the preset's crops are cut from. Ready for a card with one command; on a processor use `tiny`.
@@ -41,7 +42,7 @@ from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json, write_json
 from Testing.benchmarks.live_memory import step_bytes
-from Testing.benchmarks.stopwatch import PARTS, timed
+from Testing.benchmarks.stopwatch import PARTS, delivered, timed
 from training import ape, condition, density, descriptor, pairs, presets
 from training.data.store import FINE, StoredScan, write_array, write_manifest
 from training.loop.compiling import products
@@ -86,6 +87,10 @@ def main() -> None:
         for name in options.stages:
             results[name] = measure(name, options, store, work)
             print(f"{name}: done", file=sys.stderr, flush=True)
+    if options.loader:
+        for name, found in results.items():
+            print(f"`{options.preset}`, {name}: {found['loader']:.1f} batches a second")
+        return
     show(results, options)
 
 
@@ -100,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--workers", type=int, help="threads that load, in place of the preset's")
     flags.add_argument("--pairs", type=int, help="pairs of crops, in place of the preset's")
     flags.add_argument("--memory", action="store_true", help="predicted memory of every preset")
+    flags.add_argument("--loader", action="store_true", help="the loader alone")
     flags.add_argument("--compile", action="store_true", help="with torch.compile")
     return flags
 
@@ -190,6 +196,9 @@ def measure(name: str, options: argparse.Namespace, store: Path, work: Path) -> 
     stage, table = STAGES[name]
     settings = table[options.preset]
     loop = replace(settings.loop, compile=options.compile)
+    if options.loader:
+        # No network runs, so what a processor computes wrongly does not matter.
+        loop = replace(loop, precision="32-true")
     if options.workers:
         loop = replace(loop, workers=options.workers)
     settings = replace(settings, store=store, run=work / name, loop=loop)
@@ -210,6 +219,8 @@ def measure(name: str, options: argparse.Namespace, store: Path, work: Path) -> 
     def stopwatch(
         objective: nn.Module, load: Callable, render: Callable, *others: object, **more: object
     ) -> None:
+        if options.loader:
+            raise Measured({"loader": delivered(load, loop.workers, 2 * options.steps)})
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with products(device, loop.tf32):
             raise Measured(timed(objective, load, render, loop, options.steps))
