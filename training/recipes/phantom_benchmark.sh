@@ -80,10 +80,10 @@ for cell in ${CELLS:-$cells}; do
       --reference "${REFERENCE:-*_000?}"
   fi
   # The mean HU at each place does not depend on the cell: what the first one averaged serves all.
-  mean="$out/results/$cell/mean_at_place.npz"
-  if [ ${#results[@]} -gt 0 ] && [ ! -f "$mean" ]; then
+  first=${results[0]:+${results[0]%/*}/mean_at_place.npz} mean="$out/results/$cell/mean_at_place.npz"
+  if [ -f "$first" ] && [ ! -f "$mean" ]; then
     mkdir -p "$out/results/$cell"
-    cp "${results[0]%/*}/mean_at_place.npz" "$mean"
+    cp "$first" "$mean"
   fi
   run evaluate --model "$out/$cell" --sets "${sets[@]}" --train "$out/train" --out "$out/results/$cell" \
     --protocols body-only authors --overlap "$overlap" --workers "$workers"
