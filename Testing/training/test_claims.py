@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.page.claims import CLAIMS, paired, verdicts
+from training.page.claims import CLAIMS, PRINTED_STEP, paired, verdicts
 from training.page.printed import TABLE_3, TABLE_4
 
 
@@ -40,6 +40,20 @@ def test_scans_are_paired_and_sets_weigh_the_same(rng: np.random.Generator) -> N
     assert found.ours == pytest.approx((0.3 + 0.0) / 2)
     assert found.low == pytest.approx(0.1, abs=0.001)
     assert found.word == "the same direction"
+
+
+def test_where_the_paper_has_no_difference_neither_direction_is_its_own() -> None:
+    claim = next(claim for claim in CLAIMS if claim.text == "128 channels beat 32")
+
+    def word(better: list[float | None], worse: list[float | None]) -> str:
+        pair = results(claim.better, {"a": better}), results(claim.worse, {"a": worse})
+        (found,) = verdicts(pair, "body-only")
+        assert abs(found.printed) < PRINTED_STEP
+        return found.word
+
+    assert word([0.1, 0.2], [0.5, 0.5]) == "a difference; the paper has none"
+    assert word([0.8, 0.9], [0.5, 0.5]) == "a difference; the paper has none"
+    assert word([0.9, 0.1], [0.5, 0.5]) == "no difference was found; the paper has none"
 
 
 def test_little_evidence_decides_nothing_and_the_reverse_is_said() -> None:

@@ -12,6 +12,8 @@ from training.page.printed import COLUMNS, TABLE_3, TABLE_4
 Method = tuple[str, str, str]
 Results = Mapping[str, Any]
 RESAMPLES = 2000
+PRINTED_STEP = 0.005
+"""Half the step of printed numbers: a smaller mean difference has no direction."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,11 @@ class Verdict:
     @property
     def word(self) -> str:
         """What our scans say of it."""
-        if not np.isfinite(self.low) or self.low <= 0 <= self.high:
+        decided = np.isfinite(self.low) and not self.low <= 0 <= self.high
+        if abs(self.printed) < PRINTED_STEP:
+            found = "a difference" if decided else "no difference was found"
+            return f"{found}; the paper has none"
+        if not decided:
             return "not decided: the interval holds 0"
         return "the same direction" if (self.ours > 0) == (self.printed > 0) else "the reverse"
 
