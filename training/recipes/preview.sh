@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the bundled models `preview` and `preview_fast` again, from raw scans: SCREENER_SCANS names the folder of real ones.
+# Makes the bundled model `preview` again, and `preview_fast`, which is not good enough to be bundled yet (LOG.md), from raw scans: SCREENER_SCANS names the folder of real ones.
 #   training/recipes/preview.sh [OUT]
 # About two hours on two quiet CPU cores; every stage goes on where a killed one ended. On one graphics card, `--preset small`
 # takes the place of `tiny` and of the flags after it. In the environment, for models like it (see left_out.sh):
