@@ -96,16 +96,19 @@ def draw_pair(
     wanted = max(1, settings.positions // settings.pairs)
     name = name or draw_scan(rng, store)
     first = second = Crop((0, 0, 0), 1.0)
-    inside = np.empty((0, 3), dtype=np.int64)
+    low, inside = np.zeros(3, int), np.empty((0, 0, 0), bool)
     for _ in range(TRIES):
         centre = draw_body_voxel(rng, store, name)
         first, second = (draw_crop(rng, centre, store.scans[name].shape, settings) for _ in "ab")
-        inside = _shared_body(store, name, first, second, settings.size)
-        if len(inside) >= wanted:
+        low, inside = _shared_body(store, name, first, second, settings.size)
+        if np.count_nonzero(inside) >= wanted:
             break
-    chosen = rng.choice(len(inside), wanted, replace=len(inside) < wanted, shuffle=False)
+    # Numbers first, places of the chosen ones alone after: a box holds tens of millions.
+    numbers = np.flatnonzero(inside)
+    chosen = rng.choice(len(numbers), wanted, replace=len(numbers) < wanted, shuffle=False)
+    voxels = np.stack(np.unravel_index(numbers[chosen], inside.shape), axis=1) + low
     box, origin = covering_box((first, second), store.scans[name].shape, settings.size)
-    return Pair(name, (first, second), inside[chosen], origin, store.image(name, box))
+    return Pair(name, (first, second), voxels, origin, store.image(name, box))
 
 
 def draw_scan(rng: np.random.Generator, store: Store) -> str:
@@ -245,14 +248,17 @@ def cut_pairs(
 
 def _shared_body(
     store: Store, name: str, first: Crop, second: Crop, size: tuple[int, int, int]
-) -> np.ndarray:
-    """Give the body voxels that two crops share, `(n, 3)`; never empty, as one is common."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the box that two crops share: its first voxel, `(3,)`, and where body is, bool.
+
+    Some is, as one body voxel is common to both.
+    """
     (low_a, high_a), (low_b, high_b) = first.span(size), second.span(size)
     last = np.asarray(store.scans[name].shape) - 1
     low = np.maximum(np.maximum(low_a, low_b), 0).astype(int)
     # The largest float below a whole number must not lose that voxel.
     high = np.minimum(np.floor(np.minimum(high_a, high_b) + 1e-9), last).astype(int)
-    return np.argwhere(store.body(name, _box(low, high + 1))) + low
+    return low, store.body(name, _box(low, high + 1))
 
 
 def _box(low: np.ndarray, high: np.ndarray) -> Box:
