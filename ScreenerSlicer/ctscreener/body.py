@@ -93,7 +93,8 @@ def without_plates(body: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """The body without what is thin within its slices: a table that touches it, a sheet, a cushion.
 
     At the borders the mask is mirrored: a table along the border stays thin, while a body that the
-    field of view cuts stays whole.
+    field of view cuts stays, but for slivers of less than half that size. Fingers and tips of chins
+    are lost with the tables: they are not scored.
     """
     size = [1, *(max(1, round(PLATE_MM / step) // 2 * 2 + 1) for step in spacing[1:])]
     thick = ndimage.minimum_filter(body, size, mode="reflect")
