@@ -50,8 +50,9 @@ def teacher_text(provenance: dict[str, Any]) -> str:
     """What a distilled model is, whose scores it learnt, and how well it gives them."""
     name, sha256 = provenance["teacher"]["name"], provenance["teacher"]["sha256"]
     text = (
-        f"**Fast, less exact.** One network that was taught to predict the scores of the model "
-        f"`{name}` (weights {sha256[:12]}), for machines without a graphics card. It finds no more "
+        f"**Fast, less exact.** A small network that was taught to read the scores of the model "
+        f"`{name}` (weights {sha256[:12]}) off its descriptors, for machines without a graphics "
+        f"card. It finds no more "
         f"than its teacher does: where there is time, use `{name}`."
     )
     if agreement := provenance["agreement"]:
@@ -111,10 +112,13 @@ def network_lines(model: ModelSettings) -> list[str]:
         return [voxels, *three_lines(model)]
     student = model.student
     waves = f", sin-cos of the position, {student.sincos} frequencies" if student.sincos else ""
+    shells = "".join(f", their means in the shell {shell}" for shell in student.surround)
+    described, *others = three_lines(model)
     return [
         voxels,
-        f"one network: UNet {student.network.channels} on the blocks, the body{waves}",
-        *(f"its teacher's {line}" for line in three_lines(model)),
+        f"{described}, its teacher's",
+        f"student: UNet {student.network.channels} of descriptors{shells}, the body{waves}",
+        *(f"in its teacher, {line}" for line in others),
     ]
 
 

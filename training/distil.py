@@ -1,7 +1,8 @@
-"""The distillation: one network learns to predict the scores of a whole model.
+"""The distillation: a small network learns to predict the scores of a whole model.
 
 As in the paper's later version, a UNet of one output is fitted to the -log p that a trained model
-gives; the loss is another one, see `training.imitation`. No view is turned or mirrored, and no grey
+gives. It begins where the teacher's descriptor, which stays as it is, ends (`ctscreener.student`);
+the loss is another one, too, see `training.imitation`. No view is turned or mirrored, and no grey
 value changed: the scores depend on the place, and on what a scan looks like.
 """
 
@@ -11,21 +12,24 @@ from typing import Annotated, Any
 
 import torch
 import tyro
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
-from ctscreener.model import Model, ModelSettings, load_model
-from ctscreener.networks import Shape
+from ctscreener.model import Distilled, Model, ModelSettings, Networks, load_model
+from ctscreener.networks import Shape, UNet
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.screen import autocast
 from ctscreener.settings import from_json, read_json, write_json
-from ctscreener.student import Student, StudentSettings
+from ctscreener.student import StudentSettings
 from training.data.lessons import Lesson, Lessons, draw, learn, some_scores
 from training.data.store import Store
 from training.data.views import check_precision
 from training.density import tiles_of
 from training.imitation import Imitation, set_scale, watch, weights_of
 from training.loop import processes
+from training.loop.checkpoint import saved_whole
 from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
 from training.loop.preflight import Need
 from training.loop.settings import claim_run
@@ -34,11 +38,13 @@ SCALE_VOXELS = 1_000_000
 """Scores that the scale of the loss is measured on."""
 HELD_OUT_TILES = 2
 """Tiles of each held-out scan."""
+DESCRIPTOR = "descriptor.safetensors"
+"""The teacher's descriptor, in a run folder."""
 
 
 @dataclass(frozen=True)
 class DistilSettings:
-    """Train one network to predict the scores of a model."""
+    """Train a small network to predict the scores of a model."""
 
     store: Path = Path("store")
     """Folder that the stage `prepare` wrote, with the preprocessing of the model."""
@@ -87,19 +93,22 @@ def main(settings: DistilSettings) -> Trained:
     processes.meet()
     store = Store(settings.store, (*settings.exclude, *settings.held_out))
     teacher = load_teacher(settings.model, store)
+    networks = teacher.networks
+    assert isinstance(networks, Networks), "a teacher has three networks"
     model = plan(settings, teacher)
     check_precision(settings.student.network, settings.block, settings.loop, "--block")
     claim_run(settings.run, settings, FREE, "distil", store.provenance())
     claim_teacher(settings.run, teacher, model)
     counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
     seed = settings.loop.seed
-    lessons = learn(teacher.networks, store, counts, seed, settings.run / "teacher")
+    lessons = learn(networks, store, counts, seed, settings.run / "teacher")
     held_out = held_out_lessons(settings, teacher, store.names) if settings.held_out else None
     scores = some_scores(lessons, SCALE_VOXELS)
     scale = Calibration.fit(scores)
     with seeded(seed):
-        objective = Imitation(new_student(model), settings.huber)
-    set_scale(objective.student, scores)
+        scorer = untaught(model, networks)
+    objective = Imitation(scorer.student, settings.huber)
+    set_scale(scorer.student, networks.density, scores)
 
     def load(index: int) -> tuple[Lesson, Tensor]:
         return weighted(index, settings.per_step)
@@ -111,7 +120,8 @@ def main(settings: DistilSettings) -> Trained:
     def render(drawn: tuple[Lesson, Tensor], device: torch.device) -> tuple[Tensor, ...]:
         lesson, weight = drawn
         parts = (lesson.positions, lesson.nll, weight)
-        return lesson.image.to(device).float() / 255, *(part.to(device) for part in parts)
+        y = described(scorer.descriptor.to(device), lesson.image.to(device), model.pool)
+        return y, *(part.to(device) for part in parts)
 
     trained = train(
         objective,
@@ -125,12 +135,12 @@ def main(settings: DistilSettings) -> Trained:
             lambda units, device: render(weighted(0, units), device),
             lambda units: f"--per-step {units}",
         ),
-        watch=(lambda: watch(objective.student, held_out)) if held_out else None,
+        watch=(lambda: watch(scorer, held_out)) if held_out else None,
     )
     trained.save(settings.run, "student")
     if held_out and processes.is_first():
-        objective.student.load_state_dict(trained.part("student"))
-        write_json(settings.run / "held_out.json", told := watch(objective.student, held_out))
+        scorer.student.load_state_dict(trained.part("student"))
+        write_json(settings.run / "held_out.json", told := watch(scorer, held_out))
         print("distil: held out, " + ", ".join(f"{k} {v:.3f}" for k, v in told.items()))
     processes.wait()
     return trained
@@ -178,7 +188,7 @@ def plan(settings: DistilSettings, teacher: Model) -> ModelSettings:
         )
     try:
         model = replace(known, student=settings.student, smooth=0.0)
-        new_student(model)
+        Distilled(model)
     except ValueError as error:
         raise InputError(
             "distil.student",
@@ -188,10 +198,27 @@ def plan(settings: DistilSettings, teacher: Model) -> ModelSettings:
     return model
 
 
-def new_student(model: ModelSettings) -> Student:
-    """The student of a model, untrained."""
-    assert model.student, "planned with a student"
-    return Student(model.student, model.pool)
+def untaught(model: ModelSettings, teacher: Networks) -> Distilled:
+    """The teacher's descriptor, which stays as it is, and an untrained student."""
+    scorer = Distilled(model)
+    scorer.descriptor.load_state_dict(teacher.descriptor.state_dict())
+    scorer.descriptor.requires_grad_(False)
+    return scorer
+
+
+def described(descriptor: UNet, image: Tensor, pool: Shape) -> Tensor:
+    """Descriptors of boxes as a screening has them.
+
+    Arguments:
+        descriptor: The network.
+        image: Grey values, uint8, `(m, 1, D, H, W)`.
+        pool: Voxels of a block along (D, H, W).
+
+    Returns:
+        `(m, d, D / pool, H / pool, W / pool)`.
+    """
+    with torch.no_grad(), autocast(image.device, reduced=True):
+        return descriptor.pooled(image.float() / 255, pool)
 
 
 def claim_teacher(run: Path, teacher: Model, model: ModelSettings) -> None:
@@ -211,6 +238,8 @@ def claim_teacher(run: Path, teacher: Model, model: ModelSettings) -> None:
             f"{teacher.sha256[:12]}... in {teacher.name}.",
             "Use the same model to go on with it, or another --run folder.",
         )
+    with saved_whole(run / DESCRIPTOR) as beside:
+        save_file(teacher.networks.get_submodule("descriptor").state_dict(), beside)
     write_json(path, facts | {"provenance": teacher.provenance})
     write_json(run / "model.json", model)
 
@@ -228,11 +257,14 @@ def held_out_lessons(
     return learn(teacher.networks, store, counts, 0, settings.run / "teacher" / "held_out")
 
 
+def scorer_of(run: Path) -> Distilled:
+    """What a finished run has trained, with the descriptor that it was trained for."""
+    scorer = Distilled(from_json(ModelSettings, read_json(run / "model.json")))
+    scorer.descriptor.load_state_dict(load_file(run / DESCRIPTOR))
+    scorer.student.load_state_dict(load_file(run / "student.safetensors"))
+    return scorer
+
+
 def teacher_of(run: Path) -> dict[str, Any]:
     """What a run folder says of its teacher: `name`, `sha256` and `provenance`."""
     return read_json(run / "teacher.json")
-
-
-def model_of(run: Path) -> ModelSettings:
-    """The model around the student that a run trained."""
-    return from_json(ModelSettings, read_json(run / "model.json"))

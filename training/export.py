@@ -27,7 +27,7 @@ from ctscreener.version import VERSION
 from training.card import write_card
 from training.data.store import Store
 from training.density import DensitySettings, assemble
-from training.distil import model_of, teacher_of
+from training.distil import scorer_of, teacher_of
 
 AnyScorer = TypeVar("AnyScorer", bound=Scorer)
 
@@ -60,8 +60,8 @@ class ExportSettings:
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     """How the reference scans are screened."""
     distilled: Path | None = None
-    """Run folder of the stage `distil`: its one network is exported in place of the density's
-    three."""
+    """Run folder of the stage `distil`: its student is exported in place of condition and
+    density."""
 
 
 def main(settings: ExportSettings) -> None:
@@ -104,8 +104,8 @@ def load_distilled(run: Path, smooth: float = 0.0) -> Distilled:
         InputError: `export.unfinished`.
     """
     check_finished(run / "student.safetensors", "distil", "--distilled")
-    scorer = Distilled(replace(model_of(run), smooth=smooth))
-    scorer.student.load_state_dict(load_file(run / "student.safetensors"))
+    scorer = scorer_of(run)
+    scorer.settings = replace(scorer.settings, smooth=smooth)
     return as_stored(scorer)
 
 

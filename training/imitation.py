@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctscreener.calibration import Calibration
+from ctscreener.density import Density
+from ctscreener.scorers import Distilled
 from ctscreener.screen import autocast
 from ctscreener.student import Student
 from training.data.lessons import Lessons, whole
@@ -35,21 +37,21 @@ class Imitation(nn.Module):
         self.huber = huber
 
     def forward(
-        self, x: Tensor, positions: Tensor, nll: Tensor, weight: Tensor
+        self, y: Tensor, positions: Tensor, nll: Tensor, weight: Tensor
     ) -> dict[str, Tensor]:
         """Compare the scores of boxes.
 
         Arguments:
-            x: Images, scaled to 0..1, `(m, 1, D, H, W)`.
-            positions: Share of the body's box, `(m, 3, d, h, w)`.
-            nll: What the teacher says in nats, `(m, d, h, w)`, NaN outside of the body.
-            weight: How much each voxel counts, `(m, d, h, w)`.
+            y: Pooled descriptors, `(m, d, D, H, W)`.
+            positions: Share of the body's box, `(m, 3, D, H, W)`.
+            nll: What the teacher says in nats, `(m, D, H, W)`, NaN outside of the body.
+            weight: How much each voxel counts, `(m, D, H, W)`.
 
         Returns:
             `loss`, and `error`, the mean absolute difference in spreads.
         """
         where = nll.isfinite()
-        z = self.student(x, positions, where)[where]
+        z = self.student(y, positions, where)[where]
         wanted = (nll[where] - self.student.middle) / self.student.spread
         error = functional.smooth_l1_loss(z, wanted, reduction="none", beta=self.huber)
         weight = weight[where]
@@ -61,8 +63,17 @@ class Imitation(nn.Module):
         }
 
 
-def set_scale(student: Student, scores: np.ndarray) -> None:
-    """Let a student speak in the teacher's nats: median, and half the width of the middle 68%."""
+def set_scale(student: Student, teacher: Density, scores: np.ndarray) -> None:
+    """Let a student see and speak in the teacher's units.
+
+    Arguments:
+        student: What is trained.
+        teacher: Standardizes descriptors.
+        scores: Of the teacher, nats, `(P,)`: their median, and half the width of the middle 68%,
+            are what the student counts from and in.
+    """
+    student.y_mean.copy_(teacher.y_mean)
+    student.y_std.copy_(teacher.y_std)
     low, middle, high = np.quantile(scores, (0.16, 0.5, 0.84))
     student.middle.fill_(float(middle))
     student.spread.fill_(max(float(high - low) / 2, 1e-6))
@@ -89,9 +100,9 @@ def weights_of(nll: Tensor, scale: Calibration, tail: float) -> Tensor:
 
 
 @torch.inference_mode()
-def watch(student: Student, lessons: Lessons) -> dict[str, float]:
+def watch(scorer: Distilled, lessons: Lessons) -> dict[str, float]:
     """How well a student agrees with its teacher on tiles that it has not seen."""
-    device = student.middle.device
+    device = scorer.student.middle.device
     said, wanted = [], []
     for tile in range(len(lessons.nll)):
         lesson = lessons.cut(tile, whole(lessons.nll.shape[1:]))
@@ -100,7 +111,7 @@ def watch(student: Student, lessons: Lessons) -> dict[str, float]:
             part[None].to(device) for part in (lesson.image.float() / 255, lesson.positions, where)
         )
         with autocast(device, reduced=True):
-            nll = student.nll(x, positions, inside)[0].cpu()
+            nll = scorer.nll(x, positions, inside)[0].cpu()
         said.append(nll[where])
         wanted.append(lesson.nll[where])
     return agreement(torch.cat(wanted).numpy(), torch.cat(said).numpy())

@@ -131,7 +131,7 @@ DISTIL = {
     "small": DistilSettings(tiles=4096, per_step=8, loop=_SMALL_LOOP),
     "paper": DistilSettings(
         student=StudentSettings(
-            network=NetworkSettings(channels=(32, 64, 128, 256), blocks=2, inputs=43)
+            network=NetworkSettings(channels=(64, 128, 256), blocks=2, inputs=121)
         ),
         tiles=16_384,
         per_step=16,

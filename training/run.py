@@ -25,7 +25,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   condition   train the network that says what to expect at a voxel
   ape         train the network of anatomical positions, another kind of condition
   density     train the model of descriptors, given conditions
-  distil      train one fast network to predict the scores of a model
+  distil      train a fast model that predicts the scores of another
   export      write a model folder that `ctscreener` uses
   baseline    fit a rival, to be measured beside a model
   evaluate    measure a model on scans with known lesions

@@ -1,4 +1,4 @@
-"""What scores tiles: the three networks of a model, or the one that was distilled from them."""
+"""What scores tiles: the three networks of a model, or a descriptor and a student of the others."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class ModelSettings:
     smooth: float = 0.0
     """Standard deviation in mm of the Gaussian that the joined scores are blurred with."""
     student: StudentSettings | None = None
-    """The one network of a distilled model, which then has no other; `descriptor`, `condition` and
-    `density` are those of its teacher. None in a model that has these three."""
+    """What scores in the place of condition and density in a distilled model, where these two are
+    its teacher's and not there. None in a model of three networks."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where tiles do not fit the networks or the pooling."""
@@ -45,7 +45,7 @@ class ModelSettings:
     def steps(self) -> list[Shape]:
         """What the sides of a tile are multiples of."""
         if self.student:
-            return [self.student.stride(self.pool)]
+            return [self.descriptor.stride, self.student.stride(self.pool)]
         networks = [self.descriptor, *self.condition.networks]
         return [self.pool, *(network.stride for network in networks)]
 
@@ -110,10 +110,10 @@ class Networks(Scorer):
 
 @final
 class Distilled(Scorer):
-    """The one network of a distilled model.
+    """The descriptor of a distilled model, and the student that reads scores off it.
 
     Arguments:
-        settings: Its sizes, in `student`.
+        settings: Their sizes, in `descriptor` and `student`.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -121,11 +121,13 @@ class Distilled(Scorer):
         if settings.student is None:
             raise ValueError("A distilled model has a student: expected its settings, found none.")
         self.settings = settings
-        self.student = Student(settings.student, settings.pool)
+        self.descriptor = UNet(settings.descriptor)
+        self.student = Student(settings.student, settings.descriptor.out)
 
     def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         """What the student thinks that its teacher would say."""
-        return self.student.nll(x, positions, where)
+        y = self.descriptor.pooled(x, self.settings.pool)
+        return self.student.nll(y, positions, where)
 
 
 def new_scorer(settings: ModelSettings) -> Scorer:

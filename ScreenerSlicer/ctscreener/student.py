@@ -1,8 +1,11 @@
-"""The student: one network that predicts the scores of a whole model, many times faster.
+"""The student: one small network that predicts a whole model's scores from its descriptors.
 
 It learnt them from a model of three networks, its teacher (Goncharov et al., arXiv 2502.08321, the
-later version). All of it runs on the pooled grid: the voxels of a block are channels of one voxel
-there, as are its position in the body and whether it is body, which the teacher's scores depend on.
+later version, where a UNet learns them from the image alone). Here it starts from the teacher's own
+descriptors, so that of the three networks the condition and the density are saved: with minutes of
+training, what has to be found anew in the image is not found (training/LOG.md). It works on the
+pooled grid, and sees what the teacher's density sees, but for what a network says of the condition:
+descriptors, their means in shells, and positions; and which voxels are body.
 """
 
 import math
@@ -12,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctscreener.conditions import sincos
+from ctscreener.conditions import Shell, shell_mean, sincos
+from ctscreener.density import channelwise
 from ctscreener.networks import NetworkSettings, Shape, UNet
 
 MOST_SPREADS = 1e4
@@ -24,20 +28,22 @@ class StudentSettings:
     """The sizes of a student."""
 
     network: NetworkSettings = field(
-        default_factory=lambda: NetworkSettings(channels=(32, 64, 128, 128), inputs=43)
+        default_factory=lambda: NetworkSettings(channels=(32, 64, 128), inputs=121)
     )
-    """The UNet. It takes a channel for each voxel of a block, one for the body and
-    6 * `sincos` for the position; its strides count blocks."""
+    """The UNet of the pooled grid. Of descriptors of d channels it takes d * (1 + shells), one
+    channel for the body, and 6 * `sincos` for the position."""
     sincos: int = 4
     """Frequencies of the positional encoding along each axis; 0 leaves it out."""
+    surround: tuple[Shell, ...] = ((3, 7), (6, 14))
+    """Shells whose mean descriptors are seen beside those of a voxel."""
 
-    def inputs(self, pool: Shape) -> int:
+    def inputs(self, described: int) -> int:
         """Channels that the network has to take.
 
         Arguments:
-            pool: Voxels of a block along (D, H, W).
+            described: Channels of a descriptor.
         """
-        return math.prod(pool) + 1 + 6 * self.sincos
+        return described * (1 + len(self.surround)) + 1 + 6 * self.sincos
 
     def stride(self, pool: Shape) -> Shape:
         """Voxels that the sides of a tile are multiples of.
@@ -50,78 +56,66 @@ class StudentSettings:
 
 
 class Student(nn.Module):
-    """A UNet from blocks of voxels to scores.
+    """A UNet from descriptors to scores.
 
     Arguments:
         settings: The sizes.
-        pool: Voxels of a block along (D, H, W).
+        described: Channels of a descriptor.
     """
 
+    y_mean: Tensor
+    y_std: Tensor
     middle: Tensor
     spread: Tensor
 
-    def __init__(self, settings: StudentSettings, pool: Shape) -> None:
+    def __init__(self, settings: StudentSettings, described: int) -> None:
         super().__init__()
-        expected = settings.inputs(pool)
+        expected = settings.inputs(described)
         if settings.network.inputs != expected:
             raise ValueError(
-                f"A student sees the voxels of a block, the body and the position: expected "
+                f"A student sees descriptors, the body and the position: expected "
                 f"inputs={expected}, found {settings.network.inputs}."
             )
-        self.settings, self.pool = settings, pool
+        self.settings = settings
         self.network = UNet(settings.network)
-        self.head = nn.Conv3d(settings.network.out, 1, 1)
-        # Of the teacher's scores in nats: the median, and half the width of the middle 68%.
+        # A score grows with the square of a distance: the head has both at hand.
+        self.head = nn.Conv3d(2 * settings.network.out, 1, 1)
+        # Of the teacher: how it standardizes descriptors, and of its scores in nats the median and
+        # half the width of the middle 68%.
+        self.register_buffer("y_mean", torch.zeros(described))
+        self.register_buffer("y_std", torch.ones(described))
         self.register_buffer("middle", torch.zeros(()))
         self.register_buffer("spread", torch.ones(()))
 
-    def forward(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
+    def forward(self, y: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         """Anomaly scores less their middle, in units of their spread.
 
         Arguments:
-            x: The image, scaled to 0..1, `(B, 1, D, H, W)`.
-            positions: Share of the body's box, `(B, 3, d, h, w)`, d = D / pool and so on.
-            where: Body voxels of that grid, bool, `(B, d, h, w)`.
+            y: Pooled descriptors, `(B, d, D, H, W)`.
+            positions: Share of the body's box, `(B, 3, D, H, W)`.
+            where: Body voxels of that grid, bool, `(B, D, H, W)`.
 
         Returns:
-            float32, `(B, d, h, w)`; meaningless outside of the body.
+            float32, `(B, D, H, W)`; meaningless outside of the body.
         """
-        parts = [blocks(x, self.pool), where[:, None].to(x.dtype)]
-        if self.settings.sincos:
-            parts.append(sincos(positions, self.settings.sincos))
-        seen = torch.cat(parts, dim=1)
-        seen = seen.contiguous(memory_format=torch.channels_last_3d)
+        settings = self.settings
+        y = (y - channelwise(self.y_mean)) / channelwise(self.y_std)
+        parts = [y, *(shell_mean(y, where, shell) for shell in settings.surround)]
+        parts.append(where[:, None].to(y.dtype))
+        if settings.sincos:
+            parts.append(sincos(positions, settings.sincos))
+        seen = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last_3d)
         features = self.network.pooled(seen, (1, 1, 1))
         # In bfloat16 scores would come in steps that can be seen in the map.
-        with torch.autocast(x.device.type, enabled=False):
-            return self.head(F.silu(features))[:, 0]
+        with torch.autocast(y.device.type, enabled=False):
+            return self.head(torch.cat([F.silu(features), features.square()], dim=1))[:, 0]
 
-    def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
+    def nll(self, y: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         """Anomaly scores, see `forward`.
 
         Returns:
-            nll in nats, float32, `(B, d, h, w)`, NaN where not scored.
+            nll in nats, float32, `(B, D, H, W)`, NaN where not scored.
         """
-        z = self(x, positions, where).nan_to_num(nan=MOST_SPREADS)
+        z = self(y, positions, where).nan_to_num(nan=MOST_SPREADS)
         nll = self.middle + self.spread * z.clamp(-MOST_SPREADS, MOST_SPREADS)
         return nll.masked_fill(~where, math.nan)
-
-
-def blocks(x: Tensor, pool: Shape) -> Tensor:
-    """The voxels of each block as channels of one voxel.
-
-    Arguments:
-        x: An image, `(B, 1, D, H, W)`.
-        pool: Voxels of a block; divides the shape of the image.
-
-    Returns:
-        `(B, pool voxels, D / pool, H / pool, W / pool)`.
-
-    Example:
-        >>> blocks(torch.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 2, 2)).flatten(2)[0, :, 1]
-        tensor([4., 5., 6., 7.])
-    """
-    batch, _, *sides = x.shape
-    d, h, w = (side // unit for side, unit in zip(sides, pool, strict=True))
-    split = x.reshape(batch, d, pool[0], h, pool[1], w, pool[2])
-    return split.permute(0, 2, 4, 6, 1, 3, 5).reshape(batch, -1, d, h, w)

@@ -29,7 +29,7 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import Prepared, prepare
 from ctscreener.provenance import request
 from ctscreener.screen import ScreenSettings, body_tiles, pooled_mask, score, screen
-from ctscreener.student import Student, StudentSettings, blocks
+from ctscreener.student import Student, StudentSettings
 from ctscreener.tiles import Box
 from Testing.engine.small_model import CALIBRATION, CARD, SETTINGS, perturb
 from Testing.engine.torso import COARSE, SHAPE, canonical_affine, torso
@@ -37,7 +37,9 @@ from Testing.engine.torso import COARSE, SHAPE, canonical_affine, torso
 CPU = torch.device("cpu")
 EXACT = ScreenSettings(overlap=0.25, device="cpu", reduced=False)
 SCAN = torso(canonical_affine(SHAPE, (3.9, 3.7, 4.1)))
-STUDENT = StudentSettings(NetworkSettings(channels=(8, 16), out=4, inputs=2 * 3 * 3 + 1 + 6), 1)
+STUDENT = StudentSettings(
+    NetworkSettings(channels=(8, 16), out=4, inputs=2 * 5 + 1 + 6), 1, surround=((1, 3),)
+)
 FAST = replace(SETTINGS, student=STUDENT)
 PROVENANCE = {"teacher": {"name": "small", "sha256": "ab" * 32}}
 
@@ -51,6 +53,8 @@ def scorer(settings: ModelSettings = FAST) -> Distilled:
     perturb(made, 0.2)
     made.student.middle.fill_(3.0)
     made.student.spread.fill_(5.0)
+    made.student.y_mean.fill_(0.1)
+    made.student.y_std.fill_(2.0)
     return made.eval()
 
 
@@ -76,12 +80,14 @@ def tile() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return x, positions, torch.rand(2, 12, 12, 12, generator=generator) < 0.5
 
 
-def test_a_folder_holds_the_student_alone_and_gives_it_back(folder: Path, model: Model) -> None:
+def test_a_folder_holds_descriptor_and_student_alone(folder: Path, model: Model) -> None:
     weights = load_file(folder / "weights.safetensors")
-    assert {name.split(".")[0] for name in weights} == {"student"}
+    assert {name.split(".")[0] for name in weights} == {"descriptor", "student"}
     kinds = {name: tensor.dtype for name, tensor in weights.items()}
     assert kinds["student.network.stem.weight"] == torch.float16
+    assert kinds["descriptor.stem.weight"] == torch.float16
     assert kinds["student.head.weight"] == kinds["student.middle"] == torch.float32
+    assert kinds["student.y_mean"] == torch.float32
     assert model.settings == FAST
     assert isinstance(model.networks, Distilled)
     assert not any(p.requires_grad for p in model.networks.parameters())
@@ -121,15 +127,37 @@ def test_scores_have_no_steps_in_reduced_precision() -> None:
     assert np.corrcoef(nll.detach(), exact.detach())[0, 1] > 0.999
 
 
-@pytest.mark.parametrize("pool", [(2, 3, 3), (1, 2, 4), (1, 1, 1)])
-def test_blocks_hold_their_own_voxels(pool: tuple[int, int, int]) -> None:
-    x = torch.arange(2 * 4 * 6 * 12.0).reshape(2, 1, 4, 6, 12)
-    found = blocks(x, pool)
-    d, h, w = pool
-    for place in np.ndindex(*found.shape[2:]):
-        i, j, k = (a * b for a, b in zip(place, pool, strict=True))
-        expected = x[:, 0, i : i + d, j : j + h, k : k + w].flatten(1)
-        assert torch.equal(found[:, :, *place], expected)
+def test_a_student_sees_descriptors_in_its_teachers_units() -> None:
+    x, positions, where = tile()
+    made = scorer()
+    nll = made.nll(x, positions, where)
+    with torch.no_grad():
+        # The same descriptors in other units, and a student that knows these.
+        for head in made.descriptor.heads:
+            head.weight *= 3
+        made.descriptor.heads[0].bias *= 3
+        made.student.y_mean *= 3
+        assert not torch.allclose(made.nll(x, positions, where)[where], nll[where], rtol=1e-3)
+        made.student.y_std *= 3
+    torch.testing.assert_close(made.nll(x, positions, where), nll, equal_nan=True)
+
+
+@pytest.mark.parametrize(("surround", "reach"), [((), 1), (((1, 3),), 4), (((0, 2), (1, 4)), 5)])
+def test_a_student_sees_as_far_as_its_shells(
+    surround: tuple[tuple[int, int], ...], reach: int
+) -> None:
+    network = replace(STUDENT.network, channels=(8,), inputs=5 * (1 + len(surround)) + 7)
+    student = Student(replace(STUDENT, network=network, surround=surround), 5)
+    # What remains of its UNet is a stem that looks one voxel aside.
+    for parameter in student.network.encoder.parameters():
+        parameter.data.zero_()
+    y, where = torch.zeros(1, 5, 13, 13, 13), torch.ones(1, 13, 13, 13, dtype=torch.bool)
+    positions = torch.zeros(1, 3, 13, 13, 13)
+    before = student(y, positions, where)
+    y[0, :, 6, 6, 6] = 1000
+    moved = (student(y, positions, where) - before)[0].abs() > 1e-3
+    assert moved[6, 6, 6 - reach]
+    assert not moved[6, 6, 5 - reach]
 
 
 def change_weights(folder: Path, to: Path, change: Callable[[dict], object]) -> str:
@@ -169,24 +197,27 @@ def test_weights_of_three_networks_are_no_student(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("student", "found"),
     [
-        (replace(STUDENT, sincos=2), "inputs=31, found 25"),
-        (replace(STUDENT, network=replace(STUDENT.network, inputs=1)), "inputs=25, found 1"),
+        (replace(STUDENT, sincos=2), "inputs=23, found 17"),
+        (replace(STUDENT, surround=()), "inputs=12, found 17"),
+        (replace(STUDENT, network=replace(STUDENT.network, inputs=1)), "inputs=17, found 1"),
     ],
 )
 def test_a_student_that_sees_something_else_is_refused(
     student: StudentSettings, found: str
 ) -> None:
     with pytest.raises(ValueError, match=found):
-        Student(student, FAST.pool)
+        Student(student, FAST.descriptor.out)
 
 
-def test_a_tile_fits_the_student_and_not_its_teacher() -> None:
-    # The teacher's descriptor would take tiles of multiples of 4 along H, the student of 6.
-    assert replace(FAST, tile=(4, 6, 18)).tile == (4, 6, 18)
+def test_a_tile_fits_descriptor_and_student() -> None:
+    # The network of the teacher's condition is gone: it would take no such sides.
+    condition = replace(FAST.condition, learned=NetworkSettings(stem=(5, 5, 5), inputs=2))
+    assert replace(FAST, condition=condition, tile=(4, 12, 24)).tile == (4, 12, 24)
     with pytest.raises(ValueError, match=r"no multiple of \(4, 6, 6\)"):
-        replace(FAST, tile=(24, 36, 33))
-    assert halved(FAST.tile, FAST) == (12, 18, 18)
-    assert halved((12, 18, 18), FAST) is None
+        replace(FAST, tile=(4, 12, 16))
+    with pytest.raises(ValueError, match=r"no multiple of \(2, 4, 4\)"):
+        replace(FAST, tile=(4, 12, 18))
+    assert halved((24, 48, 24), FAST) == (12, 24, 12)
 
 
 def test_a_description_whose_student_is_damaged_is_one_clear_error(

@@ -80,7 +80,7 @@ def settings_for(folder: Path, name: str, steps: int) -> DistilSettings:
         store=folder / "store",
         run=folder / name,
         model=str(folder / "teacher"),
-        student=StudentSettings(NetworkSettings(channels=(8, 16), out=8, inputs=25), 1),
+        student=StudentSettings(NetworkSettings(channels=(8, 16), out=8, inputs=9), 1, ()),
         held_out=("e",),
         tiles=28,
         block=(8, 8, 8),
@@ -279,7 +279,8 @@ def test_the_exported_model_says_where_it_is_from_and_screens(
 def refusal(settings: DistilSettings, *flags: str) -> list[str]:
     """The flags of the same distillation elsewhere."""
     places = ["--store", str(settings.store), "--model", settings.model]
-    sizes = ["--student.network.inputs", "25", "--student.sincos", "1", "--block", "8", "8", "8"]
+    sizes = ["--student.network.inputs", "9", "--student.sincos", "1", "--student.surround"]
+    sizes += ["--block", "8", "8", "8"]
     return ["distil", *places, "--run", str(settings.run), *sizes, "--device", "cpu", *flags]
 
 
@@ -287,10 +288,10 @@ def refusal(settings: DistilSettings, *flags: str) -> list[str]:
     ("flags", "message"),
     [
         (["--model", "nobody"], "No model or folder is called nobody"),
-        (["--student.network.inputs", "7"], "expected inputs=25, found 7"),
+        (["--student.network.inputs", "7"], "expected inputs=9, found 7"),
         (["--student.network.channels", *"888888"], "no multiple of"),
         (["--block", "8", "8", "9"], "a --block within the (8, 8, 8) pooled voxels"),
-        (["--block", "4", "4", "6"], "a --block whose sides are multiples of (8, 8, 8)"),
+        (["--block", "4", "4", "6"], "a --block whose sides are multiples of (4, 4, 4)"),
         (["--exclude", "*"], "Expected scans in the store"),
     ],
 )
@@ -352,7 +353,6 @@ def test_an_unfinished_run_is_not_exported(made: Path, tmp_path: Path) -> None:
 def test_presets_fit_the_models_of_their_density(name: str) -> None:
     settings = presets.DISTIL[name]
     model = ModelSettings(student=settings.student, tile=presets.DENSITY[name].tile)
-    assert model.student
-    assert distil.new_student(model)
+    assert Distilled(model)
     pooled = [side // unit for side, unit in zip(model.tile, model.pool, strict=True)]
     assert list(settings.block) == pooled
