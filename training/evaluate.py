@@ -21,13 +21,13 @@ from ctscreener.provenance import fingerprint, request
 from ctscreener.settings import write_json
 from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
 from training.baselines.trivial import MeanAtPlace
+from training.data.sources import find_sources
 from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
 from training.evaluation.evaluator import BUILT_IN, EvaluateSettings, Evaluator
 from training.evaluation.kept import load_arrays, save_arrays
 from training.evaluation.measured import Measured
 from training.evaluation.method import describe
 from training.evaluation.summary import promise, summary
-from training.prepare import find_sources
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
 
 __all__ = ["EvaluateSettings", "main"]

@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 def find_scans(named: list[Path]) -> list[str]:
     """Files and DICOM folders to screen."""
-    from training.prepare import find_sources
+    from training.data.sources import find_sources
 
     paths = [source.path for source in find_sources(named)]
     return [str(path) for path in paths if "bad_input" not in path.parts]

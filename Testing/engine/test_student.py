@@ -133,9 +133,8 @@ def test_a_student_sees_descriptors_in_its_teachers_units() -> None:
     nll = made.nll(x, positions, where)
     with torch.no_grad():
         # The same descriptors in other units, and a student that knows these.
-        for head in made.descriptor.heads:
-            head.weight *= 3
-        made.descriptor.heads[0].bias *= 3
+        for parameter in made.descriptor.heads.parameters():
+            parameter *= 3
         made.student.y_mean *= 3
         assert not torch.allclose(made.nll(x, positions, where)[where], nll[where], rtol=1e-3)
         made.student.y_std *= 3

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import silent
+from training.data.sources import hash_source
 from training.evaluation.cases import find_cases
 from training.evaluation.layouts import mask_beside
 from training.evaluation.seen import digest_of
@@ -18,7 +19,6 @@ from training.inserted.stage import InsertSettings, as_stored, insert_all
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.phantom import make_phantom
 from training.phantoms.writing import write_volume
-from training.prepare import hash_source
 from training.run import main
 
 

@@ -15,8 +15,9 @@ from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.scan import Scan
 from Testing.training.small_store import make_store
+from training.data.sources import find_sources
 from training.data.store import Box, Store
-from training.prepare import PrepareSettings, find_sources, main
+from training.prepare import PrepareSettings, main
 
 DISK = namedtuple("Disk", "total used free")(10, 10, 0)
 SHAPES = {"b": (40, 70, 90), "a": (33, 64, 65)}

@@ -20,7 +20,7 @@ from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, write_json
 from training.baselines.trivial import MeanAtPlace, body_of
-from training.prepare import find_sources
+from training.data.sources import find_sources
 
 FORMAT, FORMAT_VERSION = "ctscreener-baseline", 1
 Method = Literal["mean_at_place"]

@@ -13,9 +13,9 @@ from ctscreener.files import read_labels, same_grid
 from ctscreener.preprocess import resample
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json
+from training.data.sources import find_sources
 from training.evaluation.layouts import find_pairs, lesion_value, mask_beside
 from training.phantoms.lesion_site import LABELS
-from training.prepare import find_sources
 
 Others = Literal["ignored", "healthy"]
 """What mask values are that are neither 0 nor the lesion's: lesions of another kind, which count

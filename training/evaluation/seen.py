@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from training.data.sources import hash_source
 from training.evaluation.cases import Case
-from training.prepare import hash_source
 
 CALIBRATION = "calibration"
 

@@ -18,13 +18,13 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
+from training.data.sources import Source, find_sources, hash_source
 from training.evaluation.cases import INSERTED
 from training.evaluation.layouts import mask_beside
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.writing import write_json, write_volume
-from training.prepare import Source, find_sources, hash_source
 
 FORMAT_VERSION = 1
 
