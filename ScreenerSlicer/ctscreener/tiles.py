@@ -1,4 +1,10 @@
-"""Tiles: a volume cut into overlapping boxes, and their results joined by the plain average."""
+"""Tiles: a volume cut into overlapping boxes, and their results joined by a weighted average.
+
+The paper averages plainly. Towards its faces a network sees less of what surrounds a voxel, so here
+weights fall from the middle of a tile to its faces, linearly along each axis: at an overlap of a
+half that comes nearer to what tiles at every place would give than plain averages at three quarters
+do, for an eighth of the work (training/LOG.md).
+"""
 
 from collections.abc import Iterator
 from itertools import product
@@ -68,8 +74,26 @@ def pooled(box: Box, stride: Shape) -> Box:
     return d, h, w
 
 
+def weights(size: Shape) -> np.ndarray:
+    """Weights of a tile's voxels: the product over axes of the distance to the nearer face.
+
+    Arguments:
+        size: The tile, as (D, H, W) in voxels.
+
+    Returns:
+        float64, from 1 up, `(D, H, W)`.
+
+    Example:
+        >>> weights((1, 1, 5)).tolist()
+        [[[1.0, 3.0, 5.0, 3.0, 1.0]]]
+    """
+    # Odd numbers, not halves: sums of whole numbers of a float32 lose no digit.
+    d, h, w = (np.minimum(at := 2.0 * np.arange(n) + 1, at[::-1]) for n in size)
+    return d[:, None, None] * h[:, None] * w
+
+
 class Average:
-    """The mean of overlapping results, the same for every order in which they come.
+    """The weighted mean of overlapping results, the same for every order in which they come.
 
     Arguments:
         shape: The volume, as (D, H, W) in voxels.
@@ -78,15 +102,15 @@ class Average:
     def __init__(self, shape: Shape) -> None:
         # float64 sums of float32 values: the order of tiles changes no digit that is kept.
         self.sum = np.zeros(shape, np.float64)
-        self.count = np.zeros(shape, np.uint16)
+        self.weight = np.zeros(shape, np.float64)
 
     def add(self, box: Box, values: np.ndarray) -> None:
         """Add the result of one tile; NaN where it has none."""
-        scored = np.isfinite(values)
-        self.sum[box] += np.where(scored, values, 0)
-        self.count[box] += scored
+        scored, weight = np.isfinite(values), weights(values.shape)
+        self.sum[box] += np.where(scored, values, 0) * weight
+        self.weight[box] += scored * weight
 
     def mean(self) -> np.ndarray:
         """The average of what was added, float32, NaN where nothing was."""
         with np.errstate(invalid="ignore"):
-            return (self.sum / self.count).astype(np.float32)
+            return (self.sum / self.weight).astype(np.float32)

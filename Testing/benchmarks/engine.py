@@ -8,7 +8,7 @@ Three ways to screen each scan, each in a process of its own so that its peak me
 - `engine float32`: the same without bfloat16;
 - `MONAI float32`: `monai.inferers.sliding_window_inference` drives the same networks as the paper
   describes it: descriptors and conditions at full resolution, average pooling, density, scores
-  brought back to full resolution and averaged where tiles overlap.
+  brought back to full resolution and averaged where tiles overlap, with the engine's weights.
 
 All of them have the same preprocessing, tiles, overlap and weights. Scores are brought up block by
 block, which makes the maps comparable voxel by voxel: what MONAI computes is then what the engine
@@ -169,6 +169,7 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     from ctscreener.conditions import tile_positions
     from ctscreener.screen import padded, pooled_mask
     from ctscreener.tiles import pooled as on_pooled_grid
+    from ctscreener.tiles import weights
 
     model, tiles, shape = networks.settings, 0, prepared.image.shape
     # The engine's own padding: MONAI would centre a scan that is shorter than a tile.
@@ -187,14 +188,28 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
         return functional.interpolate(nll[:, None], scale_factor=model.pool, mode="nearest")
 
     x = torch.from_numpy(image)[None, None].float() / 255
+    d, h, w = (side // unit for side, unit in zip(model.tile, model.pool, strict=True))
+    weight = brought_up(weights((d, h, w)), model.pool)
     with torch.inference_mode():
         nll = sliding_window_inference(
-            x, model.tile, 1, predict, OVERLAP, mode="constant", with_coord=True
+            x,
+            model.tile,
+            1,
+            predict,
+            OVERLAP,
+            with_coord=True,
+            roi_weight_map=torch.from_numpy(weight).float(),
         )
-    for axis, unit in enumerate(model.pool):
-        inside = inside.repeat(unit, axis)
+    inside = brought_up(inside, model.pool)
     scores = np.where(inside, np.asarray(nll)[0, 0], np.float32("nan"))
     return scores[: shape[0], : shape[1], : shape[2]], tiles
+
+
+def brought_up(blocks: np.ndarray, pool: tuple[int, int, int]) -> np.ndarray:
+    """What holds for blocks, for each of their voxels."""
+    for axis, unit in enumerate(pool):
+        blocks = blocks.repeat(unit, axis)
+    return blocks
 
 
 def plain_nll(networks: Any, x: Any, positions: Any, seen: Any) -> Any:  # noqa: ANN401

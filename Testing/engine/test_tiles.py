@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal.windows import triang
 
-from ctscreener.tiles import Average, Box, Shape, boxes, pooled, step
+from ctscreener.tiles import Average, Box, Shape, boxes, pooled, step, weights
 
 
 @st.composite
@@ -73,8 +74,25 @@ def test_overlaps_are_averaged_and_what_nobody_scored_is_nan() -> None:
     left[0, 0, 1] = np.nan
     whole = np.s_[0:1, 0:1, 0:3], np.s_[0:1, 0:1, 1:4]
     mean = joined((1, 1, 5), [(whole[0], left), (whole[1], right)])
-    np.testing.assert_array_equal(mean[0, 0], [1.0, 4.0, 2.5, 4.0, np.nan])
+    # The last of the left tile's three voxels weighs 1, the middle of the right one's 3.
+    np.testing.assert_array_equal(mean[0, 0], [1.0, 4.0, 3.25, 4.0, np.nan])
     assert mean.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [(2, 4, 6), (32, 32, 32), (4, 16, 10)])
+def test_weights_are_triangles_along_each_axis(size: Shape) -> None:
+    d, h, w = (triang(extent) * extent for extent in size)
+    np.testing.assert_allclose(weights(size), np.einsum("i,j,k->ijk", d, h, w))
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3))
+def test_weights_favour_no_side_and_leave_no_voxel_out(size: Shape) -> None:
+    found = weights(size)
+    assert found.shape == size
+    assert found.min() == 1
+    assert found[tuple(extent // 2 for extent in size)] == found.max()
+    np.testing.assert_array_equal(found, found[::-1, ::-1, ::-1])
+    np.testing.assert_array_equal(found, weights(size[::-1]).T)
 
 
 @given(

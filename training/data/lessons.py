@@ -1,7 +1,7 @@
 """What a teacher says of many tiles: asked once, kept on disk, and drawn from by its student.
 
-A tile is scored by itself, as a screening scores it before it joins the tiles by their plain
-average. A student that learns from tiles at random places therefore learns that average.
+A tile is scored by itself, as a screening scores it before it joins the tiles by their average. A
+student that learns from tiles at random places therefore learns an average of that kind.
 """
 
 from collections.abc import Iterable, Sequence
