@@ -77,11 +77,16 @@ def main(settings: ExportSettings) -> None:
     store = reference_scans(settings)
     nll = reference_nll(networks, store, settings.screen)
     kept = ordinary(nll, settings.odd)
-    calibration = Calibration.fit(np.concatenate([nll[name] for name in kept]))
+    apart = nll
+    if settings.screen.overlap:
+        apart = reference_nll(networks, store, replace(settings.screen, overlap=0.0))
+    standard, fast = (
+        Calibration.fit(np.concatenate([scores[name] for name in kept])) for scores in (nll, apart)
+    )
     provenance = trace(settings, store, kept)
     sha256 = hashlib.sha256(packed(networks)).hexdigest()
     card = write_card(settings.out.name, networks.settings, provenance, settings.notes, sha256)
-    save_model(settings.out, networks, calibration, provenance, card)
+    save_model(settings.out, networks, standard, provenance, card, fast)
     odd = ", ".join(sorted(set(nll) - set(kept))) or "none"
     print(f"export: wrote {settings.out}, calibrated on {len(kept)} scans; left out as odd: {odd}")
 
@@ -185,7 +190,8 @@ def reference_nll(
     for number, name in enumerate(store.names):
         nll = score(store.prepared(name), networks, settings, device).nll
         found[name] = nll[np.isfinite(nll)]
-        print(f"export: calibrated on {number + 1} of {len(store.names)} scans", flush=True)
+        told = f"{number + 1} of {len(store.names)} scans, overlap {settings.overlap:g}"
+        print(f"export: calibrated on {told}", flush=True)
     networks.cpu()
     return found
 

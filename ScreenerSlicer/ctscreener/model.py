@@ -35,6 +35,8 @@ __all__ = [
 
 FORMAT = "ctscreener-model"
 FORMAT_VERSION = 1
+LITTLE_OVERLAP = 0.25
+"""Below it, tiles that do not overlap are more alike than those that overlap by a half."""
 BUNDLED = Path(__file__).parent.parent / "Resources" / "Models"
 
 
@@ -49,6 +51,8 @@ class Model:
         provenance: Data, steps, code version, measured results: plain JSON.
         card: The model card, Markdown.
         sha256: Hash of the weights.
+        calibration_fast: The same where tiles hardly overlap: fewer scores are averaged then, and
+            more lie far out. Without it, rarities of a fast screening promise too much.
     """
 
     name: str
@@ -57,11 +61,18 @@ class Model:
     provenance: dict[str, Any]
     card: str
     sha256: str
+    calibration_fast: Calibration | None = None
 
     @property
     def settings(self) -> ModelSettings:
         """What the networks were built from."""
         return self.networks.settings
+
+    def scale(self, overlap: float) -> Calibration:
+        """From nll to rarity, for tiles that overlap by a share of their size."""
+        if self.calibration_fast and overlap < LITTLE_OVERLAP:
+            return self.calibration_fast
+        return self.calibration
 
 
 def find_model(name: str) -> Path:
@@ -110,6 +121,7 @@ def load_model(name: str) -> Model:
     fill(networks, read_weights(folder, description["sha256"]), folder)
     networks.eval().requires_grad_(False)
     card = folder / "CARD.md"
+    fast = description.get("calibration_fast")
     return Model(
         name=folder.resolve().name,
         networks=networks,
@@ -117,6 +129,7 @@ def load_model(name: str) -> Model:
         provenance=description["provenance"],
         card=card.read_text(encoding="utf-8") if card.is_file() else "This model has no card.",
         sha256=description["sha256"],
+        calibration_fast=Calibration.from_json(fast) if fast else None,
     )
 
 
@@ -140,6 +153,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     for name, kind in parts.items():
         if not isinstance(description.get(name), kind):
             raise damaged(folder, f"it has no usable {name}")
+    if not isinstance(description.get("calibration_fast"), dict | None):
+        raise damaged(folder, "it has no usable calibration_fast")
     return description
 
 
@@ -235,6 +250,7 @@ def save_model(
     calibration: Calibration,
     provenance: dict[str, Any],
     card: str,
+    calibration_fast: Calibration | None = None,
 ) -> None:
     """Write a model folder; `model.json`, by which it is found, comes last.
 
@@ -244,6 +260,7 @@ def save_model(
         calibration: From nll to rarity, fitted to the networks as they are stored.
         provenance: Plain JSON.
         card: Markdown.
+        calibration_fast: The same for tiles that hardly overlap.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = packed(networks)
@@ -253,6 +270,7 @@ def save_model(
         "settings": to_json(networks.settings),
         "sha256": hashlib.sha256(content).hexdigest(),
         "calibration": calibration.to_json(),
+        "calibration_fast": calibration_fast and calibration_fast.to_json(),
         "provenance": provenance,
     }
     for name, data in (("weights.safetensors", content), ("CARD.md", card.encode())):

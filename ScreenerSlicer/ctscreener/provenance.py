@@ -76,7 +76,8 @@ def request(
     parameters = to_json(settings) | {"series": series}
     del parameters["device"], parameters["batch"]
     # The same weights may be calibrated anew.
-    rest = {"settings": to_json(model.settings), "calibration": model.calibration.to_json()}
+    scale = model.scale(settings.overlap)
+    rest = {"settings": to_json(model.settings), "calibration": scale.to_json()}
     return {
         "software": {"name": "ctscreener", "version": VERSION},
         "model": {

@@ -100,7 +100,7 @@ def screen(
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
         rarity = restore(scored.nll, shown, model.settings.pool, scan)
         known = np.isfinite(rarity)
-        rarity[known] = model.calibration.rarity(rarity[known])
+        rarity[known] = model.scale(settings.overlap).rarity(rarity[known])
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)

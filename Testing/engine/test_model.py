@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import find_model, load_model, save_model
 from Testing.engine.small_model import CALIBRATION, CARD, PROVENANCE, SETTINGS, networks, save
@@ -89,6 +90,29 @@ def test_saving_what_was_loaded_changes_no_bit_of_a_score(folder: Path) -> None:
     save_model(again, model.networks, model.calibration, model.provenance, model.card)
     assert load_model(str(again)).sha256 == model.sha256
     assert torch.equal(nll(folder).nan_to_num(), nll(again).nan_to_num())
+
+
+FAST = Calibration.fit(np.random.default_rng(1).normal(9, 7, 20_000))
+
+
+def test_a_fast_screening_has_its_own_scale_where_there_is_one(folder: Path) -> None:
+    model = load_model(str(folder))
+    assert model.scale(0.0) == model.scale(0.5) == CALIBRATION
+    save_model(folder, networks(), CALIBRATION, PROVENANCE, CARD, FAST)
+    model = load_model(str(folder))
+    assert model.calibration == CALIBRATION
+    assert [model.scale(overlap) for overlap in (0.0, 0.2, 0.25, 0.5, 0.9)] == [
+        FAST,
+        FAST,
+        *[CALIBRATION] * 3,
+    ]
+
+
+@pytest.mark.parametrize("fast", [5, "x", [1], {"knots_nll": [2, 1]}])
+def test_a_damaged_fast_scale_is_one_clear_error(folder: Path, fast: object) -> None:
+    describe(folder, lambda found: found.update(calibration_fast=fast))
+    with pytest.raises(InputError):
+        load_model(str(folder))
 
 
 def test_rounding_to_half_precision_hardly_moves_a_score(folder: Path) -> None:

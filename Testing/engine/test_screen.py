@@ -8,10 +8,12 @@ import torch
 from scipy import ndimage
 
 from ctscreener import screen as screen_module
+from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings, find
 from ctscreener.model import Model, ModelSettings, Networks
 from ctscreener.preprocess import Prepared, prepare, resample
+from ctscreener.provenance import request
 from ctscreener.scan import Scan
 from ctscreener.screen import (
     Screened,
@@ -86,6 +88,24 @@ def test_the_map_lies_on_the_scans_grid_and_covers_its_body(
     # The map says something: no constant, and all of it is a rarity.
     assert np.nanstd(screened.rarity) > 0.1
     assert np.nanmin(screened.rarity) > 0
+
+
+def test_rarities_of_a_fast_screening_come_from_its_own_scale(model: Model) -> None:
+    fast = Calibration.fit(np.random.default_rng(1).normal(9, 7, 20_000))
+    two = replace(model, calibration_fast=fast)
+    half = replace(EXACT, overlap=0.5)
+    assert np.array_equal(
+        screen(SCAN, two, half).rarity, screen(SCAN, model, half).rarity, equal_nan=True
+    )
+    plain, own = screen(SCAN, model, EXACT).rarity, screen(SCAN, two, EXACT).rarity
+    seen = np.isfinite(plain)
+    nll = np.linspace(-100, 100, 200_001)
+    back = np.interp(plain[seen], model.calibration.rarity(nll), nll)
+    np.testing.assert_allclose(own[seen], fast.rarity(back), atol=0.01)
+    assert np.abs(own[seen] - plain[seen]).max() > 0.1
+    # Two results differ, so do what was asked for.
+    keys = [request(each, EXACT, None)["model"]["settings_sha256"] for each in (model, two)]
+    assert keys[0] != keys[1]
 
 
 @pytest.mark.parametrize("batch", [3, 100])

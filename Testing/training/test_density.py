@@ -80,6 +80,28 @@ def test_the_nll_falls_and_the_exported_model_scores_with_it(runs: Path, head: s
     assert 0.02 < (rarity > 1).mean() < 0.3
 
 
+def test_rarities_keep_their_promise_where_tiles_do_not_overlap(runs: Path) -> None:
+    settings = settings_for(runs, "apart", "gaussian")
+    density.main(settings)
+    out, large = runs / "model_apart", runs / "large_store"
+    # In a scan of two tiles an axis they overlap, whatever is asked for.
+    make_store(large, {"d": (40, 60, 60), "e": (40, 72, 48)})
+    export.main(export.ExportSettings(large, settings.run, out))
+    model, store = load_model(str(out)), Store(large)
+    for overlap in (0.0, 0.5):
+        how = ScreenSettings(overlap=overlap)
+        scores = [
+            score(store.prepared(name), model.networks, how, torch.device("cpu")).nll
+            for name in store.names
+        ]
+        nll = np.concatenate([each[np.isfinite(each)] for each in scores])
+        rarity = model.scale(overlap).rarity(nll)
+        assert (rarity >= 1).mean() == pytest.approx(0.1, rel=0.1)
+    assert model.calibration_fast
+    assert model.calibration_fast.voxels == model.calibration.voxels
+    assert model.calibration_fast.knots_nll != model.calibration.knots_nll
+
+
 def test_the_calibration_is_that_of_the_stored_weights(runs: Path) -> None:
     settings = settings_for(runs, "stored", "gaussian")
     density.main(settings)

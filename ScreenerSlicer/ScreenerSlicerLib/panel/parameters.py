@@ -30,11 +30,11 @@ class Quality(enum.Enum):
     @property
     def overlap(self) -> float:
         """Share of a tile that the next one covers again."""
-        return 0.5 if self is Quality.STANDARD else 0.25
+        return 0.5 if self is Quality.STANDARD else 0.0
 
     def label(self) -> str:
         """Return what the user reads."""
-        return _("Standard") if self is Quality.STANDARD else _("Fast, tiles overlap less")
+        return _("Standard") if self is Quality.STANDARD else _("Fast, tiles do not overlap")
 
 
 @parameterNodeWrapper
