@@ -273,7 +273,7 @@ def measured(path: Path) -> dict[str, Any]:
     Raises:
         InputError: `json.unreadable` or `export.results`.
     """
-    results, parts = read_json(path), ("model", "table", "rarities")
+    results, parts = read_json(path), ("model", "parameters", "table", "rarities")
     if not isinstance(results, dict) or any(part not in results for part in parts):
         raise InputError(
             "export.results",

@@ -11,6 +11,7 @@ import tyro
 
 from ctscreener.errors import InputError
 from ctscreener.maps import whole_file
+from ctscreener.screen import ScreenSettings
 from ctscreener.settings import read_json
 
 FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 2
@@ -95,6 +96,12 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
+def model_name(result: Mapping[str, Any]) -> str:
+    """Name of a model with how its tiles overlapped, where that is not how they usually do."""
+    name, overlap = result["model"]["name"], result["parameters"]["overlap"]
+    return name if overlap == ScreenSettings().overlap else f"{name}, overlap {overlap:g}"
+
+
 def evaluation_table(results: Mapping[str, Any]) -> str:
     """Lay out what `training.evaluate` measured.
 
@@ -108,7 +115,7 @@ def evaluation_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """One row for each set, protocol and score, in the order of `HEADER`."""
     return [
         [
-            results["model"]["name"],
+            model_name(results),
             part["set"],
             part["protocol"],
             str(len(part["scans"])),
@@ -139,7 +146,7 @@ def rarity_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         for part in result.get("rarities", []):
             for level in part["levels"]:
                 yield [
-                    result["model"]["name"],
+                    model_name(result),
                     part["set"],
                     f"{part['scans']}, {part['patients']}",
                     str(level["rarity"]),
@@ -158,7 +165,7 @@ def seen_text(result: Mapping[str, Any]) -> str:
         stages = [f"{stage} {count}" for stage, count in (given or {}).items() if count]
         words = "not known" if given is None else ", ".join(stages) or "none"
         sets.append(f"{part['set']} ({part['scans']} scans): {words}")
-    return f"`{result['model']['name']}`, {', '.join(sets) or 'no rarities measured'}"
+    return f"`{model_name(result)}`, {', '.join(sets) or 'no rarities measured'}"
 
 
 def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
@@ -174,11 +181,11 @@ def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
             for name, score in part["scores"].items():
                 place = part["set"], part["protocol"], result["measuring"]["grid"], name
                 for line in _numbers(score):
-                    table.writerow([result["model"]["name"], *place, *line])
+                    table.writerow([model_name(result), *place, *line])
         for part in result.get("rarities", []):
             for line in _promises(part):
                 place = part["set"], "scored", "own", "Screener"
-                table.writerow([result["model"]["name"], *place, *line, None])
+                table.writerow([model_name(result), *place, *line, None])
     return text.getvalue()
 
 

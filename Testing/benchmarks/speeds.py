@@ -1,9 +1,9 @@
 """Benchmark: the speeds that a screening can have, on the same scans.
 
-    python Testing/benchmarks/speeds.py --scans FOLDER [--standard NAME] [--fast NAME] [--limit N]
+    python Testing/benchmarks/speeds.py --scans FOLDER [--model NAME] [--distilled NAME] [--limit N]
 
-The standard model where tiles overlap by a half, as a screening has it by itself, by a quarter, and
-not at all; and the fast model by a quarter. Each runs in a process of its own, so that its peak
+The model where tiles overlap by a half, as a screening has it by itself; by a quarter; and not at
+all, which the module calls fast; and a model distilled from it, where one is named. Each runs in a process of its own, so that its peak
 memory is its own. Seconds count from voxels in memory to map and findings. How a map agrees with
 the standard's is measured where both are scored: correlation of rarities, of their ranks, the share
 of the standard's rarest voxel in a thousand that is among the other's, and how many of the
@@ -32,18 +32,18 @@ THRESHOLD = 3.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way to screen: a name, whether the fast model does it, and how tiles overlap."""
+    """One way to screen: a name, whether the distilled model does it, and how tiles overlap."""
 
     name: str
-    fast: bool
+    distilled: bool
     overlap: float
 
 
 WAYS = (
     Way("standard", False, 0.5),
-    Way("standard, overlap .25", False, 0.25),
-    Way("standard, overlap 0", False, 0.0),
-    Way("fast, overlap .25", True, 0.25),
+    Way("overlap .25", False, 0.25),
+    Way("fast", False, 0.0),
+    Way("distilled", True, 0.0),
 )
 
 
@@ -66,8 +66,8 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    flags.add_argument("--standard", default="preview", help="name or folder of a model")
-    flags.add_argument("--fast", default="preview_fast", help="of the one distilled from it")
+    flags.add_argument("--model", default="preview", help="name or folder of a model")
+    flags.add_argument("--distilled", help="of one distilled from it")
     flags.add_argument("--scans", nargs="+", type=Path, help="files, or folders of them")
     flags.add_argument("--limit", type=int, help="scans at most")
     flags.add_argument("--threads", type=int, default=2)
@@ -80,11 +80,15 @@ def compare(options: argparse.Namespace, scan: Path, folder: Path) -> list[dict[
     """Screen one scan in every way, each in its own process."""
     runs, maps = [], []
     for number, way in enumerate(WAYS):
+        if way.distilled and not options.distilled:
+            continue
         print(f"{scan.name}: {way.name}", file=sys.stderr, flush=True)
         to = folder / f"{number}.npy"
         command = [sys.executable, __file__, "--way", str(number), "--scans", str(scan)]
         command += ["--to", str(to), "--threads", str(options.threads)]
-        command += ["--standard", options.standard, "--fast", options.fast]
+        command += ["--model", options.model]
+        if options.distilled:
+            command += ["--distilled", options.distilled]
         threads = str(options.threads)
         environment = os.environ | {
             "OMP_NUM_THREADS": threads,
@@ -114,7 +118,7 @@ def screen_once(options: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(options.threads)
     way = WAYS[options.way]
-    model = load_model(options.fast if way.fast else options.standard)
+    model = load_model(options.distilled if way.distilled else options.model)
     scan = read_scan(options.scans[0])
     start = time.perf_counter()
     screened = screen(scan, model, ScreenSettings(overlap=way.overlap, device="cpu"))
@@ -176,6 +180,8 @@ def show(runs: list[dict[str, Any]], threads: int) -> None:
     print(markdown(heads, rows))
     for way in WAYS:
         mine = [run for run in runs if run["way"] == way.name]
+        if not mine:
+            continue
         middle = {
             name: median(run[name] for run in mine) for name in ("times", "pearson", "spearman")
         }

@@ -154,6 +154,7 @@ def test_the_card_tells_results_of_this_model_from_those_of_another(
         paths.append(tmp_path / f"{name}.json")
         rarities = [part] if name == "twin" else []
         text = {"model": given, "table": f"| {name} |", "rarities": rarities, "more": 1}
+        text["parameters"] = {"overlap": 0.5}
         paths[-1].write_text(json.dumps(text))
     export.main(replace(asked, results=tuple(paths)))
     model = load_model(str(asked.out))
@@ -163,7 +164,7 @@ def test_the_card_tells_results_of_this_model_from_those_of_another(
     assert "Of `twin`, **another model**" in false
     assert "| twin | left | 4, 4 | 3 | .1% | 2% |" in " ".join(false.split())
     assert [sorted(one) for one in model.provenance["results"]] == [
-        ["model", "rarities", "table"]
+        ["model", "parameters", "rarities", "table"]
     ] * 2
     paths[0].write_text("{}")
     with pytest.raises(InputError) as error:

@@ -107,8 +107,8 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
     assert (by_stage["density"].exclude, by_stage["density"].held_out) == (tested, held_out)
     assert by_stage["distil"].exclude == tested
     assert set(by_stage["distil"].held_out) >= {*held_out}
-    left, fast, trained = (settings for stage, settings in given if stage == "export")
-    for one in (left, fast):
+    left, distilled_model, trained = (settings for stage, settings in given if stage == "export")
+    for one in (left, distilled_model):
         assert (one.left_out, one.reference) == (True, held_out)
     assert {"lidc_0003", "ts_example", "cmb_crc"} <= set(trained.reference)
     assert not set(trained.reference) & {*tested, *held_out}
@@ -117,14 +117,19 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
     }
     paths = (scans / "lidc0001_dicom", scans / "lidc_0002.nii.gz", scans / "matrad_liver.nii.gz")
     evaluations = [settings for stage, settings in given if stage == "evaluate"]
-    measured, quick, _ = evaluations
+    measured, apart, distilled, _ = evaluations
     assert {settings.unlabelled for settings in evaluations} == {paths}
     assert [Path(settings.model).name for settings in evaluations] == [
-        *("preview_left_out", "preview_left_out_fast", "trained_reference")
+        *("preview_left_out", "preview_left_out"),
+        *("preview_left_out_distilled", "trained_reference"),
     ]
-    # What is measured was exported: the fast model under the name that it was given.
-    assert {Path(settings.model) for settings in evaluations} == {left.out, fast.out, trained.out}
-    assert quick.sets == measured.sets
+    assert [settings.overlap for settings in evaluations] == [0.5, 0.0, 0.0, 0.5]
+    # What is measured was exported: the distilled model under the name that it was given.
+    assert {Path(settings.model) for settings in evaluations} == {
+        *(left.out, distilled_model.out, trained.out)
+    }
+    assert apart.sets == distilled.sets == measured.sets
+    assert len({settings.out for settings in evaluations}) == 4
     assert {settings.scans for stage, settings in given if stage == "insert"} == {paths}
     # Kidneys were found nowhere: no such set. Masks of scans that are trained on are no test.
     assert [folder.name for folder in measured.sets] == [
@@ -136,13 +141,13 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
         *("lidc0001_dicom", "lidc0001_dicom_lesion.nii.gz"),
         *("lidc_0002.nii.gz", "lidc_0002_lesion.nii.gz"),
     ]
-    assert len(by_stage["tables"].results) == 3
+    assert len(by_stage["tables"].results) == 4
 
 
 def test_finished_networks_and_data_are_taken_as_they_are(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
-    follow("left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", WITHOUT_FAST="1")
+    follow("left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", WITHOUT_DISTILLED="1")
     stages = [stage for stage, _ in given]
     assert not {"prepare", "descriptor", "condition", "distil"} & set(stages)
     density = dict(given)["density"]
@@ -151,7 +156,7 @@ def test_finished_networks_and_data_are_taken_as_they_are(
         Path("/nets/descriptor"),
         Path("/nets/condition"),
     )
-    assert stages.count("evaluate") == stages.count("export") == 2
+    assert (stages.count("evaluate"), stages.count("export")) == (3, 2)
 
 
 def test_a_recipe_stops_where_a_stage_fails(scans: Path, tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ from training.page.beside import column_of
 from training.page.page import page
 from training.page.plots import plot_set, svg
 from training.page.printed import COLUMNS, METRICS, OTHERS, SCREENER, TABLE_2, TABLE_3, TABLE_4
-from training.tables import FORMAT, FORMAT_VERSION, TablesSettings, main, rarity_table
+from training.tables import (
+    FORMAT,
+    FORMAT_VERSION,
+    TablesSettings,
+    evaluation_table,
+    main,
+    rarity_table,
+)
 
 
 def estimate(value: float) -> dict:
@@ -65,6 +72,7 @@ def results() -> dict:
         "format_version": FORMAT_VERSION,
         "software": {"name": "ctscreener", "version": "0"},
         "model": {"name": "mine & yours", "weights_sha256": "0123456789abcdef"},
+        "parameters": {"overlap": 0.5},
         "method": {"descriptor": "VICReg, d = 32", "condition": "none", "density": "flow"},
         "torch": "2",
         "measuring": {"grid": "own"},
@@ -193,3 +201,12 @@ def test_the_same_plot_is_the_same_text() -> None:
     first, second = (svg(plot_set(named, "set")) for _ in range(2))
     assert first == second
     assert "<svg" in first
+
+
+def test_a_model_is_named_with_its_speed(results: dict, folder: Path) -> None:
+    fast = results | {"parameters": {"overlap": 0.0}}
+    assert "mine & yours, overlap 0" in evaluation_table(fast)
+    assert "mine & yours, overlap 0" in rarity_table([fast])
+    assert "overlap" not in evaluation_table(results)
+    text = page([results, fast], [folder, folder], 1)
+    assert "mine &amp; yours, overlap 0 on" in text

@@ -16,7 +16,7 @@ from training.page.printed import (
     Other,
     Printed,
 )
-from training.tables import short
+from training.tables import model_name, short
 
 Results = Mapping[str, Any]
 Part = Mapping[str, Any]
@@ -93,7 +93,7 @@ def differences(results: Sequence[Results]) -> Iterator[str]:
         words = "; ".join(escape(method[k]) for k in ("descriptor", "condition", "density"))
         trivial = f", mean at place of {result['mean_at_place_scans']} scans"
         yield (
-            f"<p>Model <strong>{escape(model['name'])}</strong>: {words}; weights "
+            f"<p>Model <strong>{escape(model_name(result))}</strong>: {words}; weights "
             f"<code>{model['weights_sha256'][:12]}</code>; software "
             f"{escape(result['software']['version'])}, torch {escape(result['torch'])}"
             f"{trivial if result['mean_at_place_scans'] else ''}.</p>"
@@ -169,7 +169,7 @@ def other_paper(other: Other, results: Sequence[Results]) -> Iterator[str]:
                 continue
             score = part["scores"][SCREENER]
             numbers = [_percent(score, where) for where in other.ours]
-            title = f"{result['model']['name']} on {part['set']}"
+            title = f"{model_name(result)} on {part['set']}"
             rows.append(_cells(title, f"ours, {part['protocol']}", numbers, "ours"))
     head = "".join(f'<th class="n">{escape(column)}</th>' for column in other.columns)
     yield f"<h2>{escape(other.title)}</h2><p>{escape(other.differs)}</p>"
@@ -180,7 +180,7 @@ def other_paper(other: Other, results: Sequence[Results]) -> Iterator[str]:
 
 def _ours(result: Results, protocol: str, name: str = SCREENER) -> Iterator[str]:
     """Our rows of a table of the paper: one for each kind of scans."""
-    title = result["model"]["name"] if name == SCREENER else name
+    title = model_name(result) if name == SCREENER else name
     parts = [p for p in result["sets"] if p["protocol"] == protocol and name in p["scores"]]
     kinds: dict[Kind, None] = dict.fromkeys(kind_of(part) for part in parts)
     for kind in kinds:

@@ -15,7 +15,15 @@ from training.page.beside import Part, Results, beside, differences, findings, o
 from training.page.plots import Named, plot_set, svg
 from training.page.printed import METRICS, OTHERS
 from training.page.printed import SCREENER as PRINTED
-from training.tables import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text, short
+from training.tables import (
+    HEADER,
+    RARITY_HEADER,
+    evaluation_rows,
+    model_name,
+    rarity_rows,
+    seen_text,
+    short,
+)
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; margin: 2em auto; max-width: 1280px;
@@ -122,7 +130,7 @@ def _named(results: Sequence[Results], place: tuple[str, str]) -> list[Named]:
         for part in result["sets"]:
             if (part["set"], part["protocol"]) != place:
                 continue
-            models.append((result["model"]["name"], part["scores"][SCREENER], True))
+            models.append((model_name(result), part["scores"][SCREENER], True))
             if not others:
                 scores = part["scores"].items()
                 others = [(name, score, False) for name, score in scores if name != SCREENER]
@@ -142,7 +150,7 @@ def _cases(results: Sequence[Results], folders: Sequence[Path], pictures: int) -
             if part["set"] in seen:
                 continue
             seen.add(part["set"])
-            yield f"<h3>{escape(result['model']['name'])} on {escape(part['set'])}</h3>"
+            yield f"<h3>{escape(model_name(result))} on {escape(part['set'])}</h3>"
             chosen = _chosen(part, pictures)
             yield f'<div class="cases">{"".join(_figure(s, folder) for s in chosen)}</div>'
 

@@ -8,7 +8,7 @@
 #   HELD_OUT      names of the real scans that rarity refers to, which nothing is trained on either
 #   DATA, NETWORKS     see preview.sh: without them everything is made and trained anew, about two hours on two cores. A descriptor and a condition
 #                 that saw the tested scans make this cheap, and the table says so (checked by hash)
-#   WITHOUT_FAST  anything: neither makes nor measures the fast model
+#   WITHOUT_DISTILLED  anything: neither makes nor measures the distilled model
 #   COPIES        scans made of each tested one for each family of lesions put in
 #   PHANTOMS      phantoms of each family
 #   WORKERS       processes that make and measure scans
@@ -73,13 +73,17 @@ for family in "${families[@]}"; do
 done
 
 results=()
-measure() { # MODEL FLAGS
-  local to=$out/results/$(basename "$1")
-  run evaluate --model "$1" --out "$to" --unlabelled "${tested_paths[@]}" --workers "$workers" "${@:2}"
+measure() { # NAME MODEL FLAGS
+  local to=$out/results/$1
+  run evaluate --model "$2" --out "$to" --unlabelled "${tested_paths[@]}" --workers "$workers" "${@:3}"
   results+=("$to/results.json")
 }
 measured=(--sets "${sets[@]}" --train "$data/phantoms_a" --train-limit 40 --baselines "$out/real_mean_at_place")
-measure "$made/preview_left_out" "${measured[@]}"
-if [ -z "${WITHOUT_FAST:-}" ]; then measure "$made/preview_left_out_fast" "${measured[@]}"; fi
-measure "$out/trained_reference"
+measure preview_left_out "$made/preview_left_out" "${measured[@]}"
+# The same at its fast speed.
+measure preview_left_out_apart "$made/preview_left_out" "${measured[@]}" --overlap 0
+if [ -z "${WITHOUT_DISTILLED:-}" ]; then
+  measure preview_left_out_distilled "$made/preview_left_out_distilled" "${measured[@]}" --overlap 0
+fi
+measure trained_reference "$out/trained_reference"
 run tables "${results[@]}" --out "$out/page"

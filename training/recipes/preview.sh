@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the bundled model `preview` again, and `preview_fast`, which is not good enough to be bundled yet (LOG.md), from raw scans: SCREENER_SCANS names the folder of real ones.
+# Makes the bundled model `preview` again, and `preview_distilled`, which is not bundled (LOG.md says why), from raw scans: SCREENER_SCANS names the folder of real ones.
 #   training/recipes/preview.sh [OUT]
 # About two hours on two quiet CPU cores; every stage goes on where a killed one ended. On one graphics card, `--preset small`
 # takes the place of `tiny` and of the flags after it. In the environment, for models like it (see left_out.sh):
@@ -7,8 +7,8 @@
 #   HELD_OUT   names of real scans that are calibrated on and nothing else is; without it, rarity refers to those trained on
 #   DATA       folder that holds phantoms and stores already; OUT otherwise
 #   NETWORKS   folder of a finished descriptor and condition, which may have seen what is left out; OUT otherwise
-#   MODEL      name of the model; `preview` otherwise; the fast one is called after it
-#   WITHOUT_FAST     anything: leaves the fast one out
+#   MODEL      name of the model; `preview` otherwise; the distilled one is called after it
+#   WITHOUT_DISTILLED     anything: leaves the distilled one out
 #   FEW, STEPS, TILES, COARSEN     phantoms of each kind, steps of each network, tiles of the density, voxel size of phantoms: for trying out
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -76,12 +76,12 @@ $run density --store "$data/store_density" --run "$out/density" \
 $run export --store "$data/store_density" --density "$out/density" --out "$out/${MODEL:-preview}" --smooth 6 \
   --reference "${reference[@]}" "${left[@]}" "${notes[@]}"
 
-if [ -n "${WITHOUT_FAST:-}" ]; then exit 0; fi
-# The fast one: a single network that learns what the three say. On scans that it does not learn from, the two are compared.
+if [ -n "${WITHOUT_DISTILLED:-}" ]; then exit 0; fi
+# A small network that learns what condition and density say. On scans that it does not learn from, the two are compared.
 watched=(--held-out 'mixed_*_00?5' "${held_out[@]}")
 if [ ${#held_out[@]} -eq 0 ]; then watched+=(lidc_0003 matrad_liver); fi
 $run distil --preset tiny --store "$data/store_density" --model "$out/${MODEL:-preview}" --run "$out/distil" \
   --often "${real[@]}" --times 4 "${watched[@]}" "${density_exclude[@]}" "${short[@]}" "${few[@]}"
-if [ ${#notes[@]} -gt 0 ]; then notes=(--notes training/recipes/preview_fast_notes.md); fi
-$run export --store "$data/store_density" --distilled "$out/distil" --out "$out/${MODEL:-preview}_fast" \
+if [ ${#notes[@]} -gt 0 ]; then notes=(--notes training/recipes/preview_distilled_notes.md); fi
+$run export --store "$data/store_density" --distilled "$out/distil" --out "$out/${MODEL:-preview}_distilled" \
   --reference "${reference[@]}" "${left[@]}" "${notes[@]}"
