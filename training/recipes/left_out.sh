@@ -36,6 +36,8 @@ for name in "${tested[@]}"; do
   mask=$scans/${name}_lesion.nii.gz
   if [ -f "$mask" ]; then ln -sfn "$path" "$mask" "$out/annotated"; fi
 done
+held_out_paths=()
+for name in "${held_out[@]}"; do held_out_paths+=("$(path_of "$name")"); done
 for path in "$scans"/*; do
   name=$(basename "$path" .nii.gz)
   if [[ " ${tested[*]} ${held_out[*]} " == *" $name "* || $name == *_lesion ]]; then continue; fi
@@ -56,8 +58,10 @@ fi
 sets=()
 if ls "$out/annotated"/*_lesion.nii.gz >/dev/null 2>&1; then sets+=("$out/annotated"); fi
 for family in "${families[@]}"; do
-  status=0
-  run insert "${tested_paths[@]}" --out "$out/inserted_$family" --family "$family" --seed 9300 \
+  status=0 hosts=("${tested_paths[@]}")
+  # Few scans show a kidney as a whole. Those held out decide what is called rare, and no order of voxels.
+  if [ "$family" = kidney_tumour ]; then hosts+=("${held_out_paths[@]}"); fi
+  run insert "${hosts[@]}" --out "$out/inserted_$family" --family "$family" --seed 9300 \
     --count "${COPIES:-2}" --workers "$workers" || status=$?
   if [ "$status" = 0 ]; then
     sets+=("$out/inserted_$family")
