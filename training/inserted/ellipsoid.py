@@ -54,10 +54,10 @@ class Ellipsoid:
     def _turn(self) -> np.ndarray:
         return Rotation.from_rotvec(self.values[6:]).as_matrix()
 
-    def sample(self, volume: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-        """Values at `POINTS`, the inner ones first; the volume's ends go on beyond it."""
-        at = (self.middle + (POINTS * self.axes) @ self._turn().T) / spacing
-        return ndimage.map_coordinates(volume, at.T, order=1, mode="nearest")
+    def sample(self, volumes: tuple[np.ndarray, ...], spacing: np.ndarray) -> list[np.ndarray]:
+        """Values of each volume at `POINTS`, the inner ones first; its ends go on beyond it."""
+        at = ((self.middle + (POINTS * self.axes) @ self._turn().T) / spacing).T
+        return [ndimage.map_coordinates(one, at, order=1, mode="nearest") for one in volumes]
 
     def box(self, shape: tuple[int, ...], spacing: np.ndarray, room: float) -> Box:
         """The part of a volume of `shape` within some mm of a ball around it."""

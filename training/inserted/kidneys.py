@@ -20,18 +20,19 @@ STEP_MM = 22.0
 """Distance of the slices in which fits begin."""
 ASIDE, BACK = (58.0, 84.0), (-32.0, -4.0)
 """Where they begin, in mm from the spine."""
-TRIES, REFINED = 180, 6
+TRIES, REFINED = (120, 250, 250), 6
+"""Costs computed for each fit, and then for so many of the best, twice."""
 PLACES = {"aside": (38.0, 108.0), "back": (-48.0, 28.0)}
 """Where a kidney's middle lies, in mm from the spine's: to its side, and to the patient's back."""
-BEYOND_MM = 10.0
+BEYOND_MM = 4.0
 """A kidney leaves its ellipsoid by this at most."""
-OPENED_MM, SINUS_MM = 3.5, 6.0
+OPENED_MM, SINUS_MM = 4.0, 6.0
 """Half widths: bridges thinner than the one are cut, hollows thinner than the other filled."""
 LIMITS = {
     "trust": (0.65, 4.0),
     "gas": (0.0, 0.05),
     "filled": (0.5, 1.0),
-    "volume_ml": (60.0, 330.0),
+    "volume_ml": (45.0, 330.0),
 }
 """What is measured at a kidney; see `_measured`."""
 ALIKE = {"hu": 10.0, "height": 38.0, "aside": 25.0, "back": 20.0}
@@ -134,7 +135,7 @@ def _spine(view: Overview) -> np.ndarray:
 def _candidates(around: Surroundings, side: int) -> Iterator[Kidney]:
     """What looks like a kidney on one side: -1 the patient's right, 1 the left."""
     fits = [
-        fitted(start, lambda one, start=start: _cost(around, one, start), TRIES)
+        fitted(start, lambda one, start=start: _cost(around, one, start), TRIES[0])
         for start in _starts(around, side)
     ]
     fits.sort(key=lambda one: _cost(around, one, one))
@@ -145,9 +146,9 @@ def _candidates(around: Surroundings, side: int) -> Iterator[Kidney]:
         if any(np.linalg.norm(fit.middle - middle) < 20 for middle in seen):
             continue
         seen.append(fit.middle)
-        for _ in range(2):
+        for tries in TRIES[1:]:
             start = fit
-            fit = fitted(start, lambda one, start=start: _cost(around, one, start), 250)
+            fit = fitted(start, lambda one, start=start: _cost(around, one, start), tries)
         kidney = _kidney(around, fit, side)
         if kidney is not None:
             yield kidney
@@ -174,8 +175,8 @@ def _is_fat(hu: np.ndarray) -> np.ndarray:
 
 def _density(sharp: np.ndarray, calm: np.ndarray) -> float:
     """HU of what lies inside, given the points there; fat of the sinus does not count."""
-    tissue = calm[sharp > 5]
-    return float(np.percentile(tissue, 60)) if 4 * len(tissue) > len(calm) else -1000.0
+    tissue = np.sort(calm[sharp > 5])
+    return float(tissue[int(0.6 * len(tissue))]) if 4 * len(tissue) > len(calm) else -1000.0
 
 
 def _alike(hu: float, sharp: np.ndarray, calm: np.ndarray) -> np.ndarray:
@@ -192,8 +193,7 @@ def _alike(hu: float, sharp: np.ndarray, calm: np.ndarray) -> np.ndarray:
 
 def _seen(around: Surroundings, one: Ellipsoid) -> tuple[float, np.ndarray, np.ndarray]:
     """HU inside, and of each point how much it is alike and its sharp HU."""
-    spacing = around.view.spacing
-    sharp, calm = (one.sample(volume, spacing) for volume in (around.sharp, around.calm))
+    sharp, calm = one.sample((around.sharp, around.calm), around.view.spacing)
     inner = slice(0, 2 * DIRECTIONS)
     hu = _density(sharp[inner], calm[inner])
     return hu, _alike(hu, sharp, calm), sharp
@@ -262,7 +262,7 @@ def _measured(around: Surroundings, one: Ellipsoid, mask: np.ndarray) -> dict[st
     found = {
         "score": float(alike[:INSIDE].mean() - alike[INSIDE:].mean()),
         "in_fat": float(_is_fat(sharp[INSIDE:]).mean()),
-        "bone": float((sharp[INSIDE:] > max(220.0, 2 * hu)).mean()),
+        "bone": float((sharp[INSIDE:] > max(220.0, hu)).mean()),
         "gas": float((sharp < -200).mean()),
         "goes_on": max(ends),
         "filled": float((mask[part] & full).sum() / full.sum()),
