@@ -24,7 +24,7 @@ FAMILIES = get_args(InsertedFamily)
 
 MARGIN_MM = 45.0
 """Room around an organ that a lesion may need."""
-FAR_MM = 30.0
+FAR_MM = 20.0
 """A kidney's mass grows into the fat up to this far."""
 APART_MM = 8.0
 """Distance kept from lesions that are known already."""
@@ -198,7 +198,8 @@ def _labels(
     calm = ndimage.gaussian_filter(hu, 1.2 / spacing, mode="nearest", truncate=3.0)
     if family == "kidney_tumour":
         labels = np.full(hu.shape, MUSCLE, np.uint8)
-        fat = (calm > -150) & (calm < -25)
+        # Septa and small vessels in the fat are no obstacle to a mass.
+        fat = (calm > -150) & (calm < 0)
         labels[fat & _fine(_room(view, organ), view, box)] = FAT
         labels[_fine(organ.mask, view, box) & (calm > -10)] = KIDNEY
         return labels
@@ -224,6 +225,6 @@ def _room(view: Overview, organ: Organ) -> np.ndarray:
     columns = np.arange(room.shape[2])
     for side in (columns < view.midline, columns >= view.midline):
         part = room & side
-        core = largest(eroded(part, view.spacing, 3.0))
-        rooms |= dilated(core, view.spacing, 4.0) & part
+        core = largest(eroded(part, view.spacing, 4.5))
+        rooms |= dilated(core, view.spacing, 5.0) & part
     return rooms
