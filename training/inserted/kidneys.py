@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from ctscreener.body import regions
 from training.inserted.ellipsoid import DIRECTIONS, INSIDE, OUTER, SPHERE, Ellipsoid, fitted
 from training.inserted.organ import Organ, require
 from training.inserted.overview import Overview, dilated, eroded, largest
@@ -25,8 +24,8 @@ TRIES, REFINED = (120, 250, 250), 6
 """Costs computed for each fit, and then for so many of the best, twice."""
 PLACES = {"aside": (38.0, 108.0), "back": (-48.0, 28.0)}
 """Where a kidney's middle lies, in mm from the spine's: to its side, and to the patient's back."""
-BEYOND_MM, LIP_MM = 4.0, 20.0
-"""All that is alike so far beyond its ellipsoid belongs to a kidney; so far, what ends there."""
+BEYOND_MM = 4.0
+"""A kidney is taken to leave its ellipsoid by this at most: other organs begin there."""
 OPENED_MM, SINUS_MM = 4.0, 6.0
 """Half widths: bridges thinner than the one are cut, hollows thinner than the other filled."""
 LIMITS = {
@@ -44,7 +43,7 @@ BONE = 5.0
 PAIR, UNLIKE = 1.32, 0.7
 """Least trust in both together, less so much for kidneys that differ as far as they may.
 
-Of twelve phantoms and four patients no true pair was below 1.41, no wrong one above 1.21."""
+Of twelve phantoms and four patients no true pair was below 1.38, no wrong one above WRONG."""
 
 
 @dataclass(frozen=True)
@@ -235,23 +234,15 @@ def _kidney(around: Surroundings, one: Ellipsoid, side: int) -> Kidney | None:
 
 
 def _grown(around: Surroundings, one: Ellipsoid) -> np.ndarray:
-    """Blocks of the kidney that an ellipsoid was fitted to, without vessels, with its sinus.
-
-    A pole or lip that leaves the ellipsoid ends in fat soon; vessels and other organs go on.
-    """
+    """Blocks of the kidney that an ellipsoid was fitted to, without vessels, with its sinus."""
     spacing, whole = around.view.spacing, np.zeros(around.sharp.shape, bool)
-    part = one.box(whole.shape, spacing, LIP_MM + SINUS_MM)
-    room = one.mask(part, spacing, BEYOND_MM)
+    part = one.box(whole.shape, spacing, BEYOND_MM + 2 * SINUS_MM)
+    room = one.mask(part, spacing, BEYOND_MM) & around.view.body[part]
     hu = _seen(around, one)[0]
-    alike = around.view.body[part] & (_alike(hu, around.sharp[part], around.calm[part]) > 0.5)
-    core = largest(eroded(alike & room, spacing, OPENED_MM))
-    mine = dilated(core, spacing, OPENED_MM + 0.5) & alike & room
-    lips = regions(eroded(alike, spacing, OPENED_MM / 2) & ~mine)
-    gone_on = np.unique(lips[~one.mask(part, spacing, LIP_MM)])
-    lips = (lips > 0) & ~np.isin(lips, gone_on)
-    mine |= largest(mine | (dilated(lips, spacing, OPENED_MM / 2 + 0.5) & alike))
-    hollows = eroded(dilated(mine, spacing, SINUS_MM), spacing, SINUS_MM)
-    whole[part] = mine | (hollows & one.mask(part, spacing, BEYOND_MM))
+    alike = room & (_alike(hu, around.sharp[part], around.calm[part]) > 0.5)
+    core = largest(eroded(alike, spacing, OPENED_MM))
+    mine = dilated(core, spacing, OPENED_MM + 0.5) & alike
+    whole[part] = mine | (eroded(dilated(mine, spacing, SINUS_MM), spacing, SINUS_MM) & room)
     return whole
 
 
