@@ -107,20 +107,30 @@ def without(view: Overview, organ: np.ndarray) -> Overview:
     return replace(view, hu=np.where(gone, fat, view.hu).astype(np.float32))
 
 
-@pytest.mark.parametrize("seed", [5, 8])
-def test_kidneys_of_a_phantom_are_found_and_nothing_else_once_they_are_gone(seed: int) -> None:
+def body_and_kidneys(seed: int) -> tuple[Overview, np.ndarray]:
+    """A phantom from afar, and the share of kidney in each of its blocks."""
     phantom = make_phantom(np.random.default_rng([77, seed]), "abdomen", "none", 0, 1.5)
-    turned = reoriented_to_canonical(phantom.scan)
     organ = replace(phantom.scan, hu=(phantom.organ == KIDNEY).astype(np.float32))
-    view = overview(turned)
+    view = overview(reoriented_to_canonical(phantom.scan))
     d, h, w = view.hu.shape
     a, b, c = view.block
     blocks = reoriented_to_canonical(organ).hu[: d * a, : h * b, : w * c]
-    true = blocks.reshape(d, a, h, b, w, c).mean((1, 3, 5))
+    return view, blocks.reshape(d, a, h, b, w, c).mean((1, 3, 5))
+
+
+@pytest.mark.parametrize("seed", [5, 8])
+def test_kidneys_of_a_phantom_are_found_and_nothing_else_once_they_are_gone(seed: int) -> None:
+    view, true = body_and_kidneys(seed)
     mask = find_kidneys(view).mask
     assert (true[mask] > 0.2).mean() > 0.95
     assert mask[true > 0.8].mean() > 0.85
     with pytest.raises(InputError, match="kidney"):
+        find_kidneys(without(view, true > 0.3))
+
+
+def test_two_muscles_that_mirror_each_other_are_no_kidneys() -> None:
+    view, true = body_and_kidneys(4)
+    with pytest.raises(InputError, match="mirror each other"):
         find_kidneys(without(view, true > 0.3))
 
 
