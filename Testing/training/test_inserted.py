@@ -11,8 +11,7 @@ from ctscreener.errors import InputError
 from ctscreener.scan import Scan
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
-from training.inserted.kidneys import find_kidneys
-from training.inserted.overview import Overview, overview
+from training.inserted.overview import overview
 from training.inserted.texture import Noise, measure_blur, measure_noise
 from training.phantoms import organs
 from training.phantoms.lesion_site import LABELS
@@ -146,50 +145,8 @@ def test_no_lesion_of_many_bodies_leaves_its_organ(family: InsertedFamily) -> No
         except InputError:
             continue
         shares.append(share_at_home(source, family, result.mask))
-    assert len(shares) >= (3 if family == "kidney_tumour" else 9)
+    assert len(shares) >= (6 if family == "kidney_tumour" else 9)
     assert min(shares) >= 0.95
-
-
-def trunk(kidney_mm: tuple[float, float, float], kidney_hu: float, aside: float) -> Overview:
-    """A body of fat with a spine, muscles behind it, and two ellipsoids beside it."""
-    z, y, x = np.ogrid[-150:150:3.0, -110:110:3.0, -160:160:3.0]
-    body = (y / 100) ** 2 + (x / 150) ** 2 < 1
-    hu = np.where(body, -100.0, -1000.0) + 0 * z
-    shape = hu.shape
-    put = lambda where, value: hu.__setitem__(np.broadcast_to(where, shape), value)
-    put(((np.abs(x) - 32) / 26) ** 2 + ((y - 72) / 18) ** 2 < 1, 55.0)
-    put((x / 20) ** 2 + ((y - 38) / 18) ** 2 < 1, 350.0)
-    for side in (-1, 1):
-        d = zip((z, y - 25, x - side * aside), kidney_mm, strict=True)
-        put(sum((c / r) ** 2 for c, r in d) < 1, kidney_hu)
-    inside = np.broadcast_to(body, shape).copy()
-    noise = np.random.default_rng(0).normal(0, 6, shape)
-    return Overview((hu + noise).astype(np.float32), inside, np.full(3, 3.0), (1, 1, 1))
-
-
-@pytest.mark.parametrize("hu", [32.0, 170.0])
-def test_two_ellipsoids_in_fat_beside_the_spine_are_kidneys(hu: float) -> None:
-    view = trunk((52.0, 25.0, 28.0), hu, 58.0)
-    organ = find_kidneys(view)
-    true = np.abs(view.hu - hu) < 24
-    assert true[organ.mask].mean() > 0.97
-    assert abs(organ.hu - hu) < 12
-
-
-@pytest.mark.parametrize(
-    ("size", "hu", "aside"),
-    [
-        ((400.0, 25.0, 25.0), 35.0, 50.0),  # goes on above and below, as a psoas does
-        ((400.0, 25.0, 25.0), 55.0, 50.0),  # and as dense as the muscles
-        ((16.0, 15.0, 15.0), 35.0, 58.0),  # too small
-        ((52.0, 25.0, 28.0), 35.0, 118.0),  # too far from the spine
-    ],
-)
-def test_what_is_not_like_a_kidney_is_none(
-    size: tuple[float, float, float], hu: float, aside: float
-) -> None:
-    with pytest.raises(InputError, match="kidney"):
-        find_kidneys(trunk(size, hu, aside))
 
 
 def ball_of_noise(rng: np.random.Generator, sigma: float, hu: float) -> Scan:

@@ -24,8 +24,10 @@ FAMILIES = get_args(InsertedFamily)
 
 MARGIN_MM = 45.0
 """Room around an organ that a lesion may need."""
-FAR_MM = 30.0
+FAR_MM = 20.0
 """A kidney's mass grows into the fat up to this far."""
+UNSURE_MM = 4.0
+"""Distance kept from the organs that a kidney touches."""
 APART_MM = 8.0
 """Distance kept from lesions that are known already."""
 LIVER_CONTRAST_HU = 78.0
@@ -198,9 +200,10 @@ def _labels(
     calm = ndimage.gaussian_filter(hu, 1.2 / spacing, mode="nearest", truncate=3.0)
     if family == "kidney_tumour":
         labels = np.full(hu.shape, MUSCLE, np.uint8)
-        fat = (calm > -150) & (calm < -25)
+        # Septa and small vessels in the fat are no obstacle to a mass.
+        fat = (calm > -150) & (calm < -15)
         labels[fat & _fine(_room(view, organ), view, box)] = FAT
-        labels[_fine(organ.mask, view, box) & (calm > -10)] = KIDNEY
+        labels[_fine(_sure(view, organ), view, box) & (calm > -10)] = KIDNEY
         return labels
     if family == "liver_tumour":
         labels = np.full(hu.shape, MUSCLE, np.uint8)
@@ -215,15 +218,23 @@ def _labels(
     return labels
 
 
+def _sure(view: Overview, organ: Organ) -> np.ndarray:
+    """Blocks of the kidneys, away from where they touch what is not fat: there none sees an edge."""
+    fat = view.body & (view.hu > -150) & (view.hu < -30)
+    inner = eroded(organ.mask, view.spacing, UNSURE_MM)
+    return organ.mask & (inner | dilated(fat, view.spacing, UNSURE_MM + 1))
+
+
 def _room(view: Overview, organ: Organ) -> np.ndarray:
     """Blocks of the kidneys and of the fat around them, without fat beyond muscle."""
-    fat = view.body & (view.hu > -150) & (view.hu < -20)
+    # A block that holds a part of a thin abdominal wall is no longer as dark as this.
+    fat = view.body & (view.hu > -150) & (view.hu < -60)
     near = dilated(organ.mask, view.spacing, FAR_MM)
-    room = organ.mask | (fat & near)
+    room = (fat & near) | dilated(organ.mask, view.spacing, 4.0)
     rooms = np.zeros_like(room)
     columns = np.arange(room.shape[2])
     for side in (columns < view.midline, columns >= view.midline):
         part = room & side
-        core = largest(eroded(part, view.spacing, 3.0))
-        rooms |= dilated(core, view.spacing, 4.0) & part
+        core = largest(eroded(part, view.spacing, 4.5))
+        rooms |= largest(core | (dilated(core, view.spacing, 5.0) & part))
     return rooms
