@@ -2,12 +2,12 @@
 
     python Testing/benchmarks/speeds.py --scans FOLDER [--model NAME] [--distilled NAME] [--limit N]
 
-The model where tiles overlap by a half, as a screening has it by itself; by a quarter; and not at
-all, which the module calls fast; and a model distilled from it, where one is named. Each runs in a process of its own, so that its peak
-memory is its own. Seconds count from voxels in memory to map and findings. How a map agrees with
-the standard's is measured where both are scored: correlation of rarities, of their ranks, the share
-of the standard's rarest voxel in a thousand that is among the other's, and how many of the
-standard's findings at rarity 3 meet a finding of the other.
+The model where tiles overlap by a half, as a screening has it by itself; not at all, which the
+module calls fast; and a model distilled from it, where one is named. Each runs in a process of its
+own, so that its peak memory is its own. Seconds count from voxels in memory to map and findings.
+How a map agrees with the standard's is measured where both are scored: correlation of rarities, of
+their ranks, the share of the standard's rarest voxel in a thousand that is among the other's, and
+how many of the standard's findings at rarity 3 meet a finding of the other.
 """
 
 import argparse
@@ -41,7 +41,6 @@ class Way:
 
 WAYS = (
     Way("standard", False, 0.5),
-    Way("overlap .25", False, 0.25),
     Way("fast", False, 0.0),
     Way("distilled", True, 0.0),
 )
