@@ -69,7 +69,7 @@ class Ellipsoid:
 
     def mask(self, box: Box, spacing: np.ndarray, grown: float) -> np.ndarray:
         """Voxels of a box inside, with half axes longer by some mm, bool."""
-        away = np.stack(np.mgrid[box], -1) * spacing - self.middle
+        away = np.moveaxis(np.mgrid[box], 0, -1) * spacing - self.middle
         return np.asarray((((away @ self._turn()) / (self.axes + grown)) ** 2).sum(-1) <= 1)
 
 
