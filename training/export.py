@@ -21,13 +21,14 @@ from ctscreener.model import (
     packed,
     save_model,
 )
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screen import ScreenSettings
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
 from training.card import write_card
 from training.data.store import Store
 from training.density import DensitySettings, assemble
 from training.distil import scorer_of, teacher_of
+from training.reference import ordinary, reference_nll
 
 AnyScorer = TypeVar("AnyScorer", bound=Scorer)
 
@@ -75,16 +76,17 @@ def main(settings: ExportSettings) -> None:
     """
     networks = load_scorer(settings)
     store = reference_scans(settings)
-    nll = reference_nll(networks, store, settings.screen)
+    sha256 = hashlib.sha256(packed(networks)).hexdigest()
+    keep = (settings.distilled or settings.density) / "reference" / sha256[:16]
+    nll = reference_nll(networks, store, settings.screen, keep)
     kept = ordinary(nll, settings.odd)
     apart = nll
     if settings.screen.overlap:
-        apart = reference_nll(networks, store, replace(settings.screen, overlap=0.0))
+        apart = reference_nll(networks, store, replace(settings.screen, overlap=0.0), keep)
     standard, fast = (
         Calibration.fit(np.concatenate([scores[name] for name in kept])) for scores in (nll, apart)
     )
     provenance = trace(settings, store, kept)
-    sha256 = hashlib.sha256(packed(networks)).hexdigest()
     card = write_card(settings.out.name, networks.settings, provenance, settings.notes, sha256)
     save_model(settings.out, networks, standard, provenance, card, fast)
     odd = ", ".join(sorted(set(nll) - set(kept))) or "none"
@@ -179,48 +181,6 @@ def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
         name for name in Store(store).names if not any(fnmatch(name, p) for p in patterns)
     )
-
-
-def reference_nll(
-    networks: Scorer, store: Store, settings: ScreenSettings
-) -> dict[str, np.ndarray]:
-    """Nll of all body voxels of each reference scan, on the pooled grid, float32, `(P,)` each."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found = {}
-    for number, name in enumerate(store.names):
-        nll = score(store.prepared(name), networks, settings, device).nll
-        found[name] = nll[np.isfinite(nll)]
-        told = f"{number + 1} of {len(store.names)} scans, overlap {settings.overlap:g}"
-        print(f"export: calibrated on {told}", flush=True)
-    networks.cpu()
-    return found
-
-
-def ordinary(nll: dict[str, np.ndarray], odd: float) -> list[str]:
-    """Names of the scans none of which holds the tail of all of them by itself.
-
-    Arguments:
-        nll: Scores of each scan, nats, `(P,)` each.
-        odd: Times its share of the rarest thousandth from which a scan is left out, above 1.
-
-    Returns:
-        The rest, after leaving out the oddest scan as often as there is one.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> scans = {name: rng.normal(size=10_000) for name in "abcdefgh"}
-        >>> ordinary(scans | {"odd": rng.normal(size=10_000) + 2}, 5)
-        ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
-    """
-    kept = list(nll)
-    while len(kept) > 1:
-        border = np.quantile(np.concatenate([nll[name] for name in kept]), 0.999)
-        shares = [float((nll[name] > border).mean()) for name in kept]
-        oddest = int(np.argmax(shares))
-        if shares[oddest] <= odd * 0.001:
-            break
-        del kept[oddest]
-    return kept
 
 
 def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The density is trained on what a screening computes, and export hands on just that."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +13,15 @@ import torch
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.errors import InputError
 from ctscreener.flow import FlowSettings
-from ctscreener.model import load_model
+from ctscreener.model import Networks, load_model
 from ctscreener.networks import NetworkSettings
-from ctscreener.screen import ScreenSettings, score, smoothed
+from ctscreener.preprocess import Prepared
+from ctscreener.screen import Scored, ScreenSettings, score, smoothed
 from Testing.training.small_store import make_store
-from training import condition, density, descriptor, export
+from training import condition, density, descriptor, export, reference
 from training.data.cache import Cache, describe, draw, draw_box, pick
 from training.data.crops import CropSettings
-from training.data.store import Store
+from training.data.store import Store, write_array
 from training.density import DensitySettings, standardize
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.loop.schedule import LoopSettings
@@ -100,6 +103,45 @@ def test_rarities_keep_their_promise_where_tiles_do_not_overlap(runs: Path) -> N
     assert model.calibration_fast
     assert model.calibration_fast.voxels == model.calibration.voxels
     assert model.calibration_fast.knots_nll != model.calibration.knots_nll
+
+
+def test_a_second_export_scores_only_what_has_changed(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = settings_for(runs, "twice", "gaussian")
+    density.main(settings)
+    store = Path(shutil.copytree(settings.store, tmp_path / "store"))
+    asked = export.ExportSettings(store, settings.run, tmp_path / "model")
+    scored: list[tuple[tuple[int, ...], float]] = []
+    real = reference.score
+
+    def watched(prepared: Prepared, networks: Networks, how: ScreenSettings, *more: Any) -> Scored:  # noqa: ANN401
+        scored.append((prepared.shape, how.overlap))
+        return real(prepared, networks, how, *more)
+
+    monkeypatch.setattr(reference, "score", watched)
+    export.main(asked)
+    first = load_model(str(asked.out))
+    assert len(scored) == 2 * 3
+    del scored[:]
+    export.main(asked)
+    again = load_model(str(asked.out))
+    assert not scored
+    assert (again.calibration, again.calibration_fast) == (
+        first.calibration,
+        first.calibration_fast,
+    )
+    # A body that was prepared otherwise, a file that is damaged, another blur.
+    body = Store(store).prepared("b").body.astype(np.uint8)
+    body[:4] = 0
+    write_array(store / "b.body.b2nd", body)
+    (kept,) = (settings.run / "reference").glob("*/c-0.npz")
+    kept.write_bytes(kept.read_bytes()[:100])
+    export.main(asked)
+    assert sorted(overlap for _, overlap in scored) == [0.0, 0.0, 0.5]
+    del scored[:]
+    export.main(replace(asked, smooth=5.0))
+    assert len(scored) == 2 * 3
 
 
 def test_the_calibration_is_that_of_the_stored_weights(runs: Path) -> None:
