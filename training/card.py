@@ -12,6 +12,8 @@ NOTICE = (
     "Research use only, not for diagnosis. Absence of colour is not absence of disease: the map "
     "shows what is rare among the reference scans, not what is ill."
 )
+HEADER_LINES = 2
+"""Lines of a table without rows."""
 
 
 def write_card(
@@ -36,13 +38,12 @@ def write_card(
     sections = [
         f"# Model `{name}`\n\n**{NOTICE}**",
         *([teacher_text(provenance)] if model.student else []),
+        *([notes.read_text(encoding="utf-8").strip()] if notes else []),
+        *measured(provenance["results"], sha256),
         "## Networks\n\n" + "\n".join(f"- {line}" for line in network_lines(model)),
         "## Training\n\n" + training_table(provenance["stages"]),
         "## Data\n\n" + data_text(provenance),
     ]
-    sections += measured(provenance["results"], sha256)
-    if notes:
-        sections.append(notes.read_text(encoding="utf-8").strip())
     return "\n\n".join(sections) + "\n"
 
 
@@ -72,10 +73,13 @@ def measured(results: Sequence[Mapping[str, Any]], sha256: str) -> Iterator[str]
         sha256: Hash of this model's weights.
     """
     for result in results:
+        # Scans without masks have rarities alone.
+        if result["table"].count("\n") <= HEADER_LINES:
+            continue
         yield f"## Measured\n\n{_whose(result, sha256)}{result['table'].strip()}"
     known = [result for result in results if result["rarities"]]
     text = rarity_table(known).strip() if known else "Not measured."
-    whose = "".join(_whose(result, sha256) for result in known)
+    whose = "".join(dict.fromkeys(_whose(result, sha256) for result in known))
     yield f"## False findings a scan\n\n{whose}{text}"
 
 

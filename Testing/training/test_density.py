@@ -195,7 +195,12 @@ def test_the_card_tells_results_of_this_model_from_those_of_another(
         given = {"name": name, "weights_sha256": sha256}
         paths.append(tmp_path / f"{name}.json")
         rarities = [part] if name == "twin" else []
-        text = {"model": given, "table": f"| {name} |", "rarities": rarities, "more": 1}
+        text = {
+            "model": given,
+            "table": f"| model |\n|---|\n| {name} |\n",
+            "rarities": rarities,
+            "more": 1,
+        }
         text["parameters"] = {"overlap": 0.5}
         paths[-1].write_text(json.dumps(text))
     export.main(replace(asked, results=tuple(paths)))
