@@ -49,15 +49,14 @@ WAYS = (
 def main() -> None:
     """Screen every scan in every way, and print a table."""
     options = parser().parse_args()
-    if options.way is not None:
-        print(json.dumps(screen_once(options)))
+    if options.work:
+        print(json.dumps(work(options)))
         return
-    from Testing.benchmarks.engine import find_scans
-
     runs = []
     with tempfile.TemporaryDirectory() as folder:
-        named = options.scans or [Path(os.environ["SCREENER_SCANS"])]
-        for scan in find_scans(named)[: options.limit]:
+        named = [str(path) for path in options.scans or [os.environ["SCREENER_SCANS"]]]
+        scans = child(options, ["--work", "find", "--scans", *named])["scans"]
+        for scan in scans[: options.limit]:
             runs += compare(options, Path(scan), Path(folder))
     show(runs, options.threads)
 
@@ -70,34 +69,55 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scans", nargs="+", type=Path, help="files, or folders of them")
     flags.add_argument("--limit", type=int, help="scans at most")
     flags.add_argument("--threads", type=int, default=2)
-    flags.add_argument("--way", type=int, help=argparse.SUPPRESS)
+    flags.add_argument("--work", help=argparse.SUPPRESS)
     flags.add_argument("--to", type=Path, help=argparse.SUPPRESS)
+    flags.add_argument("--fewest", type=float, help=argparse.SUPPRESS)
     return flags
+
+
+def child(options: argparse.Namespace, task: list[str]) -> dict[str, Any]:
+    """Run one task in a process of its own.
+
+    All that takes memory is done so: on Linux a process begins with its parent's peak.
+    """
+    threads = str(options.threads)
+    command = [sys.executable, __file__, "--threads", threads, "--model", options.model, *task]
+    if options.distilled:
+        command += ["--distilled", options.distilled]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": threads,
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads,
+    }
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def work(options: argparse.Namespace) -> dict[str, Any]:
+    """What a child process does."""
+    if options.work == "find":
+        from Testing.benchmarks.engine import find_scans
+
+        return {"scans": find_scans(options.scans)}
+    if options.work == "alike":
+        standard, other = (np.load(path) for path in options.scans)
+        return alike(standard, other, options.fewest)
+    return screen_once(options)
 
 
 def compare(options: argparse.Namespace, scan: Path, folder: Path) -> list[dict[str, Any]]:
     """Screen one scan in every way, each in its own process."""
-    runs, maps = [], []
+    runs = []
     for number, way in enumerate(WAYS):
         if way.distilled and not options.distilled:
             continue
         print(f"{scan.name}: {way.name}", file=sys.stderr, flush=True)
-        to = folder / f"{number}.npy"
-        command = [sys.executable, __file__, "--way", str(number), "--scans", str(scan)]
-        command += ["--to", str(to), "--threads", str(options.threads)]
-        command += ["--model", options.model]
-        if options.distilled:
-            command += ["--distilled", options.distilled]
-        threads = str(options.threads)
-        environment = os.environ | {
-            "OMP_NUM_THREADS": threads,
-            "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads,
-        }
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
-        runs.append({"scan": scan.name, "way": way.name} | json.loads(done.stdout))
-        maps.append(np.load(to))
-    for run, rarity in zip(runs, maps, strict=True):
-        run |= alike(maps[0], rarity, run["fewest"])
+        to = str(folder / f"{number}.npy")
+        run = child(options, ["--work", str(number), "--scans", str(scan), "--to", to])
+        maps = [str(folder / "0.npy"), to]
+        run |= child(
+            options, ["--work", "alike", "--scans", *maps, "--fewest", str(run["fewest"])]
+        )
+        runs.append({"scan": scan.name, "way": way.name} | run)
     return runs
 
 
@@ -116,7 +136,7 @@ def screen_once(options: argparse.Namespace) -> dict[str, Any]:
     from ctscreener.screen import ScreenSettings, screen
 
     torch.set_num_threads(options.threads)
-    way = WAYS[options.way]
+    way = WAYS[int(options.work)]
     model = load_model(options.distilled if way.distilled else options.model)
     scan = read_scan(options.scans[0])
     start = time.perf_counter()
