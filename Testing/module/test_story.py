@@ -228,7 +228,7 @@ def test_a_second_screening_keeps_the_first_where_that_is_wished(opened: Opened)
     second = opened.screen()
     assert second.map_node is not first.map_node
     assert second.map_node.GetName() == "CT rarity 2"
-    assert "tiles overlap by 25 %, the whole scan" in opened.ui.mapLabel.text
+    assert "tiles do not overlap, the whole scan" in opened.ui.mapLabel.text
     assert opened.table()[0][5] == "accepted"
     assert opened.ui.mapSelector.nodeCount() == 2
     opened.ui.thresholdSlider.value = 3.9

@@ -116,7 +116,9 @@ def how_made(provenance: Mapping[str, Any]) -> str:
     parameters = provenance.get("parameters", {})
     parts = [str(provenance.get("model", {}).get("name", ""))]
     overlap = parameters.get("overlap")
-    if overlap is not None:
+    if overlap == 0:
+        parts.append(_("tiles do not overlap"))
+    elif overlap is not None:
         parts.append(_("tiles overlap by {percent:.0f} %").format(percent=100 * overlap))
     parts.append(_("a region alone") if parameters.get("region") else _("the whole scan"))
     parts.append(str(provenance.get("device", "")))
