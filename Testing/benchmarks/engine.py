@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -89,14 +88,9 @@ def compare(options: argparse.Namespace, scan: Path, folder: Path) -> dict[str, 
 
 def child(options: argparse.Namespace, task: list[str]) -> dict[str, Any]:
     """Run one task in a process of its own."""
-    threads = str(options.threads)
-    command = [sys.executable, __file__, "--model", options.model, "--threads", threads, *task]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": threads,
-        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads,
-    }
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
-    return json.loads(done.stdout.splitlines()[-1])
+    from Testing.benchmarks.child import ask
+
+    return ask(__file__, options.threads, ["--model", options.model, *task])
 
 
 def work(options: argparse.Namespace) -> dict[str, Any]:

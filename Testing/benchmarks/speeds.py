@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -76,20 +75,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def child(options: argparse.Namespace, task: list[str]) -> dict[str, Any]:
-    """Run one task in a process of its own.
+    """Run one task in a process of its own."""
+    from Testing.benchmarks.child import ask
 
-    All that takes memory is done so: on Linux a process begins with its parent's peak.
-    """
-    threads = str(options.threads)
-    command = [sys.executable, __file__, "--threads", threads, "--model", options.model, *task]
-    if options.distilled:
-        command += ["--distilled", options.distilled]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": threads,
-        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads,
-    }
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
-    return json.loads(done.stdout.splitlines()[-1])
+    named = ["--distilled", options.distilled] if options.distilled else []
+    return ask(__file__, options.threads, ["--model", options.model, *named, *task])
 
 
 def work(options: argparse.Namespace) -> dict[str, Any]:
