@@ -166,7 +166,7 @@ def density(preset: str | None, arguments: list[str]) -> None:
 
 
 def distil(preset: str | None, arguments: list[str]) -> None:
-    """Train one network to predict the scores of a model."""
+    """Train a small network to predict the scores of a model."""
     from training.distil import DistilSettings, main
     from training.presets import DISTIL
 
