@@ -4,9 +4,7 @@ The networks are frozen, so descriptors and conditions of many tiles are compute
 held in memory in half precision; a step then costs the density alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
 
@@ -25,12 +23,15 @@ from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import NetworkSettings, Shape
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, read_json, write_json
-from training.data.cache import Cache, Draw, describe, draw
+from training.data.cache import Cache, Draw, describe, draw, tiles_of
 from training.data.store import Store
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
 from training.loop.preflight import Need
 from training.loop.settings import claim_run
+
+HELD_OUT = "held_out.json"
+"""What a run folder says of the scans that were held out."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ def main(settings: DensitySettings) -> Trained:
         networks = assemble(settings, model)
     if processes.is_first():
         write_json(settings.run / "model.json", networks.settings)
+    if (kept := finished(settings)) is not None:
+        return kept
     held_out = held_out_cache(networks, settings, store.names) if settings.held_out else None
     rng = np.random.default_rng([settings.loop.seed, 0])
     counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
@@ -162,10 +165,17 @@ def main(settings: DensitySettings) -> Trained:
     if held_out and processes.is_first():
         networks.density.load_state_dict(trained.part("density"))
         watched = watch(networks, held_out)
-        write_json(settings.run / "held_out.json", watched)
+        write_json(settings.run / HELD_OUT, watched)
         print(f"density: nll of held-out scans {watched['nll']:.3f}")
     processes.wait()
     return trained
+
+
+def finished(settings: DensitySettings) -> Trained | None:
+    """What a run has trained to its end; to describe all scans again would take minutes."""
+    if settings.held_out and not (settings.run / HELD_OUT).exists():
+        return None
+    return Trained.kept(settings.run, "density", settings.loop)
 
 
 def step_of(rng: np.random.Generator, cache: Cache, settings: DensitySettings) -> Draw:
@@ -233,23 +243,6 @@ def weights_of(run: Path) -> dict[str, Tensor]:
             f"Expected the weights of a finished run in {path}: {error}.",
             "Run that stage to its end first, or check the path of the run folder.",
         ) from error
-
-
-def tiles_of(names: Sequence[str], tiles: int, often: Sequence[str], times: int) -> list[int]:
-    """How many tiles each scan gives, at least one.
-
-    Arguments:
-        names: The scans.
-        tiles: Tiles of all of them.
-        often: Patterns of the names of those that give `times` the share of another.
-        times: That share.
-
-    Example:
-        >>> tiles_of(["ct_1", "phantom_1"], 10, ["ct_*"], 4)
-        [8, 2]
-    """
-    shares = [times if any(fnmatch(name, one) for one in often) else 1 for name in names]
-    return [max(1, round(tiles * share / sum(shares))) for share in shares]
 
 
 def standardize(networks: Networks, cache: Cache) -> None:

@@ -23,10 +23,10 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.screen import autocast
 from ctscreener.settings import from_json, read_json, write_json
 from ctscreener.student import StudentSettings
+from training.data.cache import tiles_of
 from training.data.lessons import Lesson, Lessons, draw, learn, some_scores
 from training.data.store import Store
 from training.data.views import check_precision
-from training.density import tiles_of
 from training.imitation import Imitation, set_scale, watch, weights_of
 from training.loop import processes
 from training.loop.checkpoint import saved_whole

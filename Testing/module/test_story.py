@@ -10,10 +10,13 @@ import slicer.util
 import vtk
 
 from ctscreener.findings import NOTICE
+from ScreenerSlicerLib.process.job_maker import STUB
 from Testing.module.opened import Opened, torso
 
 
-def test_from_the_first_click_to_the_saved_scene(seen: Opened, tmp_path: Path) -> None:
+def test_from_the_first_click_to_the_saved_scene(
+    seen: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host, ui = seen.host, seen.ui
     assert ui.noticeLabel.text == NOTICE
     assert not ui.screenButton.enabled
@@ -23,15 +26,20 @@ def test_from_the_first_click_to_the_saved_scene(seen: Opened, tmp_path: Path) -
     assert "80 x 72 x 64 voxels" in ui.cardLabel.text
     assert ui.screenButton.enabled
 
+    # The tiles are waited for until they have been seen, however slow the machine is.
+    go_on = tmp_path / "seen"
+    monkeypatch.setenv("SCREENER_STUB", json.dumps({"pause": "scoring", "until": str(go_on)}))
+    seen.use(STUB)
     seen.start()
     assert ui.screenButton.text == "Cancel"
     fractions: list[int] = []
 
     def scored() -> bool:
         fractions.append(ui.progressBar.value)
-        return "of 10 tiles" in ui.progressLabel.text and "so far" in ui.progressLabel.text
+        return "9 of 10 tiles" in ui.progressLabel.text and "so far" in ui.progressLabel.text
 
     host.wait(scored, 60)
+    go_on.touch()
     seen.wait_for_end()
     assert fractions == sorted(fractions)
     assert "Findings from rarity 3.0 on: 2." in ui.messageLabel.text

@@ -64,11 +64,18 @@ def settings_for(runs: Path, name: str, head: str) -> DensitySettings:
 
 
 @pytest.mark.parametrize("head", ["gaussian", "flow"])
-def test_the_nll_falls_and_the_exported_model_scores_with_it(runs: Path, head: str) -> None:
+def test_the_nll_falls_and_the_exported_model_scores_with_it(
+    runs: Path, head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = settings_for(runs, head, head)
     trained = density.main(settings)
     losses = [json.loads(line)["loss"] for line in (settings.run / "metrics.jsonl").open()]
     assert trained.finished
+    # Called again it has nothing to do, and needs no scan for it.
+    monkeypatch.setattr(density, "describe", pytest.fail)
+    again = density.main(settings)
+    assert (again.step, again.finished) == (trained.step, True)
+    assert all(torch.equal(again.weights[name], value) for name, value in trained.weights.items())
     assert np.mean(losses[-20:]) < np.mean(losses[:5])
     out = runs / f"model_{head}"
     export.main(export.ExportSettings(settings.store, settings.run, out, reference=("a", "b")))

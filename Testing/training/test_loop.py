@@ -122,6 +122,27 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert all(torch.equal(again.weights[k], v) for k, v in first.weights.items())
 
 
+def test_what_a_finished_run_keeps_is_what_it_trained(tmp_path: Path) -> None:
+    settings = LoopSettings(steps=12)
+    assert Trained.kept(tmp_path, "layer", settings) is None
+    trained = fit(tmp_path)
+    trained.save(tmp_path, "layer")
+    kept = Trained.kept(tmp_path, "layer", settings)
+    assert kept is not None
+    assert replace(kept, weights={}) == replace(trained, weights={})
+    assert kept.weights.keys() == trained.weights.keys()
+    assert all(torch.equal(kept.weights[name], trained.weights[name]) for name in kept.weights)
+
+
+def test_a_run_that_has_time_left_is_not_taken_for_finished(tmp_path: Path) -> None:
+    replace(fit(tmp_path), finished=False).save(tmp_path, "layer")
+    assert Trained.kept(tmp_path, "layer", LoopSettings()) is None
+    replace(fit(tmp_path), seconds=90.0).save(tmp_path, "layer")
+    minutes = LoopSettings(schedule="minutes", max_minutes=1.0)
+    assert Trained.kept(tmp_path, "layer", minutes) is not None
+    assert Trained.kept(tmp_path, "layer", replace(minutes, max_minutes=2.0)) is None
+
+
 def test_the_result_is_the_running_average_of_the_weights(tmp_path: Path) -> None:
     first = {k: v.clone() for k, v in Regression().state_dict().items()}
     trained = fit(tmp_path, steps=1, average=0.999)

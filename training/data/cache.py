@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 
 import numpy as np
 import torch
@@ -48,6 +49,23 @@ class Draw:
     c: Tensor
     where: Tensor
     seed: int
+
+
+def tiles_of(names: Sequence[str], count: int, often: Sequence[str], times: int) -> list[int]:
+    """How many tiles each scan gives, at least one.
+
+    Arguments:
+        names: The scans.
+        count: Tiles of all of them.
+        often: Patterns of the names of those that give `times` the share of another.
+        times: That share.
+
+    Example:
+        >>> tiles_of(["ct_1", "phantom_1"], 10, ["ct_*"], 4)
+        [8, 2]
+    """
+    shares = [times if any(fnmatch(name, one) for one in often) else 1 for name in names]
+    return [max(1, round(count * share / sum(shares))) for share in shares]
 
 
 @torch.inference_mode()

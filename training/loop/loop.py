@@ -9,20 +9,15 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from safetensors.torch import save_file
 from torch import nn
 
 from ctscreener.errors import InputError
-from ctscreener.settings import write_json
-from training.loop import processes
-from training.loop.checkpoint import saved_whole
 from training.loop.compiling import compile_parts, products
 from training.loop.journal import Journal, Pictures
 from training.loop.prefetch import prefetch
@@ -30,6 +25,7 @@ from training.loop.preflight import Need, check_memory
 from training.loop.schedule import FREE, LoopSettings
 from training.loop.session import Session
 from training.loop.stopping import hear_stop
+from training.loop.trained import Trained
 
 __all__ = ["FREE", "LoopSettings", "Need", "Pictures", "Trained", "seeded", "train"]
 
@@ -37,52 +33,6 @@ Raw = TypeVar("Raw")
 GIB = 2**30
 NODE_PROCESSES = "LOCAL_WORLD_SIZE"
 """Where torchrun says how many processes it has started on this machine."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a session of training leaves.
-
-    Arguments:
-        weights: Running average of the weights of the objective, on the host, by name.
-        step: Steps done, in all sessions.
-        finished: False when the time was up before the last step.
-        seconds: Time spent, in all sessions.
-        peak_bytes: Most memory held at a time in this session: of the graphics card, or of the
-            whole process where there is none.
-    """
-
-    weights: dict[str, torch.Tensor]
-    step: int
-    finished: bool
-    seconds: float
-    peak_bytes: int = 0
-
-    def part(self, prefix: str) -> dict[str, torch.Tensor]:
-        """Give the weights of one module of the objective, without its name.
-
-        Arguments:
-            prefix: Name of the module, such as `network`.
-        """
-        start = prefix + "."
-        return {k.removeprefix(start): v for k, v in self.weights.items() if k.startswith(start)}
-
-    def save(self, run: Path, prefix: str) -> None:
-        """Write the weights of one module, and how they came about, into the run folder.
-
-        Of several processes the first one writes, and all of them wait for it.
-
-        Arguments:
-            run: The run folder; receives `<prefix>.safetensors` and `result.json`.
-            prefix: Name of the module, such as `network`.
-        """
-        if processes.is_first():
-            path = run / f"{prefix}.safetensors"
-            with saved_whole(path) as beside:
-                save_file({k: v.contiguous() for k, v in self.part(prefix).items()}, beside)
-            result = {"step": self.step, "finished": self.finished, "seconds": self.seconds}
-            write_json(run / "result.json", result | {"peak_bytes": self.peak_bytes})
-        processes.wait()
 
 
 def train(

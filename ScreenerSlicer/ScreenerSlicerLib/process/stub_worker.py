@@ -5,7 +5,8 @@ takes the engine's arguments there, runs no model, and says so in the provenance
 
 The variable `SCREENER_STUB` holds a JSON object for tests of what goes wrong, with any of
 `notice` (a text), `pause`, `die` and `fail` (the stage in which the stub hangs, is killed, or
-reports an error) and `error` (the code, message and action of that error).
+reports an error), `until` (a file: once it is there, the stub hangs no longer) and `error` (the
+code, message and action of that error).
 """
 
 import argparse
@@ -98,12 +99,19 @@ def _stage(stage: str, total: int, report: Reporter, wishes: dict[str, Any]) -> 
         report.progress(stage, done, total)
         time.sleep(TILE_SECONDS)
     if wishes.get("pause") == stage:
-        time.sleep(FOREVER_SECONDS)
+        _pause(wishes.get("until"))
     if wishes.get("die") == stage:
         os.abort()
     if wishes.get("fail") == stage:
         raise InputError(*wishes["error"])
     report.progress(stage, total, total)
+
+
+def _pause(until: str | None) -> None:
+    """Hang until a file is there, if one is named."""
+    end = time.monotonic() + FOREVER_SECONDS
+    while time.monotonic() < end and not (until and Path(until).exists()):
+        time.sleep(TILE_SECONDS)
 
 
 def synthetic_rarity(scan: Scan, region: Sequence[float] | None = None) -> np.ndarray:
