@@ -7,17 +7,18 @@ from typing import Any, Literal
 
 import tyro
 
-from training import ape, condition, density, descriptor, export, prepare
+from training import ape, condition, density, descriptor, distil, export, prepare
 from training.ape import ApeSettings
 from training.condition import ConditionSettings
 from training.density import DensitySettings
 from training.descriptor import DescriptorSettings
+from training.distil import DistilSettings
 from training.loop import processes
 from training.loop.loop import LoopSettings
 from training.phantoms import stage as phantoms
-from training.presets import APE, CONDITION, DENSITY, DESCRIPTOR, FINE_SPACING
+from training.presets import APE, CONDITION, DENSITY, DESCRIPTOR, DISTIL, FINE_SPACING
 
-Stage = DescriptorSettings | ConditionSettings | ApeSettings | DensitySettings
+Stage = DescriptorSettings | ConditionSettings | ApeSettings | DensitySettings | DistilSettings
 
 
 SINCOS = 4
@@ -44,6 +45,8 @@ class EverythingSettings:
     held_out: tuple[str, ...] = ()
     """Names of scans that are not trained on but calibrated on; `*` stands for any text. Without
     any, a model is calibrated on the scans that it was trained on."""
+    distil: bool = False
+    """Also train a fast model, `model_distilled`, that predicts the scores of the other."""
     workers: int = 0
     """Processes that make phantoms and prepare scans; 0 for one on each core."""
     seed: int = 0
@@ -84,16 +87,22 @@ def main(settings: EverythingSettings, preset: str) -> None:
     else:
         shared["sincos"] = {"sincos": given.sincos or SINCOS, "none": 0}[settings.condition]
     density.main(replace(given, **shared))
+    reference = held_out or ("*",)
+    exported = export.ExportSettings(
+        store=out / "store", density=out / "density", out=out / "model", reference=reference
+    )
+    export_once(exported)
+    if settings.distil:
+        taught = at(DISTIL[preset], "distil") | {"exclude": (), "held_out": held_out}
+        distil.main(replace(DISTIL[preset], model=str(exported.out), **taught))
+        distilled = out / "model_distilled"
+        export_once(replace(exported, distilled=out / "distil", out=distilled))
+
+
+def export_once(settings: export.ExportSettings) -> None:
+    """Write a model folder, the first process alone; all of them wait for it."""
     if processes.is_first():
-        reference = held_out or ("*",)
-        export.main(
-            export.ExportSettings(
-                store=out / "store",
-                density=out / "density",
-                out=out / "model",
-                reference=reference,
-            )
-        )
+        export.main(settings)
     processes.wait()
 
 

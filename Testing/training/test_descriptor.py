@@ -212,6 +212,25 @@ def test_all_stages_in_one_go_hand_their_folders_on(
     assert calls[1].network == presets.DESCRIPTOR["small"].network
 
 
+def test_the_fast_model_learns_from_the_model_that_was_just_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    for stage in ("prepare", "descriptor", "condition", "density", "distil", "export"):
+        monkeypatch.setattr(getattr(everything, stage), "main", calls.append)
+    settings = everything.EverythingSettings(
+        (Path("scans"),), tmp_path, held_out=("z*",), steps=50
+    )
+    everything.main(replace(settings, distil=True), "tiny")
+    density, exported, taught, again = calls[-4:]
+    assert Path(taught.model) == exported.out
+    assert (taught.held_out, taught.exclude) == (density.held_out, ()) == (("z*",), ())
+    assert (taught.loop.steps, taught.store) == (50, density.store)
+    assert exported.distilled is None
+    assert (again.distilled, again.reference) == (taught.run, exported.reference)
+    assert again.out not in (exported.out, taught.run)
+
+
 @pytest.mark.parametrize("named", [["a", "b"], ["--scans", "a", "b"]])
 @pytest.mark.parametrize("after", [True, False])
 def test_scans_stand_alone_or_after_their_flag(
