@@ -189,8 +189,8 @@ class Application:
         QtTest.QTest.keySequence(widget, key)
         self._settle()
 
-    def wait(self, until: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Let timers and signals come until something is so.
+    def wait(self, until: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Let timers and signals come until something is so, also on a machine that is busy.
 
         Raises:
             TimeoutError: When it is not in time.
