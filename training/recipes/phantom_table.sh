@@ -12,4 +12,4 @@ for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
 done
 # Whose mean HU at each place is the first trivial score.
 $run phantoms --out "$out/train" --count 40 --seed 4000 --prevalence 0.1 --workers 2
-$run evaluate --model "$model" --sets "${sets[@]}" --train "$out/train" --out "$out/results"
+$run evaluate --model "$model" --sets "${sets[@]}" --train "$out/train" --out "$out/results" --workers 2
