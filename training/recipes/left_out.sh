@@ -48,7 +48,7 @@ done
 
 # How far rarities are off that refer to the scans trained on, as those of the bundled model do.
 if [ ! -f "$out/trained_reference/model.json" ]; then
-  run export --store "$data/store_density" --density "$made/density" --out "$out/trained_reference" --smooth 6 \
+  run export --store "$data/store_density" --density "$made/density" --out "$out/trained_reference" --smooth 3 \
     --reference "${trained[@]}"
 fi
 if [ ! -f "$out/real_mean_at_place/baseline.json" ]; then

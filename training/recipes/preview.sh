@@ -73,7 +73,7 @@ $run density --store "$data/store_density" --run "$out/density" \
   "${density_exclude[@]}" "${hold[@]}" "${short[@]}" "${few[@]}"
 
 # Rarity refers to the real scans alone: users screen patients, not phantoms.
-$run export --store "$data/store_density" --density "$out/density" --out "$out/${MODEL:-preview}" --smooth 6 \
+$run export --store "$data/store_density" --density "$out/density" --out "$out/${MODEL:-preview}" --smooth 3 \
   --reference "${reference[@]}" "${left[@]}" "${notes[@]}"
 
 if [ -n "${WITHOUT_DISTILLED:-}" ]; then exit 0; fi
