@@ -230,17 +230,18 @@ def claim_teacher(run: Path, teacher: Model, model: ModelSettings) -> None:
     if not processes.is_first():
         return
     path = run / "teacher.json"
-    facts = {"name": teacher.name, "sha256": teacher.sha256}
-    if path.exists() and (before := read_json(path)["sha256"]) != teacher.sha256:
+    facts = {"sha256": teacher.sha256, "smooth": teacher.settings.smooth}
+    if path.exists() and (known := read_json(path)) | facts != known:
         raise InputError(
             "run.other_teacher",
-            f"{run} holds a run with a teacher of SHA-256 {before[:12]}..., found "
-            f"{teacher.sha256[:12]}... in {teacher.name}.",
+            f"{run} holds a run with a teacher of SHA-256 {known['sha256'][:12]}... and a blur of "
+            f"{known.get('smooth')} mm, found {teacher.sha256[:12]}... and {facts['smooth']} mm in "
+            f"{teacher.name}.",
             "Use the same model to go on with it, or another --run folder.",
         )
     with saved_whole(run / DESCRIPTOR) as beside:
         save_file(teacher.networks.get_submodule("descriptor").state_dict(), beside)
-    write_json(path, facts | {"provenance": teacher.provenance})
+    write_json(path, {"name": teacher.name, **facts, "provenance": teacher.provenance})
     write_json(run / "model.json", model)
 
 

@@ -334,9 +334,13 @@ def test_a_run_has_one_teacher_and_answers_that_fit(
     copy = Path(shutil.copytree(trained.run, tmp_path / "run"))
     settings = replace(trained, run=copy)
     facts = read_json(copy / "teacher.json")
-    write_json(copy / "teacher.json", facts | {"sha256": "0" * 64})
-    with pytest.raises(distil.InputError, match="holds a run with a teacher of SHA-256 0000"):
-        distil.main(settings)
+    for other, told in (
+        ({"sha256": "0" * 64}, "a teacher of SHA-256 0000"),
+        ({"smooth": 9.0}, r"a blur of 9\.0 mm, found .* and 3\.0 mm"),
+    ):
+        write_json(copy / "teacher.json", facts | other)
+        with pytest.raises(distil.InputError, match=told):
+            distil.main(settings)
     write_json(copy / "teacher.json", facts)
     answers = copy / "teacher" / "a.safetensors"
     answers.write_bytes(answers.read_bytes()[:-40])
