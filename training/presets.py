@@ -126,7 +126,7 @@ DENSITY = {
 # As wide as two cores can pay for at a screening: other machines have the teacher itself.
 DISTIL = {
     "tiny": DistilSettings(
-        tiles=900, per_step=2, loop=replace(_TINY_LOOP, steps=1_200, watch_every=300)
+        tiles=900, per_step=2, loop=replace(_TINY_LOOP, steps=600, watch_every=300)
     ),
     "small": DistilSettings(tiles=4096, per_step=8, loop=_SMALL_LOOP),
     "paper": DistilSettings(
