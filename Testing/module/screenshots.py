@@ -109,7 +109,7 @@ def show_in_3d(opened: Opened) -> None:
     bounds = [0.0] * 6
     opened.ui.inputSelector.currentNode().GetRASBounds(bounds)
     middle = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
-    # From the patient's left in front: that is where the sample's first finding is.
+    # From the patient's left in front, where the cut through a finding on the right is seen.
     views.three_d.look_from((-1.5, 2.0, 0.8), middle, bounds)
 
 
