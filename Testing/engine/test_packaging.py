@@ -1,4 +1,4 @@
-"""What is packaged: the version numbers and the bundled model agree with the files."""
+"""What is packaged: the version numbers and the bundled models agree with the files."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from ctscreener.model import BUNDLED, load_model
 from ctscreener.version import VERSION
 
 ROOT = Path(__file__).parents[2]
+MIB = 2**20
 
 
 def test_the_citation_names_this_version() -> None:
@@ -17,6 +18,12 @@ def test_the_changelog_knows_this_version() -> None:
 
 
 def test_the_bundled_model_loads_and_has_a_card() -> None:
-    model = load_model("preview")
-    assert "Research use only, not for diagnosis." in model.card
-    assert (BUNDLED / "preview" / "weights.safetensors").stat().st_size < 15e6
+    assert "Research use only, not for diagnosis." in load_model("preview").card
+
+
+def test_the_bundled_models_are_all_packaged_and_small() -> None:
+    weights = sorted(BUNDLED.glob("*/weights.safetensors"))
+    assert sum(path.stat().st_size for path in weights) < 15 * MIB
+    packaged = (ROOT / "ScreenerSlicer" / "CMakeLists.txt").read_text()
+    for path in BUNDLED.glob("*/*"):
+        assert f"  Resources/Models/{path.parent.name}/{path.name}\n" in packaged
