@@ -4,6 +4,7 @@ import errno
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
 import tyro
@@ -97,6 +98,14 @@ def _parse(
     return tyro.cli(kind, args=arguments, prog=f"python training/run.py {stage}", **options)
 
 
+def _together(stage: Callable[[Settings], object], settings: Settings) -> None:
+    """Run a stage that several processes may share, and part from them once all are through."""
+    from training.loop import processes
+
+    with processes.together():
+        stage(settings)
+
+
 def _named_or_not(arguments: list[str]) -> list[str]:
     """Let scans stand alone or after `--scans`."""
     return [word.removeprefix("--scans=") for word in arguments if word != "--scans"]
@@ -136,7 +145,7 @@ def descriptor(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DESCRIPTOR
 
     default = DESCRIPTOR[preset] if preset else None
-    main(_parse(DescriptorSettings, arguments, default, "descriptor"))
+    _together(main, _parse(DescriptorSettings, arguments, default, "descriptor"))
 
 
 def condition(preset: str | None, arguments: list[str]) -> None:
@@ -145,7 +154,7 @@ def condition(preset: str | None, arguments: list[str]) -> None:
     from training.presets import CONDITION
 
     default = CONDITION[preset] if preset else None
-    main(_parse(ConditionSettings, arguments, default, "condition"))
+    _together(main, _parse(ConditionSettings, arguments, default, "condition"))
 
 
 def ape(preset: str | None, arguments: list[str]) -> None:
@@ -153,7 +162,8 @@ def ape(preset: str | None, arguments: list[str]) -> None:
     from training.ape import ApeSettings, main
     from training.presets import APE
 
-    main(_parse(ApeSettings, arguments, APE[preset] if preset else None, "ape"))
+    default = APE[preset] if preset else None
+    _together(main, _parse(ApeSettings, arguments, default, "ape"))
 
 
 def density(preset: str | None, arguments: list[str]) -> None:
@@ -162,7 +172,7 @@ def density(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DENSITY
 
     default = DENSITY[preset] if preset else None
-    main(_parse(DensitySettings, arguments, default, "density"))
+    _together(main, _parse(DensitySettings, arguments, default, "density"))
 
 
 def distil(preset: str | None, arguments: list[str]) -> None:
@@ -171,7 +181,7 @@ def distil(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DISTIL
 
     default = DISTIL[preset] if preset else None
-    main(_parse(DistilSettings, arguments, default, "distil"))
+    _together(main, _parse(DistilSettings, arguments, default, "distil"))
 
 
 def export(preset: str | None, arguments: list[str]) -> None:
@@ -206,7 +216,8 @@ def everything(preset: str | None, arguments: list[str]) -> None:
     """Run all stages from scans to a model."""
     from training.everything import EverythingSettings, main
 
-    main(_parse(EverythingSettings, _named_or_not(arguments), None, "all"), preset or "tiny")
+    settings = _parse(EverythingSettings, _named_or_not(arguments), None, "all")
+    _together(partial(main, preset=preset or "tiny"), settings)
 
 
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {

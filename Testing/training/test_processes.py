@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import distributed as dist
 
+from ctscreener.errors import InputError
 from Testing.training.small_store import make_store
 from Testing.training.two_processes import CASES, Share, work
+from training import run
+from training.loop import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,6 +75,41 @@ def test_so_is_a_whole_training(both: tuple[Path, Path], case: str) -> None:
     first, second = (load_file(folder / case / "network.safetensors") for folder in both)
     for name, weight in first.items():
         torch.testing.assert_close(second[name], weight, rtol=1e-3, atol=1e-4)
+
+
+def meet_alone(folder: Path, *_: object, **__: object) -> None:
+    """A group of one process, in the place of one that torchrun would bring together."""
+    place = (folder / "group").as_uri()
+    dist.init_process_group("gloo", init_method=place, rank=0, world_size=1)
+
+
+STAGES = {
+    "descriptor": "training.descriptor",
+    "condition": "training.condition",
+    "ape": "training.ape",
+    "density": "training.density",
+    "distil": "training.distil",
+    "all": "training.everything",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_parts_from_the_other_processes(
+    stage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(f"{STAGES[stage]}.main", partial(meet_alone, tmp_path))
+    assert run.main([stage]) == 0
+    assert not dist.is_initialized()
+
+
+def test_after_an_error_no_other_process_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    meet_alone(tmp_path)
+    monkeypatch.setattr("training.loop.processes.dist.barrier", lambda: pytest.fail("waited"))
+    with pytest.raises(InputError), processes.together():
+        raise InputError("a", "b", "c")
+    dist.destroy_process_group()
 
 
 def test_torchrun_runs_a_stage_and_writes_its_folder_once(tmp_path: Path) -> None:

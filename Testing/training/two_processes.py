@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch import distributed as dist
 
 from ctscreener.networks import NetworkSettings
 from training.descriptor import Contrast, ContrastSettings
@@ -90,4 +91,7 @@ def gradients(objective: Contrast, share: Share, path: Path) -> None:
 if __name__ == "__main__":
     from os import environ
 
-    work(Path(sys.argv[1]), Share(int(environ["RANK"]), int(environ["WORLD_SIZE"])))
+    with processes.together():
+        work(Path(sys.argv[1]), Share(int(environ["RANK"]), int(environ["WORLD_SIZE"])))
+    # Nothing of the group may be left to the end of the interpreter, which would trip over it.
+    assert not dist.is_initialized()

@@ -6,7 +6,9 @@ therefore pass gradients: with them a loss may depend on the whole batch, and it
 those that one process would find with all of it.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +26,20 @@ def meet() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=timedelta(days=2))
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Part from the other processes at the end, however they have met.
+
+    A process that ends while a thread of the group still lets go of its last tensors is aborted by
+    the interpreter, and torchrun then counts finished work as failed. After an error nothing is
+    waited for: the others may be waiting for this process, and are ended by who started them.
+    """
+    yield
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def count() -> int:
