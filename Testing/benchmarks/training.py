@@ -43,7 +43,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json, write_json
 from Testing.benchmarks.live_memory import step_bytes
 from Testing.benchmarks.stopwatch import PARTS, delivered, timed
-from training import ape, condition, density, descriptor, pairs, presets
+from training import ape, condition, density, descriptor, likelihood, pairs, presets
 from training.data.store import FINE, StoredScan, write_array, write_manifest
 from training.loop.compiling import products
 
@@ -161,7 +161,7 @@ def density_bytes(
         generator = torch.Generator().manual_seed(0)
         networks = nn.Module()
         networks.density = Density(model.descriptor.out, channels, settings.head, generator)
-        return density.Likelihood(networks)  # pyright: ignore[reportArgumentType]
+        return likelihood.Likelihood(networks)  # pyright: ignore[reportArgumentType]
 
     return step_bytes(objective, batch, reduced, fake=False)
 

@@ -22,8 +22,9 @@ from training import condition, density, descriptor, export, reference
 from training.data.cache import Cache, describe, draw, draw_box, pick
 from training.data.crops import CropSettings
 from training.data.store import Store, write_array
-from training.density import DensitySettings, standardize
+from training.density import DensitySettings
 from training.descriptor import ContrastSettings, DescriptorSettings
+from training.likelihood import standardize
 from training.loop.schedule import LoopSettings
 
 TILE = (16, 24, 24)
