@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def meet_alone(folder: Path, *_: object, **__: object) -> None:
     dist.init_process_group("gloo", init_method=place, rank=0, world_size=1)
 
 
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """`meet_alone` in a folder; what a failed test leaves behind does not reach the next one."""
+    yield partial(meet_alone, tmp_path)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 STAGES = {
     "descriptor": "training.descriptor",
     "condition": "training.condition",
@@ -95,21 +104,20 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_parts_from_the_other_processes(
-    stage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stage: str, alone: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{STAGES[stage]}.main", partial(meet_alone, tmp_path))
+    monkeypatch.setattr(f"{STAGES[stage]}.main", alone)
     assert run.main([stage]) == 0
     assert not dist.is_initialized()
 
 
 def test_after_an_error_no_other_process_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    alone: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meet_alone(tmp_path)
+    alone()
     monkeypatch.setattr("training.loop.processes.dist.barrier", lambda: pytest.fail("waited"))
     with pytest.raises(InputError), processes.together():
         raise InputError("a", "b", "c")
-    dist.destroy_process_group()
 
 
 def test_torchrun_runs_a_stage_and_writes_its_folder_once(tmp_path: Path) -> None:

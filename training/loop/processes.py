@@ -32,9 +32,10 @@ def meet() -> None:
 def together() -> Iterator[None]:
     """Part from the other processes at the end, however they have met.
 
-    A process that ends while a thread of the group still lets go of its last tensors is aborted by
-    the interpreter, and torchrun then counts finished work as failed. After an error nothing is
-    waited for: the others may be waiting for this process, and are ended by who started them.
+    The threads of a group that is left to the end of the interpreter may run into it: a process was
+    once aborted there after its work was done, which torchrun counts as failed. After an error
+    nothing is waited for: the others may be waiting for this process, and are ended by who started
+    them.
     """
     yield
     if dist.is_available() and dist.is_initialized():
