@@ -19,6 +19,7 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
@@ -53,9 +54,12 @@ class PrepareSettings:
     """Spacing (D, H, W) in mm of a second, finer copy that crops are cut from; the preset `paper`
     has 1.5 1.0 1.0, as the authors store their scans."""
 
+    plain: bool = False
+    """HU as they are, on the grid of the encoder: for the stage `discriminator`."""
+
     def copies(self) -> list[tuple[Path, PreprocessSettings]]:
         """The folders to fill and how; the last one is that which a screening sees."""
-        seen = (self.store, self.preprocess)
+        seen = (self.store, PLAIN if self.plain else self.preprocess)
         if self.fine is None:
             return [seen]
         # Crops are not pooled, so that their grid needs to be no multiple of anything.

@@ -22,6 +22,8 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
+  encoder     take the first stages of a public CT encoder
+  discriminator  train what reads anomaly scores off an encoder's maps
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
   ape         train the network of anatomical positions, another kind of condition
@@ -134,9 +136,23 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
     from training.presets import FINE_SPACING
 
     settings = _parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
-    if preset and settings.fine is None:
+    if preset and settings.fine is None and not settings.plain:
         settings = replace(settings, fine=FINE_SPACING[preset])
     main(settings)
+
+
+def encoder(preset: str | None, arguments: list[str]) -> None:
+    """Take the first stages of a public CT encoder."""
+    from training.encoder import EncoderStageSettings, main
+
+    main(_parse(EncoderStageSettings, arguments, None, "encoder"))
+
+
+def discriminator(preset: str | None, arguments: list[str]) -> None:
+    """Train what reads scores off an encoder's maps."""
+    from training.discriminator import DiscriminatorSettings, main
+
+    main(_parse(DiscriminatorSettings, arguments, None, "discriminator"))
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:
@@ -224,6 +240,8 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "phantoms": phantoms,
     "insert": insert,
     "prepare": prepare,
+    "encoder": encoder,
+    "discriminator": discriminator,
     "descriptor": descriptor,
     "condition": condition,
     "ape": ape,

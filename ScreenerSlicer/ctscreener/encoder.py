@@ -117,17 +117,17 @@ class Encoder(nn.Module):
         Returns:
             For each stage `(B, channels, D / stride, H / stride, W / stride)`, rounded up.
         """
-        return self.onwards(self.first(x))
+        return self.onwards(self.first(x), len(self.stages) - 1)
 
     def first(self, x: Tensor) -> Tensor:
         """The map of the first stage; the image is `(B, 1, D, H, W)`."""
         h = F.max_pool3d(F.relu_(self.stem(x)), 3, 2, padding=1)
         return self.stages[0](h)
 
-    def onwards(self, first: Tensor) -> list[Tensor]:
-        """The maps of all stages from that of the first, which is given back among them."""
+    def onwards(self, first: Tensor, last: int) -> list[Tensor]:
+        """The maps of the stages 0 to `last` from that of the first, given back among them."""
         maps = [first]
-        for stage in self.stages[1:]:
+        for stage in self.stages[1 : last + 1]:
             maps.append(stage(maps[-1]))
         return maps
 

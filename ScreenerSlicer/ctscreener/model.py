@@ -16,8 +16,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ctscreener.calibration import Calibration
+from ctscreener.encoded import Encoded, EncodedSettings
 from ctscreener.errors import InputError
-from ctscreener.scorer import Scorer
+from ctscreener.public_encoder import convert, find_weights
+from ctscreener.scorer import AnyScorer, Scorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
 
@@ -36,8 +38,12 @@ __all__ = [
 
 FORMAT = "ctscreener-model"
 FORMAT_VERSION = 1
+TILED, WHOLE = "tiled", "whole"
+"""Kinds of models: networks that see tiles, or an encoder that sees the whole scan."""
 LITTLE_OVERLAP = 0.25
 """Below it, tiles that do not overlap are more alike than those that overlap by a half."""
+ENCODER = "encoder."
+"""How the names of an encoder's tensors begin."""
 BUNDLED = Path(__file__).parent.parent / "Resources" / "Models"
 
 
@@ -57,7 +63,7 @@ class Model:
     """
 
     name: str
-    networks: Scorer
+    networks: AnyScorer
     calibration: Calibration
     provenance: dict[str, Any]
     card: str
@@ -65,7 +71,7 @@ class Model:
     calibration_fast: Calibration | None = None
 
     @property
-    def settings(self) -> ModelSettings:
+    def settings(self) -> Any:  # noqa: ANN401 - of whichever kind of scorer it is
         """What the networks were built from."""
         return self.networks.settings
 
@@ -106,20 +112,23 @@ def user_models() -> Path:
     return Path(set_by_user or platformdirs.user_data_path("ctscreener") / "models")
 
 
-def load_model(name: str) -> Model:
+def load_model(name: str, encoder: Path | None = None) -> Model:
     """Load and check a model.
 
     Arguments:
         name: A name or a folder, see `find_model`.
+        encoder: The file with the encoder's weights, for a model that names them; None for the
+            file or the packages that `ctscreener.public_encoder` looks for.
 
     Raises:
         InputError: `model.missing`, `model.version`, `model.hash`, `model.tensors` or
-            `model.unreadable`.
+            `model.unreadable`; `encoder.missing` or `encoder.hash`.
     """
     folder = find_model(name)
     description = read_description(folder)
     networks = build(description, folder)
-    fill(networks, read_weights(folder, description["sha256"]), folder)
+    weights = read_weights(folder, description["sha256"])
+    fill(networks, weights | from_elsewhere(networks, encoder), folder)
     networks.eval().requires_grad_(False)
     card = folder / "CARD.md"
     fast = description.get("calibration_fast")
@@ -159,9 +168,14 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def build(description: dict[str, Any], folder: Path) -> Scorer:
+def build(description: dict[str, Any], folder: Path) -> AnyScorer:
     """Build the networks that `model.json` describes, without their weights."""
+    kind = description.get("kind", TILED)
+    if kind not in (TILED, WHOLE):
+        raise damaged(folder, f"it is of a kind {kind!r} that this version does not know")
     try:
+        if kind == WHOLE:
+            return Encoded(from_json(EncodedSettings, description["settings"]))
         return new_scorer(from_json(ModelSettings, description["settings"]))
     except InputError as error:
         raise damaged(folder, error.message) from error
@@ -207,7 +221,17 @@ def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
         ) from error
 
 
-def fill(networks: Scorer, weights: dict[str, Tensor], folder: Path) -> None:
+def from_elsewhere(networks: AnyScorer, encoder: Path | None) -> dict[str, Tensor]:
+    """The tensors of the encoder, for a model that names its weights; none for others."""
+    if not isinstance(networks, Encoded) or networks.settings.elsewhere is None:
+        return {}
+    content = find_weights(encoder, networks.settings.elsewhere.sha256)
+    state = convert(content, networks.settings.encoder)
+    # As training stores them: what is calibrated and what is used are the same numbers.
+    return {f"{ENCODER}{name}": tensor.half() for name, tensor in state.items()}
+
+
+def fill(networks: AnyScorer, weights: dict[str, Tensor], folder: Path) -> None:
     """Put the weights into the networks; every tensor must be there with the right shape."""
     expected = networks.state_dict()
     wrong = [f"lacks {name}" for name in expected if name not in weights]
@@ -227,27 +251,34 @@ def fill(networks: Scorer, weights: dict[str, Tensor], folder: Path) -> None:
     networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
 
 
-def half(networks: Scorer) -> dict[str, Tensor]:
-    """The tensors to store: the UNets in float16, what is less forgiving, such as the density, as is."""
+def half(networks: AnyScorer) -> dict[str, Tensor]:
+    """The tensors to store: large networks in float16, what is less forgiving, such as a density, not.
+
+    The tensors of an encoder whose weights lie elsewhere are left out.
+    """
+    named = isinstance(networks, Encoded) and networks.settings.elsewhere
     return {
-        name: tensor.half().contiguous() if is_unet(name) else tensor.contiguous()
+        name: tensor.half().contiguous() if is_large(name) else tensor.contiguous()
         for name, tensor in networks.state_dict().items()
+        if not (named and name.startswith(ENCODER))
     }
 
 
-def is_unet(name: str) -> bool:
-    """Whether a tensor belongs to the descriptor, the condition or the student network."""
-    return name.startswith(("descriptor.", "condition.", "student.network."))
+def is_large(name: str) -> bool:
+    """Whether a tensor belongs to a large network, which bears rounding."""
+    return name.startswith(
+        ("descriptor.", "condition.", "student.network.", ENCODER, "discriminator.inputs.")
+    )
 
 
-def packed(networks: Scorer) -> bytes:
+def packed(networks: AnyScorer) -> bytes:
     """The weights as they are stored: the same networks give the same bytes, and the same hash."""
     return save(half(networks))
 
 
 def save_model(
     folder: Path,
-    networks: Scorer,
+    networks: AnyScorer,
     calibration: Calibration,
     provenance: dict[str, Any],
     card: str,
@@ -268,6 +299,7 @@ def save_model(
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "kind": WHOLE if isinstance(networks, Encoded) else TILED,
         "settings": to_json(networks.settings),
         "sha256": hashlib.sha256(content).hexdigest(),
         "calibration": calibration.to_json(),

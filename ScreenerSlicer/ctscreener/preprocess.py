@@ -20,6 +20,8 @@ Shape = tuple[int, int, int]
 
 PADDING_HU = -1024.0
 """Values below mark voxels outside of the scanner's field of view (-2000, -3024): read as air."""
+AIR_HU = -1000.0
+"""What stands where nothing was measured."""
 FWHM = 2.355
 """Full width at half maximum of a Gaussian, in standard deviations."""
 SLAB = 32
@@ -35,7 +37,7 @@ class PreprocessSettings:
     window: tuple[float, float] = (-1000.0, 300.0)
     """HU that become 0 and 1; what lies outside is clipped."""
     clahe_clip: float = 0.05
-    """Clip limit of the contrast-limited adaptive histogram equalization."""
+    """Clip limit of the contrast-limited adaptive histogram equalization; 0 for HU as they are."""
     clahe_tile: float = 48.0
     """Side of its tiles in mm, whatever the field of view."""
     multiple: Shape = (2, 3, 3)
@@ -47,7 +49,8 @@ class Prepared:
     """A scan as the networks see it.
 
     Arguments:
-        image: Equalized intensities, uint8, `(D, H, W)`; the networks get them divided by 255.
+        image: Equalized intensities, uint8, which networks get divided by 255; or HU, int16,
+            where nothing is equalized, `(D, H, W)`.
         body: Which voxels are body, bool, `(D, H, W)`.
         affine: Voxel index to RAS mm, `(4, 4)`.
         region: Which voxels are asked for, bool, `(D, H, W)`; None for all. Body is scored there.
@@ -75,7 +78,8 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     hu, affine = on_body_grid(scan, settings)
     beyond = beyond_ends(scan, affine, hu.shape)
     body = body_mask(hu, np.array(settings.spacing), beyond)
-    return Prepared(equalize(hu, settings), body, affine)
+    image = equalize(hu, settings) if settings.clahe_clip else whole_hu(hu)
+    return Prepared(image, body, affine)
 
 
 def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -224,6 +228,12 @@ def equalize(hu: np.ndarray, settings: PreprocessSettings) -> np.ndarray:
     ]
     equal = exposure.equalize_adapthist(image, tile, settings.clahe_clip)
     return np.rint(equal * 255).astype(np.uint8)
+
+
+def whole_hu(hu: np.ndarray) -> np.ndarray:
+    """HU as whole numbers, int16, `(D, H, W)`; air where nothing was measured."""
+    known = np.nan_to_num(hu, nan=AIR_HU)
+    return np.rint(np.clip(known, -32768, 32767)).astype(np.int16)
 
 
 def restore(values: np.ndarray, affine: np.ndarray, prepared: Prepared, scan: Scan) -> np.ndarray:

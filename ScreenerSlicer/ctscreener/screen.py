@@ -16,7 +16,8 @@ from ctscreener.model import Model
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
-from ctscreener.scorer import Scored, Scorer, TiledScorer
+from ctscreener.score_whole import score_whole
+from ctscreener.scorer import Scored, Scorer, TiledScorer, WholeScorer
 from ctscreener.tiled import Ways, part_of, score_tiled
 
 
@@ -150,7 +151,9 @@ def score(
     Raises:
         torch.OutOfMemoryError: There is too little memory in every way that was tried.
     """
-    assert isinstance(networks, TiledScorer), "the only kind of scorer"
+    if isinstance(networks, WholeScorer):
+        return score_whole(prepared, networks, settings.reduced, device, progress, notice)
+    assert isinstance(networks, TiledScorer), "there is no third kind"
     ways = Ways(settings.overlap, settings.batch, settings.reduced)
     return score_tiled(prepared, networks, ways, device, progress, notice)
 

@@ -114,9 +114,9 @@ class Store:
             box: Voxels along `(D, H, W)`, inside the scan.
 
         Returns:
-            Grey values, uint8, `(d, h, w)`.
+            Grey values, uint8, or HU, int16, as the store was prepared, `(d, h, w)`.
         """
-        return np.asarray(self._arrays[name, "image"][box], dtype=np.uint8)
+        return np.asarray(self._arrays[name, "image"][box])
 
     def body(self, name: str, box: Box) -> np.ndarray:
         """Read a box of a body mask.
@@ -138,7 +138,7 @@ class Store:
             box: Voxels along `(D, H, W)`, inside the scan.
 
         Returns:
-            Image, uint8, and body mask, bool, both `(d, h, w)`.
+            Image, see `image`, and body mask, bool, both `(d, h, w)`.
         """
         return self.image(name, box), self.body(name, box)
 
@@ -220,7 +220,7 @@ def write_array(path: Path, values: np.ndarray) -> None:
 
     Arguments:
         path: The file, ending in `.b2nd`.
-        values: uint8, `(D, H, W)`.
+        values: uint8 or int16, `(D, H, W)`.
 
     Raises:
         OSError: It cannot be written; `ENOSPC` where the disk is full.

@@ -16,6 +16,13 @@ def save_arrays(path: Path, key: str, **arrays: np.ndarray) -> None:
         np.savez_compressed(beside, allow_pickle=False, key=np.array(key), **arrays)
 
 
+def save_unpacked(path: Path, key: str, **arrays: np.ndarray) -> None:
+    """Do as `save_arrays` does, without compression: for large arrays that are mostly noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as beside:
+        np.savez(beside, allow_pickle=False, key=np.array(key), **arrays)
+
+
 def load_arrays(
     path: Path, key: str, names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray] | None:
