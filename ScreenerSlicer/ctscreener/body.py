@@ -2,9 +2,9 @@
 
 import numpy as np
 from scipy import ndimage
-from skimage import measure
 
 from ctscreener.errors import InputError
+from ctscreener.regions import IN_PLANE, label, next_to, odd
 
 Box = tuple[slice, slice, slice]
 
@@ -12,14 +12,26 @@ DENSE_HU = -500.0
 """Air below, tissue above (Goncharov et al., arXiv 2502.08321, appendix D)."""
 EMPTY_HU = -930.0
 """Smoothed air below this is empty room or bowel gas; lung parenchyma lies above."""
+EMPTY_SHARE = 0.25
+"""Air is that of the room if so much of what it shows at the border of the slice is empty."""
 BLOCK_MM = 5.0
 """A block of this size counts as body only if all of it is dense: tables and tubes do not."""
+LUNG_HU = -970.0
+"""Smoothed lung lies above, even where it is destroyed."""
+LUNG_MM = 9.0
+"""What is thinner is no lung: slots between cushions, edges of the skin."""
+LUNG_ML = 50.0
+"""Nor is a smaller region."""
+WALL_MM = 8.0
+"""Tissue so close to a lung is its wall, however thin the wall is."""
 CORE_MM = 7.0
 """What an opening of this size removes (table plates, sheets, cables) is no body."""
 PLATE_MM = 20.0
 """What is thinner than this within a slice and stands out from the body is a table, no body."""
 SMALLEST_BODY_ML = 100.0
 """Less tissue than this is no body."""
+BELOW_SHARE = 0.8
+"""A part of which so much lies behind the back is what the patient lies on."""
 SHARE_OF_LARGEST = 0.05
 """Separate parts, such as arms, are kept from this share of the largest part on."""
 
@@ -54,6 +66,9 @@ def body_box(hu: np.ndarray, spacing: np.ndarray) -> Box:
 def body_mask(hu: np.ndarray, spacing: np.ndarray, beyond: np.ndarray) -> np.ndarray:
     """The body with its lungs and bowel gas, without table, sheets and the air around.
 
+    The air of the room is found slice by slice: it does not follow nose and windpipe into the
+    lungs. Nor does it come in where the field of view cuts the patient.
+
     Arguments:
         hu: Hounsfield units, NaN where not measured, `(D, H, W)`, D towards superior.
         spacing: mm along `(D, H, W)`.
@@ -67,26 +82,109 @@ def body_mask(hu: np.ndarray, spacing: np.ndarray, beyond: np.ndarray) -> np.nda
     """
     measured = np.isfinite(hu)
     hu = np.where(measured, hu, -1000.0).astype(np.float32)
-    core = tissue_core(hu, spacing)
-    # What lies beyond the scan's ends is no air: through it the room would reach the lungs.
-    body = ~outside_air(core | beyond, hu) & measured
-    return without_plates(body, spacing)
-
-
-def tissue_core(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Dense voxels of the body's large parts, thin things such as table plates removed."""
+    edge = measured & next_to(~measured & ~beyond)
+    smooth = ndimage.uniform_filter(hu, 3, mode="nearest")
     dense = hu >= DENSE_HU
-    size = [max(1, round(CORE_MM / step) // 2 * 2 + 1) for step in spacing]
-    # The borders count as dense, so that tissue cut off by the field of view stays.
-    eroded = ndimage.minimum_filter(dense, size, mode="nearest")
-    parts = regions(eroded)
-    count = int(parts.max())
+    core = tissue_core(dense, measured | beyond, spacing)
+    room = room_air(~dense & measured, smooth < EMPTY_HU, edge)
+    lung = lungs(~dense & measured & ~room & (smooth >= LUNG_HU), core, spacing)
+    if lung.any():
+        near = ndimage.maximum_filter(lung, odd(WALL_MM * 2, spacing))
+        core |= np.logical_and(near, dense)
+    free = ~core & measured
+    room = room_air(free, smooth < EMPTY_HU, edge)
+    return without_plates(measured & ~(room | pockets(free & ~room, room, lung)), spacing)
+
+
+def tissue_core(dense: np.ndarray, measured: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Dense voxels of the body's large parts, thin things such as table plates removed.
+
+    Raises:
+        InputError: `scan.no_body`.
+    """
+    size = odd(CORE_MM, spacing)
+    # Borders and padding count as dense, so that tissue cut off by the field of view stays.
+    eroded = ndimage.minimum_filter(dense | ~measured, size, mode="nearest") & dense
+    parts, count = label(eroded)
     volumes = np.bincount(parts.ravel(), minlength=count + 1)[1:] * np.prod(spacing) / 1000
     if not count or volumes.max() < SMALLEST_BODY_ML:
         raise no_body(f"less than {SMALLEST_BODY_ML:g} ml of tissue lie together")
-    kept = np.flatnonzero(volumes >= SHARE_OF_LARGEST * volumes.max()) + 1
+    largest = parts == volumes.argmax() + 1
+    behind = np.bincount(parts[below(largest) & eroded], minlength=count + 1)[1:]
+    large = volumes >= SHARE_OF_LARGEST * volumes.max()
+    couch = behind * np.prod(spacing) / 1000 > BELOW_SHARE * volumes
+    kept = np.flatnonzero(large & ~couch) + 1
     opened = ndimage.maximum_filter(np.isin(parts, kept), size, mode="nearest")
     return np.logical_and(opened, dense)
+
+
+def below(mask: np.ndarray) -> np.ndarray:
+    """Voxels behind the hindmost voxel that a mask has in their slice or beside it."""
+    rows = ndimage.maximum_filter1d(mask.any(axis=2), 5, axis=0)
+    behind = ~np.maximum.accumulate(rows[:, ::-1], axis=1)[:, ::-1]
+    behind &= rows.any(axis=1, keepdims=True)
+    return np.broadcast_to(behind[..., None], mask.shape)
+
+
+def room_air(free: np.ndarray, empty: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """Voxels that are reached within their slice from the border, or from padding.
+
+    Lung that touches the border, where the field of view cuts through the patient, is not meant:
+    it is not empty.
+
+    Arguments:
+        free: Voxels that are no tissue, bool, `(D, H, W)`.
+        empty: Voxels that hold nothing but air.
+        edge: Voxels next to padding.
+    """
+    regions, count = label(free, IN_PLANE)
+    edge = edge.copy()
+    edge[:, [0, -1]] = True
+    edge[:, :, [0, -1]] = True
+    shown = np.bincount(regions[edge], minlength=count + 1)
+    room = np.bincount(regions[edge & empty], minlength=count + 1) > EMPTY_SHARE * shown
+    room[0] = False
+    return room[regions]
+
+
+def pockets(enclosed: np.ndarray, room: np.ndarray, lung: np.ndarray) -> np.ndarray:
+    """Enclosed air that opens to the room in other slices, as between arm and trunk.
+
+    Windpipe and lungs open to it as well, through the nose; they are known by the lung.
+    """
+    regions, count = label(enclosed)
+    opens = np.zeros(count + 1, bool)
+    opens[regions[1:][room[:-1]]] = True
+    opens[regions[:-1][room[1:]]] = True
+    opens[regions[lung]] = False
+    opens[0] = False
+    return opens[regions]
+
+
+def lungs(air: np.ndarray, core: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """The inner part of large, thick regions that have tissue on at least three sides.
+
+    Arguments:
+        air: Enclosed voxels as dense as lung, bool, `(D, H, W)`.
+        core: Tissue without table.
+        spacing: mm along `(D, H, W)`.
+    """
+    size = odd(LUNG_MM, spacing)
+    parts, count = label(ndimage.minimum_filter(air, size, mode="nearest"))
+    volumes = np.bincount(parts.ravel(), minlength=count + 1) * np.prod(spacing) / 1000
+    sides = np.bincount(parts[sides_with(core) >= 3], minlength=count + 1)
+    wanted = (volumes >= LUNG_ML) & (sides * np.prod(spacing) / 1000 > volumes / 2)
+    wanted[0] = False
+    return np.asarray(ndimage.maximum_filter(wanted[parts], size, mode="nearest") & air)
+
+
+def sides_with(core: np.ndarray) -> np.ndarray:
+    """On how many of the four sides in its slice a voxel has some core, uint8."""
+    sides = np.zeros(core.shape, np.uint8)
+    for axis in (1, 2):
+        sides += np.maximum.accumulate(core, axis)
+        sides += np.flip(np.maximum.accumulate(np.flip(core, axis), axis), axis)
+    return sides
 
 
 def without_plates(body: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -96,31 +194,9 @@ def without_plates(body: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     field of view cuts stays, but for slivers of less than half that size. Fingers and tips of chins
     are lost with the tables: they are not scored.
     """
-    size = [1, *(max(1, round(PLATE_MM / step) // 2 * 2 + 1) for step in spacing[1:])]
+    size = [1, *odd(PLATE_MM, spacing)[1:]]
     thick = ndimage.minimum_filter(body, size, mode="reflect")
     return np.asarray(ndimage.maximum_filter(thick, size, mode="reflect") & body)
-
-
-def outside_air(core: np.ndarray, hu: np.ndarray) -> np.ndarray:
-    """Voxels that are reached from the empty air at the in-plane border without crossing `core`.
-
-    Lung that touches the border, where the field of view cuts through the patient, is no seed:
-    it is not empty.
-    """
-    empty = ndimage.uniform_filter(hu, 3, mode="nearest") < EMPTY_HU
-    seeds = np.zeros_like(core)
-    for face in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
-        seeds[face] = empty[face] & ~core[face]
-    parts = regions(~core)
-    reached = np.zeros(parts.max() + 1, bool)
-    reached[parts[seeds]] = True
-    reached[0] = False
-    return reached[parts]
-
-
-def regions(mask: np.ndarray) -> np.ndarray:
-    """Number the 6-connected regions of a mask from 1 on, 0 outside, `(D, H, W)`."""
-    return np.asarray(measure.label(mask, connectivity=1))
 
 
 def no_body(found: str) -> InputError:
