@@ -16,11 +16,15 @@ EMPTY_SHARE = 0.25
 """Air is that of the room if so much of what it shows at the border of the slice is empty."""
 BLOCK_MM = 5.0
 """A block of this size counts as body only if all of it is dense: tables and tubes do not."""
+CLEAR_HU = -975.0
+"""Of air with tissue around, half of what it shows there has to be this empty."""
+SIDES = 1.75
+"""Air has tissue around if its voxels have some on so many of four sides, on average."""
 LUNG_HU = -970.0
 """Smoothed lung lies above, even where it is destroyed."""
 LUNG_MM = 9.0
 """What is thinner is no lung: slots between cushions, edges of the skin."""
-LUNG_ML = 50.0
+LUNG_ML = 10.0
 """Nor is a smaller region."""
 WALL_MM = 8.0
 """Tissue so close to a lung is its wall, however thin the wall is."""
@@ -81,18 +85,20 @@ def body_mask(hu: np.ndarray, spacing: np.ndarray, beyond: np.ndarray) -> np.nda
         InputError: `scan.no_body` where too little tissue is found.
     """
     measured = np.isfinite(hu)
-    hu = np.where(measured, hu, -1000.0).astype(np.float32)
-    edge = measured & next_to(~measured & ~beyond)
-    smooth = ndimage.uniform_filter(hu, 3, mode="nearest")
-    dense = hu >= DENSE_HU
+    edge = at_the_border(measured & next_to(~measured & ~beyond))
+    smooth = smoothed(hu, measured)
+    with np.errstate(invalid="ignore"):
+        dense = hu >= DENSE_HU
     core = tissue_core(dense, measured | beyond, spacing)
-    room = room_air(~dense & measured, smooth < EMPTY_HU, edge)
-    lung = lungs(~dense & measured & ~room & (smooth >= LUNG_HU), core, spacing)
+    sides = sides_with(core)
+    air = ~dense & measured
+    room = room_air(air, smooth, sides, edge)
+    lung = lungs(air & ~room & (smooth >= LUNG_HU), sides, spacing)
     if lung.any():
         near = ndimage.maximum_filter(lung, odd(WALL_MM * 2, spacing))
         core |= np.logical_and(near, dense)
     free = ~core & measured
-    room = room_air(free, smooth < EMPTY_HU, edge)
+    room = room_air(free, smooth, sides, edge)
     return without_plates(measured & ~(room | pockets(free & ~room, room, lung)), spacing)
 
 
@@ -126,25 +132,49 @@ def below(mask: np.ndarray) -> np.ndarray:
     return np.broadcast_to(behind[..., None], mask.shape)
 
 
-def room_air(free: np.ndarray, empty: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """Voxels that are reached within their slice from the border, or from padding.
+def smoothed(hu: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Means over 3 x 3 x 3 voxels, of those that were measured."""
+    if measured.all():
+        return ndimage.uniform_filter(hu.astype(np.float32), 3, mode="nearest")
+    total = ndimage.uniform_filter(np.where(measured, hu, np.float32(0)), 3, mode="nearest")
+    share = ndimage.uniform_filter(measured.astype(np.float32), 3, mode="nearest")
+    return total / np.maximum(share, 0.01)
 
-    Lung that touches the border, where the field of view cuts through the patient, is not meant:
-    it is not empty.
+
+def room_air(
+    free: np.ndarray, smooth: np.ndarray, sides: np.ndarray, edge: np.ndarray
+) -> np.ndarray:
+    """Voxels that are reached within their slice from its border, or from padding.
+
+    Lung that touches them, where the field of view cuts through the patient, is not meant: it is
+    not empty, or it has tissue around.
 
     Arguments:
         free: Voxels that are no tissue, bool, `(D, H, W)`.
-        empty: Voxels that hold nothing but air.
-        edge: Voxels next to padding.
+        smooth: Smoothed HU.
+        sides: On how many sides there is tissue.
+        edge: Voxels at the border of their slice, or next to padding.
     """
     regions, count = label(free, IN_PLANE)
+    at, hu = regions[edge], smooth[edge]
+
+    def share(which: np.ndarray) -> np.ndarray:
+        shown = np.bincount(at, minlength=count + 1)
+        return np.bincount(at[which], minlength=count + 1) / np.maximum(shown, 1)
+
+    around = np.bincount(regions[free], sides[free], count + 1)
+    enclosed = around > SIDES * np.bincount(regions[free], minlength=count + 1)
+    room = (share(hu < EMPTY_HU) > EMPTY_SHARE) & ~(enclosed & (share(hu < CLEAR_HU) < 0.5))
+    room[0] = False
+    return room[regions]
+
+
+def at_the_border(edge: np.ndarray) -> np.ndarray:
+    """A mask with the border of each slice."""
     edge = edge.copy()
     edge[:, [0, -1]] = True
     edge[:, :, [0, -1]] = True
-    shown = np.bincount(regions[edge], minlength=count + 1)
-    room = np.bincount(regions[edge & empty], minlength=count + 1) > EMPTY_SHARE * shown
-    room[0] = False
-    return room[regions]
+    return edge
 
 
 def pockets(enclosed: np.ndarray, room: np.ndarray, lung: np.ndarray) -> np.ndarray:
@@ -161,19 +191,19 @@ def pockets(enclosed: np.ndarray, room: np.ndarray, lung: np.ndarray) -> np.ndar
     return opens[regions]
 
 
-def lungs(air: np.ndarray, core: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+def lungs(air: np.ndarray, sides: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """The inner part of large, thick regions that have tissue on at least three sides.
 
     Arguments:
         air: Enclosed voxels as dense as lung, bool, `(D, H, W)`.
-        core: Tissue without table.
+        sides: On how many sides there is tissue.
         spacing: mm along `(D, H, W)`.
     """
     size = odd(LUNG_MM, spacing)
     parts, count = label(ndimage.minimum_filter(air, size, mode="nearest"))
     volumes = np.bincount(parts.ravel(), minlength=count + 1) * np.prod(spacing) / 1000
-    sides = np.bincount(parts[sides_with(core) >= 3], minlength=count + 1)
-    wanted = (volumes >= LUNG_ML) & (sides * np.prod(spacing) / 1000 > volumes / 2)
+    inside = np.bincount(parts[sides >= 3], minlength=count + 1)
+    wanted = (volumes >= LUNG_ML) & (inside * np.prod(spacing) / 1000 > volumes / 2)
     wanted[0] = False
     return np.asarray(ndimage.maximum_filter(wanted[parts], size, mode="nearest") & air)
 
