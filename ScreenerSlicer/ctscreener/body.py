@@ -12,14 +12,19 @@ DENSE_HU = -500.0
 """Air below, tissue above (Goncharov et al., arXiv 2502.08321, appendix D)."""
 EMPTY_HU = -930.0
 """Smoothed air below this is empty room or bowel gas; lung parenchyma lies above."""
+CLEAR_HU = -975.0
+"""Below this it is not even destroyed lung."""
 EMPTY_SHARE = 0.25
 """Air is that of the room if so much of what it shows at the border of the slice is empty."""
+SIDES = (1, 2, 4, 8)
+"""Bits for tissue before, behind, right and left of a voxel in its slice."""
+OPEN, HALF_ENCLOSED, SUNK_IN = 1.4, 1.75, 2.5
+"""Sides with tissue, on average: cut lungs have 1.5 to 3, open air has fewer, and the inside of a
+couch that the patient sinks into up to 2.3."""
+NO_TISSUE = 0.05
+"""A region has no tissue on one side if fewer of its voxels have some there."""
 BLOCK_MM = 5.0
 """A block of this size counts as body only if all of it is dense: tables and tubes do not."""
-CLEAR_HU = -975.0
-"""Of air with tissue around, half of what it shows there has to be this empty."""
-SIDES = 1.75
-"""Air has tissue around if its voxels have some on so many of four sides, on average."""
 LUNG_HU = -970.0
 """Smoothed lung lies above, even where it is destroyed."""
 LUNG_MM = 9.0
@@ -146,25 +151,29 @@ def room_air(
 ) -> np.ndarray:
     """Voxels that are reached within their slice from its border, or from padding.
 
-    Lung that touches them, where the field of view cuts through the patient, is not meant: it is
-    not empty, or it has tissue around.
+    Lung that touches them, where the field of view cuts through the patient, is not meant. It is
+    rarely as empty as the room, and has tissue before and behind it; the inside of a couch has not.
 
     Arguments:
         free: Voxels that are no tissue, bool, `(D, H, W)`.
         smooth: Smoothed HU.
-        sides: On how many sides there is tissue.
+        sides: On which sides there is tissue, from `sides_with`.
         edge: Voxels at the border of their slice, or next to padding.
     """
     regions, count = label(free, IN_PLANE)
+    before, behind, right, left = side_shares(regions[free], sides[free], count)
+    enclosed = before + behind + right + left
     at, hu = regions[edge], smooth[edge]
-
-    def share(which: np.ndarray) -> np.ndarray:
-        shown = np.bincount(at, minlength=count + 1)
-        return np.bincount(at[which], minlength=count + 1) / np.maximum(shown, 1)
-
-    around = np.bincount(regions[free], sides[free], count + 1)
-    enclosed = around > SIDES * np.bincount(regions[free], minlength=count + 1)
-    room = (share(hu < EMPTY_HU) > EMPTY_SHARE) & ~(enclosed & (share(hu < CLEAR_HU) < 0.5))
+    shown = np.bincount(at, minlength=count + 1)
+    empty, clear = (
+        np.bincount(at[hu < limit], minlength=count + 1) / np.maximum(shown, 1)
+        for limit in (EMPTY_HU, CLEAR_HU)
+    )
+    room = (clear > EMPTY_SHARE) & ((enclosed < HALF_ENCLOSED) | (clear > 0.5))
+    room |= (empty > EMPTY_SHARE) & (enclosed < OPEN)
+    room |= (before < NO_TISSUE) & (enclosed < HALF_ENCLOSED)
+    room |= (behind < NO_TISSUE) & (enclosed < SUNK_IN)
+    room &= shown > 0
     room[0] = False
     return room[regions]
 
@@ -192,28 +201,48 @@ def pockets(enclosed: np.ndarray, room: np.ndarray, lung: np.ndarray) -> np.ndar
 
 
 def lungs(air: np.ndarray, sides: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """The inner part of large, thick regions that have tissue on at least three sides.
+    """The inner part of large, thick regions of enclosed air that have tissue around.
 
     Arguments:
         air: Enclosed voxels as dense as lung, bool, `(D, H, W)`.
-        sides: On how many sides there is tissue.
+        sides: On which sides there is tissue, from `sides_with`.
         spacing: mm along `(D, H, W)`.
     """
     size = odd(LUNG_MM, spacing)
-    parts, count = label(ndimage.minimum_filter(air, size, mode="nearest"))
+    inner = ndimage.minimum_filter(air, size, mode="nearest")
+    parts, count = label(inner)
     volumes = np.bincount(parts.ravel(), minlength=count + 1) * np.prod(spacing) / 1000
-    inside = np.bincount(parts[sides >= 3], minlength=count + 1)
-    wanted = (volumes >= LUNG_ML) & (inside * np.prod(spacing) / 1000 > volumes / 2)
+    before, behind, right, left = side_shares(parts[inner], sides[inner], count)
+    wanted = (volumes >= LUNG_ML) & (before + behind + right + left > OPEN)
+    wanted &= (before > NO_TISSUE) & (behind > NO_TISSUE)
     wanted[0] = False
     return np.asarray(ndimage.maximum_filter(wanted[parts], size, mode="nearest") & air)
 
 
+def side_shares(regions: np.ndarray, sides: np.ndarray, count: int) -> list[np.ndarray]:
+    """How much of each region has tissue before, behind, right and left of it.
+
+    Arguments:
+        regions: Number of each voxel's region, `(N,)`.
+        sides: Its bits from `sides_with`, `(N,)`.
+        count: The highest number.
+
+    Returns:
+        Four shares, `(count + 1,)` each.
+    """
+    voxels = np.maximum(np.bincount(regions, minlength=count + 1), 1)
+    found = [np.bincount(regions[(sides & side) > 0], minlength=count + 1) for side in SIDES]
+    return [number / voxels for number in found]
+
+
 def sides_with(core: np.ndarray) -> np.ndarray:
-    """On how many of the four sides in its slice a voxel has some core, uint8."""
+    """On which sides in its slice a voxel has some core: a bit of uint8 for each of `SIDES`."""
     sides = np.zeros(core.shape, np.uint8)
     for axis in (1, 2):
-        sides += np.maximum.accumulate(core, axis)
-        sides += np.flip(np.maximum.accumulate(np.flip(core, axis), axis), axis)
+        before = np.maximum.accumulate(core, axis)
+        behind = np.flip(np.maximum.accumulate(np.flip(core, axis), axis), axis)
+        for side, seen in zip(SIDES[2 * axis - 2 :], (before, behind), strict=False):
+            sides |= seen * np.uint8(side)
     return sides
 
 
