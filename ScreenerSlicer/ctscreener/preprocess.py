@@ -14,6 +14,7 @@ from skimage import exposure
 
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
+from ctscreener.padding import without_padding
 from ctscreener.scan import Scan, reoriented_to_canonical
 
 Shape = tuple[int, int, int]
@@ -90,13 +91,14 @@ def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, 
         settings: Spacing, and what the sides are multiples of.
 
     Returns:
-        HU, float32, `(D, H, W)`, NaN outside of the scan; and its affine.
+        HU, float32, `(D, H, W)`, NaN outside of the scan and in its padding; and its affine.
 
     Raises:
         InputError: `scan.no_body`.
     """
     spacing = np.array(settings.spacing)
     hu, affine = to_lattice(scan, spacing)
+    hu = without_padding(hu, spacing)
     box = body_box(hu, spacing)
     start, shape = tuple(side.start for side in box), whole(box, settings.multiple)
     affine[:3, 3] += affine[:3, :3] @ np.array(start, float)
