@@ -6,6 +6,7 @@ parts of the sum are brought to one scale by them. The model itself averages all
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -90,6 +91,7 @@ def main(settings: DiscriminatorSettings) -> None:
     Raises:
         InputError: The store is of another kind, or there are too few patients.
     """
+    began = time.monotonic()
     store = Store(settings.store, settings.exclude)
     if from_json(PreprocessSettings, store.preprocess) != PLAIN:
         raise InputError(
@@ -109,7 +111,7 @@ def main(settings: DiscriminatorSettings) -> None:
     }
     model = assemble(settings, encoder, about, heads, rows, sources)
     parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, folds)
-    finish(settings, store, model, parts, folds)
+    finish(settings, store, model, parts, folds, time.monotonic() - began)
 
 
 def tissue_of(store: Store, name: str) -> Tissue:
@@ -284,6 +286,7 @@ def finish(
     model: Encoded,
     parts: Mapping[str, Mapping[str, np.ndarray]],
     folds: Mapping[str, int],
+    seconds: float,
 ) -> None:
     """Write what `export` needs: settings, heads, data, and what came out."""
     scales = {}
@@ -305,5 +308,11 @@ def finish(
     write_json(settings.run / "folds.json", dict(folds))
     write_json(
         settings.run / "result.json",
-        {"networks": settings.folds * settings.seeds, "scales": scales, "scans": len(parts)},
+        {
+            "networks": settings.folds * settings.seeds,
+            "scales": scales,
+            "scans": len(parts),
+            # Of this run: what an earlier one had finished took no time.
+            "seconds": seconds,
+        },
     )

@@ -47,3 +47,9 @@ def load_arrays(
             return {name: stored[name] for name in wanted}
     except (BadZipFile, KeyError, ValueError, EOFError):
         return None
+
+
+def load_any(path: Path) -> dict[str, np.ndarray]:
+    """Read kept arrays, whatever they depend on; raises OSError or ValueError where it cannot."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files if name != "key"}
