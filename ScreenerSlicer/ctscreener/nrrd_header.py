@@ -237,7 +237,7 @@ def _affine(fields: Fields, axes: list[_Axis], name: str) -> np.ndarray:
             "Save the scan in mm.",
         )
     origin = _vectors(fields, "space origin", name)
-    if len(origin) != 1 or any(axis.direction == NONE for axis in axes):
+    if len(origin) != 1 or NONE in (origin[0], *(axis.direction for axis in axes)):
         raise not_placed(name, "an axis or an origin of 'none'")
     affine = np.eye(4)
     for column, axis in enumerate(axes):

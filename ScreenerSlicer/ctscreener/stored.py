@@ -97,7 +97,12 @@ def volume_shape(sizes: Sequence[int], name: str) -> tuple[int, int, int]:
 
 
 def as_sizes(sizes: Sequence[int]) -> str:
-    """Write the sizes of an image as people do."""
+    """Write the sizes of an image as people do.
+
+    Example:
+        >>> as_sizes((2, 3, 4))
+        '2 x 3 x 4'
+    """
     return " x ".join(str(size) for size in sizes) or "none"
 
 

@@ -139,13 +139,12 @@ def _opened(stored: Stored, part: Path) -> Iterator[Stream]:
 def _check_size(stored: Stored, part: Path) -> None:
     """Make sure that a data file can hold its voxels, before memory is taken for them."""
     place, share = stored.place, stored.part_bytes
-    held = part.stat().st_size - max(place.start, 0)
+    held = max(part.stat().st_size - max(place.start, 0), 0)
     if place.packed_bytes is not None and place.packed_bytes != held:
-        raise damaged(part.name, f"{place.packed_bytes} bytes of packed voxels", str(max(held, 0)))
-    most = held if place.packing == "raw" else max(held, 0) * MAX_RATIO
-    if share + place.skipped > most:
-        found = "less" if place.packing != "raw" else str(max(held, 0))
-        raise damaged(part.name, f"{share + place.skipped} bytes of voxels", found)
+        raise damaged(part.name, f"{place.packed_bytes} bytes of packed voxels", f"{held} bytes")
+    if share + place.skipped > (held if place.packing == "raw" else held * MAX_RATIO):
+        packed = "" if place.packing == "raw" else " packed"
+        raise damaged(part.name, f"{share} bytes of voxels", f"{held} bytes{packed}")
 
 
 def _skip(stream: Stream, count: int) -> None:
