@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
+from ctscreener.model_limits import check_depth, check_limits
 from ctscreener.scorers import Distilled, ModelSettings, Networks, Scorer, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
 
@@ -117,17 +119,21 @@ def load_model(name: str) -> Model:
     """
     folder = find_model(name)
     description = read_description(folder)
-    networks = build(description, folder)
-    fill(networks, read_weights(folder, description["sha256"]), folder)
+    settings = read_settings(description, folder)
+    weights = read_weights(folder, description["sha256"])
+    # Without memory for its tensors first: settings may ask for what the weights have not.
+    with torch.device("meta"):
+        check_tensors(build(settings, folder).state_dict(), weights, folder)
+    networks = build(settings, folder)
+    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     networks.eval().requires_grad_(False)
-    card = folder / "CARD.md"
     fast = description.get("calibration_fast")
     return Model(
         name=folder.resolve().name,
         networks=networks,
         calibration=Calibration.from_json(description["calibration"]),
         provenance=description["provenance"],
-        card=card.read_text(encoding="utf-8") if card.is_file() else "This model has no card.",
+        card=read_card(folder),
         sha256=description["sha256"],
         calibration_fast=Calibration.from_json(fast) if fast else None,
     )
@@ -137,16 +143,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     """Read `model.json` and check format, version and parts."""
     try:
         description = read_json(folder / "model.json")
+        check_depth(description)
     except InputError as error:
         raise damaged(folder, error.message) from error
+    except ValueError as error:
+        raise damaged(folder, str(error)) from error
     if not isinstance(description, dict):
         raise damaged(folder, "it is no JSON object")
     found = description.get("format"), description.get("format_version")
     if found != (FORMAT, FORMAT_VERSION):
         raise InputError(
             "model.version",
-            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]} version "
-            f"{found[1]} in {folder / 'model.json'}.",
+            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]!s:.40} version "
+            f"{found[1]!s:.40} in {folder / 'model.json'}.",
             "Update Screener, or export the model again with this version.",
         )
     parts = {"settings": dict, "sha256": str, "calibration": dict, "provenance": dict}
@@ -158,22 +167,47 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def build(description: dict[str, Any], folder: Path) -> Scorer:
-    """Build the networks that `model.json` describes, without their weights."""
+def read_settings(description: dict[str, Any], folder: Path) -> ModelSettings:
+    """Read what the networks are built from, and check that it is within bounds."""
     try:
-        return new_scorer(from_json(ModelSettings, description["settings"]))
+        check_limits(description["settings"])
+        return from_json(ModelSettings, description["settings"])
     except InputError as error:
         raise damaged(folder, error.message) from error
-    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        # Whatever stands where sizes should: the layers refuse it in many ways.
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        # Whatever stands where sizes should: the settings refuse it in many ways.
         raise damaged(folder, str(error)) from error
+
+
+def build(settings: ModelSettings, folder: Path) -> Scorer:
+    """Build the networks that `model.json` describes, without their weights."""
+    try:
+        return new_scorer(settings)
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        # Sizes that do not fit each other: the layers refuse them in many ways.
+        raise damaged(folder, str(error)) from error
+
+
+def read_card(folder: Path) -> str:
+    """Read the card of a model; without one it can be used too."""
+    card = folder / "CARD.md"
+    if not card.is_file():
+        return "This model has no card."
+    try:
+        return card.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "model.unreadable",
+            f"Expected a card of UTF-8 text in {card}: {error}.",
+            "Copy or export the model again.",
+        ) from error
 
 
 def damaged(folder: Path, found: str) -> InputError:
     """The error of a `model.json` that cannot be used."""
     return InputError(
         "model.unreadable",
-        f"Expected the description of a model in {folder / 'model.json'}, but {found}.",
+        f"Expected the description of a model in {folder / 'model.json'}, but {found:.300}.",
         "Copy or export the model again.",
     )
 
@@ -206,15 +240,19 @@ def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
         ) from error
 
 
-def fill(networks: Scorer, weights: dict[str, Tensor], folder: Path) -> None:
-    """Put the weights into the networks; every tensor must be there with the right shape."""
-    expected = networks.state_dict()
+def check_tensors(expected: dict[str, Tensor], weights: dict[str, Tensor], folder: Path) -> None:
+    """Make sure that every tensor is there, with the right shape and numbers, and no other."""
     wrong = [f"lacks {name}" for name in expected if name not in weights]
     wrong += [f"has an unknown tensor {name}" for name in weights if name not in expected]
     wrong += [
         f"has {name} of shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
         for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
+    ]
+    wrong += [
+        f"has NaN or infinity in {name}"
+        for name, tensor in weights.items()
+        if not torch.isfinite(tensor.float()).all()
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more faults" if wrong[1:] else ""
@@ -223,7 +261,6 @@ def fill(networks: Scorer, weights: dict[str, Tensor], folder: Path) -> None:
             f"{folder / 'weights.safetensors'} {wrong[0]}{more}.",
             "Copy or export the model again.",
         )
-    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
 
 
 def half(networks: Scorer) -> dict[str, Tensor]:
