@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 import torch
 from safetensors import SafetensorError
@@ -125,7 +126,7 @@ def load_model(name: str) -> Model:
     with torch.device("meta"):
         check_tensors(build(settings, folder).state_dict(), weights, folder)
     networks = build(settings, folder)
-    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    networks.load_state_dict(weights)
     networks.eval().requires_grad_(False)
     fast = description.get("calibration_fast")
     return Model(
@@ -213,7 +214,7 @@ def damaged(folder: Path, found: str) -> InputError:
 
 
 def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
-    """Read `weights.safetensors` and check its hash."""
+    """Read `weights.safetensors` as float32 and check its hash."""
     path = folder / "weights.safetensors"
     try:
         content = path.read_bytes()
@@ -231,7 +232,7 @@ def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
             "The file is damaged or was replaced: copy the model again.",
         )
     try:
-        return load(content)
+        return {name: tensor.float() for name, tensor in load(content).items()}
     except SafetensorError as error:
         raise InputError(
             "model.unreadable",
@@ -252,7 +253,7 @@ def check_tensors(expected: dict[str, Tensor], weights: dict[str, Tensor], folde
     wrong += [
         f"has NaN or infinity in {name}"
         for name, tensor in weights.items()
-        if not torch.isfinite(tensor.float()).all()
+        if not np.isfinite(tensor.numpy()).all()
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more faults" if wrong[1:] else ""

@@ -41,7 +41,7 @@ LIMITS = {
     "channels": _Limit(1, 4096, depth=1),
     "blocks": _Limit(1, 256),
     "stem": _Limit(1, 16, depth=1),
-    "out": _Limit(1, 4096),
+    "out": _Limit(1, 512),
     "inputs": _Limit(1, 65_536),
     "sincos": _Limit(0, 32),
     "ape_frequencies": _Limit(0, 32),
