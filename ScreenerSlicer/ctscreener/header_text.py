@@ -1,5 +1,6 @@
 """The text at the head of an NRRD or MetaImage file: bounded, and its numbers read strictly."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -94,9 +95,10 @@ def real_numbers(text: str, field: str, name: str, count: int) -> list[float]:
         InputError: `scan.unreadable` for anything else.
     """
     words = text.split()
-    if len(words) != count or not all(REAL.fullmatch(word) for word in words):
+    read = [float(word) for word in words if REAL.fullmatch(word)]
+    if len(words) != count or len(read) != count or not all(map(math.isfinite, read)):
         raise damaged(name, f"{count} numbers as '{field}'", quoted(text))
-    return [float(word) for word in words]
+    return read
 
 
 def numbered_files(words: Sequence[str], name: str) -> list[str]:

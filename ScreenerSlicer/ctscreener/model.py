@@ -208,7 +208,7 @@ def damaged(folder: Path, found: str) -> InputError:
     """The error of a `model.json` that cannot be used."""
     return InputError(
         "model.unreadable",
-        f"Expected the description of a model in {folder / 'model.json'}, but {found:.300}.",
+        f"Expected the description of a model in {folder / 'model.json'}, but {found.rstrip('.'):.300}.",
         "Copy or export the model again.",
     )
 

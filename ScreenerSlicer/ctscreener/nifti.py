@@ -53,8 +53,10 @@ NOT_SCALAR = {
 }
 UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """Of the lowest three bits of `xyzt_units`: unknown (taken for mm by all), m, mm, micrometres."""
+CODES = range(6)
+"""Of qform and sform: 0 says that there is none."""
 SCANNER = 1
-"""The sform code of scanner coordinates."""
+"""That of scanner coordinates."""
 GZIP, NIFTI_2_BYTES = b"\x1f\x8b", 540
 # Parts of a quaternion, which are rounded to float32.
 UNIT = 1e-5
@@ -219,6 +221,9 @@ def _affine(header: np.void, shape: tuple[int, int, int], name: str) -> np.ndarr
     spacing = header["pixdim"][1:4].astype(float)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise no_spacing(name, str(spacing.tolist()))
+    codes = [int(header["qform"]), int(header["sform"])]
+    if not all(code in CODES for code in codes):
+        raise not_placed(name, f"the unknown codes {codes[0]} and {codes[1]} of qform and sform")
     places = []
     if header["sform"] > 0:
         sform = np.vstack([header["rows"].astype(float), [0.0, 0.0, 0.0, 1.0]])
@@ -228,7 +233,8 @@ def _affine(header: np.void, shape: tuple[int, int, int], name: str) -> np.ndarr
         places.append(_qform(header, spacing, name))
     if not places:
         raise not_placed(name, "neither qform nor sform in its header")
-    affine, *others = (in_array_order(np.diag([scale] * 3 + [1.0]) @ place) for place in places)
+    with np.errstate(invalid="ignore"):
+        affine, *others = (in_array_order(np.diag([scale] * 3 + [1.0]) @ a) for a in places)
     check_grid(affine)
     if not all(same_grid(shape, affine, shape, other) for other in others):
         raise _contradiction(name)

@@ -141,6 +141,15 @@ def test_two_places_are_refused_where_nibabel_and_itk_would_differ(
         refused(tmp_path / "a.nii", "scan.orientation", "contradict")
 
 
+@pytest.mark.parametrize("codes", [(0, 6), (7, 1), (256, 0), (-1, 1)])
+def test_a_code_that_says_nothing_is_refused(
+    tmp_path: Path, body: Scan, codes: tuple[int, int]
+) -> None:
+    head = put(nifti_header(body), "2h", 252, *codes)
+    (tmp_path / "a.nii").write_bytes(bytes(head) + int16(body))
+    refused(tmp_path / "a.nii", "scan.orientation", "codes")
+
+
 @pytest.mark.parametrize(
     ("handed", "quaternion"), [(0.5, (0, 0, 1)), (1, (1, 1, 0)), (1, (NAN, 0, 0))]
 )
