@@ -206,9 +206,10 @@ def read_card(folder: Path) -> str:
 
 def damaged(folder: Path, found: str) -> InputError:
     """The error of a `model.json` that cannot be used."""
+    found = f"{found:.300}".rstrip(".")
     return InputError(
         "model.unreadable",
-        f"Expected the description of a model in {folder / 'model.json'}, but {found.rstrip('.'):.300}.",
+        f"Expected the description of a model in {folder / 'model.json'}, but {found}.",
         "Copy or export the model again.",
     )
 

@@ -17,10 +17,16 @@ import numpy as np
 
 from Testing.fuzz.cases import KINDS, Kind, Outcome, Verdict, decide
 
-MEMORY_BYTES = 2 << 30
-CPU_SECONDS = 20
-WALL_SECONDS = 120
-"""On a machine that others use too."""
+
+@dataclass(frozen=True)
+class Limits:
+    """What reading one input may take."""
+
+    memory_bytes: int = 2 << 30
+    """Beyond what the process had before."""
+    cpu_seconds: int = 20
+    wall_seconds: int = 120
+    """On a machine that others use too."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def run_case(case: Case, keep: Path | None = None) -> Outcome:
         rng = np.random.default_rng([case.seed, case.index, *case.kind.encode()])
         path = kind.write(folder, rng)
         before = sorted(folder.rglob("*"))
-        outcome = _in_child(kind, path)
+        outcome = in_child(kind, path)
         if sorted(folder.rglob("*")) != before:
             return Outcome(Verdict.UNCAUGHT, "left something behind")
         return outcome
@@ -68,22 +74,31 @@ def _folder(keep: Path | None) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def _in_child(kind: Kind, path: Path) -> Outcome:
-    """Fork, wait for the outcome, and judge by how the child ended where there is none."""
+def in_child(kind: Kind, path: Path, limits: Limits = Limits()) -> Outcome:
+    """Read an input in a child process.
+
+    Arguments:
+        kind: What it is.
+        path: Where it is.
+        limits: What the child may take.
+
+    Returns:
+        What came of it, or how the child ended where it could not tell.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _child(kind, path, writing)
+        _child(kind, path, writing, limits)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        late = not select.select([pipe], [], [], WALL_SECONDS)[0]
+        late = not select.select([pipe], [], [], limits.wall_seconds)[0]
         if late:
             os.kill(child, signal.SIGKILL)
         told = pipe.read()
     _, status = os.waitpid(child, 0)
     if late:
-        return Outcome(Verdict.LIMIT, f"more than {WALL_SECONDS} s")
+        return Outcome(Verdict.LIMIT, f"more than {limits.wall_seconds} s")
     if os.WIFSIGNALED(status):
         ended = signal.Signals(os.WTERMSIG(status))
         verdict = Verdict.LIMIT if ended == signal.SIGXCPU else Verdict.CRASH
@@ -92,12 +107,12 @@ def _in_child(kind: Kind, path: Path) -> Outcome:
     return pickle.loads(told) if told else Outcome(Verdict.CRASH, f"exit status {status >> 8}")
 
 
-def _child(kind: Kind, path: Path, writing: int) -> NoReturn:
+def _child(kind: Kind, path: Path, writing: int, limits: Limits) -> NoReturn:
     """Read the input within limits of memory and time, and send the outcome."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    size = pages * resource.getpagesize() + MEMORY_BYTES
+    size = pages * resource.getpagesize() + limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = 1
     try:
