@@ -203,11 +203,11 @@ def _place(
             raise damaged(name, "voxels right after the header", "a 'HeaderSize' too")
         parts = (path,)
     else:
-        start = offset
+        start = max(offset, 0)
         parts = data_files(_names(fields[LAST], words, sizes, listed, name), path)
     if not packed:
-        return Place(parts, start)
-    if len(parts) > 1 or start < 0:
+        return Place(parts, start, at_end=offset < 0)
+    if len(parts) > 1 or offset < 0:
         raise damaged(name, "compressed voxels in one file", "several, or an offset of -1")
     size = one_whole(fields.get("CompressedDataSize", "0"), "CompressedDataSize", name, 0, 1 << 40)
     return Place(parts, start, packing="zlib", packed_bytes=size or None)

@@ -260,8 +260,8 @@ def _place(fields: Fields, path: Path, start: int, listed: list[str]) -> Place:
     parts = (path,)
     if DATA in fields:
         start, parts = 0, data_files(_names(fields, listed, name), path)
-    if packing == "raw" and skipped < 0:
-        return Place(parts, start=-1)
+    if skipped < 0:
+        return Place(parts, start, at_end=True)
     return Place(parts, start, lines, packing, skipped)
 
 

@@ -22,11 +22,12 @@ class Place:
 
     Arguments:
         parts: Its files; each holds an equal share of the voxels, in order.
-        start: Bytes of each file before its data; -1 where they are the last bytes of the file.
+        start: Bytes of each file before its data.
         lines: Lines of text that follow these bytes, and do not belong to the data either.
         packing: How the data are packed.
         skipped: Bytes of the unpacked data before the voxels.
         packed_bytes: Bytes of packed data, where the header tells their number.
+        at_end: Whether the voxels are the last bytes of the data, whatever comes before.
     """
 
     parts: tuple[Path, ...]
@@ -35,6 +36,7 @@ class Place:
     packing: Packing = "raw"
     skipped: int = 0
     packed_bytes: int | None = None
+    at_end: bool = False
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _opened(stored: Stored, part: Path) -> Iterator[Stream]:
     """Open a data file at its first voxel."""
     place = stored.place
     with part.open("rb") as file:
-        if place.start < 0:
+        if place.at_end:
             file.seek(-stored.part_bytes, io.SEEK_END)
         else:
             file.seek(place.start)
@@ -139,7 +139,7 @@ def _opened(stored: Stored, part: Path) -> Iterator[Stream]:
 def _check_size(stored: Stored, part: Path) -> None:
     """Make sure that a data file can hold its voxels, before memory is taken for them."""
     place, share = stored.place, stored.part_bytes
-    held = max(part.stat().st_size - max(place.start, 0), 0)
+    held = max(part.stat().st_size - place.start, 0)
     if place.packed_bytes is not None and place.packed_bytes != held:
         raise damaged(part.name, f"{place.packed_bytes} bytes of packed voxels", f"{held} bytes")
     if share + place.skipped > (held if place.packing == "raw" else held * MAX_RATIO):

@@ -163,3 +163,11 @@ def test_a_header_without_end_is_not_searched_for_ever(tmp_path: Path, body: Sca
     endless = nrrd_header(body).rstrip(b"\n") + b"\n# comment" * (1 << 18)
     (tmp_path / "a.nrrd").write_bytes(endless)
     refused(tmp_path / "a.nrrd", "scan.unreadable", "no end")
+
+
+def test_the_header_is_not_taken_for_voxels(tmp_path: Path, body: Scan) -> None:
+    header = nrrd_header(body, {"byte skip": "-1"})
+    (tmp_path / "a.nrrd").write_bytes(header + b"abc" + int16(body))
+    read_as(tmp_path / "a.nrrd", body)
+    (tmp_path / "a.nrrd").write_bytes(header + int16(body)[:-2])
+    refused(tmp_path / "a.nrrd", "scan.unreadable", "bytes of voxels")

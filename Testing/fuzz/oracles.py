@@ -55,7 +55,8 @@ def read_nrrd(path: Path) -> Image:
         Exception: Anything is not as expected.
     """
     content = path.read_bytes()
-    head, _, data = content.replace(b"\r\n", b"\n", 100).partition(b"\n\n")
+    head, *rest = re.split(rb"\r?\n\r?\n", content, maxsplit=1)
+    data = rest[0] if rest else b""
     lines = [line.strip() for line in head.decode("latin-1").split("\n")[1:]]
     pairs = [line.split(":", 1) for line in lines if line and not re.match(r"#|[^:]*:=", line)]
     fields = {key.strip().lower(): value.strip() for key, value in pairs}
