@@ -1,6 +1,7 @@
 """The stage that turns scans of any format into a store of prepared scans."""
 
 import errno
+import math
 import multiprocessing
 import os
 import sys
@@ -21,7 +22,7 @@ from rich.progress import track
 
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
-from ctscreener.files import read_scan
+from ctscreener.files import files_of, read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
@@ -236,8 +237,11 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     """
     if stored is None or stored.source != str(source.path):
         return False
-    files = source.path.rglob("*") if source.path.is_dir() else [source.path]
-    newest = max(file.stat().st_mtime for file in files)
+    try:
+        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
+    except (OSError, InputError):
+        # Gone, or not all there any more: preparing it anew says why.
+        return False
     return newest <= (store / f"{source.name}.json").stat().st_mtime
 
 

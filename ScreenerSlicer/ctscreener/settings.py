@@ -116,7 +116,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - anything JSON can hold
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             "json.unreadable",
             f"Expected a JSON file at {path}: {error}.",
