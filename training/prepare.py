@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ctscreener.errors import InputError
+from ctscreener.file_tree import files_below
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.scan import Scan
@@ -167,7 +168,8 @@ def prepare_one(
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
-        scan, digest = read_scan(source.path), hash_source(source.path)
+        scan = read_scan(source.path, source.series)
+        digest = hash_source(source.path, source.series)
         return [_stored_copy(source, scan, digest, *copy) for copy in copies]
     except InputError as error:
         return error.message
@@ -232,8 +234,12 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     """
     if stored is None or stored.source != str(source.path):
         return False
-    files = source.path.rglob("*") if source.path.is_dir() else [source.path]
-    newest = max(file.stat().st_mtime for file in files)
+    try:
+        files = files_below(source.path) if source.path.is_dir() else [source.path]
+        newest = max(file.stat().st_mtime for file in files)
+    except (OSError, InputError):
+        # Gone, or not all there any more: preparing it anew says why.
+        return False
     return newest <= (store / f"{source.name}.json").stat().st_mtime
 
 

@@ -101,6 +101,21 @@ def choose(parts: Sequence[Part], series: str | None, folder: Path) -> Part:
     return chosen
 
 
+def scan_series(images: Sequence[Slice]) -> list[str]:
+    """Name the series among images that can be scans.
+
+    Arguments:
+        images: Any images.
+
+    Returns:
+        SeriesInstanceUIDs of CT series that are no scouts, nor a few images beside others; of all
+        series where no such is there.
+    """
+    parts = find_parts(images)
+    bodies = [part for part in parts if part.first.modality == "CT" and not part.first.scout]
+    return list(dict.fromkeys(part.first.series for part in _meant(bodies) or parts))
+
+
 def _parts(uid: str, images: list[Slice]) -> list[Part]:
     """Split one series."""
     found = []
@@ -142,20 +157,16 @@ def _stacks_with(one: Slice, other: Slice) -> bool:
 
 
 def _only_one(bodies: list[Part], folder: Path) -> Part:
-    """Give the one part that can be a scan; others of it may be planning images alone."""
-    series = {part.first.series for part in bodies}
-    # A series of pictures without a place, or of too few images, is not what is meant beside one.
-    likely = [part for part in bodies if part.first.placed and len(part.images) >= MIN_SLICES]
-    meant = {part.first.series for part in likely} or series
-    if len(meant) > 1:
-        candidates = [part for part in bodies if part.first.series in meant]
+    """Give the one part that can be a scan; others of its series may be planning images alone."""
+    meant = _meant(bodies)
+    if len({part.first.series for part in meant}) > 1:
         raise InputError(
             "dicom.several_series",
-            f"Expected one CT series, found {len(meant)}: {_listed(candidates, folder)}.",
+            f"Expected one CT series, found {len({part.first.series for part in meant})}: "
+            f"{_listed(meant, folder)}.",
             "Pick one with --series UID.",
         )
-    own = [part for part in bodies if part.first.series in meant]
-    kept = [part for part in own if not _turned_away(part, own[0])]
+    kept = [part for part in meant if not _turned_away(part, meant[0])]
     if len(kept) > 1:
         raise InputError(
             "dicom.mixed_series",
@@ -164,6 +175,16 @@ def _only_one(bodies: list[Part], folder: Path) -> Part:
             f"Pick one with --series UID#NUMBER, such as {kept[0].label}, or export it alone.",
         )
     return kept[0]
+
+
+def _meant(bodies: list[Part]) -> list[Part]:
+    """Leave out series of pictures without a place, or of few images, that lie beside a scan."""
+    likely = {
+        part.first.series
+        for part in bodies
+        if part.first.placed and len(part.images) >= MIN_SLICES
+    }
+    return [part for part in bodies if not likely or part.first.series in likely]
 
 
 def _turned_away(part: Part, main: Part) -> bool:

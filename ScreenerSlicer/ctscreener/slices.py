@@ -106,7 +106,7 @@ def read_slices(folder: Path) -> list[Slice]:
         InputError: `dicom.truncated` for a CT image that cannot be read, `scan.dangling_link` or
             `scan.unreadable` for files that are out of reach.
     """
-    paths = [path for path in files_below(folder) if not _hidden(path.relative_to(folder))]
+    paths = [path for path in files_below(folder) if not path.name.startswith(".")]
     try:
         return [image for path in paths for image in read_images(path)]
     except OSError as failure:
@@ -160,11 +160,6 @@ def damaged(path: Path, damage: DamagedError) -> InputError:
         f"Expected a whole CT slice in {path.name}, found {damage}.",
         "Copy or download this file again.",
     )
-
-
-def _hidden(path: Path) -> bool:
-    """Tell whether a file, or a folder that it lies in, is hidden."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _may_hold_ct(path: Path) -> bool:
