@@ -82,7 +82,7 @@ def choose(parts: Sequence[Part], series: str | None, folder: Path) -> Part:
             f"Expected series {series}, found {_listed(parts, folder)}.",
             "Pick one of these with --series.",
         )
-    scans = [part for part in asked if part.first.modality == "CT"]
+    scans = _of_ct(asked)
     if not scans:
         raise InputError(
             "dicom.modality",
@@ -112,8 +112,14 @@ def scan_series(images: Sequence[Slice]) -> list[str]:
         series where no such is there.
     """
     parts = find_parts(images)
-    bodies = [part for part in parts if part.first.modality == "CT" and not part.first.scout]
+    bodies = [part for part in _of_ct(parts) if not part.first.scout]
     return list(dict.fromkeys(part.first.series for part in _meant(bodies) or parts))
+
+
+def _of_ct(parts: Sequence[Part]) -> list[Part]:
+    """Keep the series that hold a CT, whole: what says otherwise within one is not to vanish."""
+    ct = {part.first.series for part in parts if part.first.modality == "CT"}
+    return [part for part in parts if part.first.series in ct]
 
 
 def _parts(uid: str, images: list[Slice]) -> list[Part]:
@@ -197,11 +203,12 @@ def _turned_away(part: Part, main: Part) -> bool:
 
 
 def _tell_left_out(chosen: Part, asked: list[Part], folder: Path) -> None:
-    """Say what of the folder is not read: aloud, where it is of the same series."""
+    """Say what of the folder is not read: aloud, where it may belong to the scan."""
     for part in asked:
         if part is chosen:
             continue
-        aloud = part.first.series == chosen.first.series
+        stray = part.first.modality == "CT" and not part.first.scout
+        aloud = stray or part.first.series == chosen.first.series
         log.log(
             logging.WARNING if aloud else logging.INFO,
             "Left out a scout, or a few images beside the scan: %s.",

@@ -44,7 +44,7 @@ class Coding:
         allocated: Bits that a value takes up.
         stored: Bits of these that count.
         high: The highest of them.
-        signed: Whether that one is a sign.
+        sign: 1 where that one is a sign, 0 where it is not.
         syntax: UID of the transfer syntax.
         order: `<` for little endian, `>` for big.
         pixels: Where they lie in the file.
@@ -61,7 +61,7 @@ class Coding:
     allocated: int
     stored: int
     high: int
-    signed: bool
+    sign: int
     syntax: str
     order: str
     pixels: Pixels
@@ -84,7 +84,7 @@ class Coding:
         """Give what all slices of a volume must agree in, by a name for it."""
         return {
             "bits a pixel": (self.allocated, self.stored, self.high),
-            "signs": self.signed,
+            "pixel representation": self.sign,
             "photometric interpretation": self.photometric,
             "rescale slope": _number(self.slope),
             "rescale intercept": _number(self.intercept),
@@ -102,7 +102,7 @@ def check_coding(coding: Coding, path: Path) -> None:
     Raises:
         InputError: `dicom.truncated`, `dicom.pixels`, or `scan.not_scalar` for colours.
     """
-    if coding.samples != 1 or coding.photometric not in GREY:
+    if coding.samples > 1 or coding.photometric not in ("", *GREY):
         raise InputError(
             "scan.not_scalar",
             f"Expected one value a pixel, found a picture in colour ({coding.photometric}) in "
@@ -195,7 +195,10 @@ def _layout_problem(coding: Coding) -> str | None:
     """Say why pixels cannot be read, if so."""
     size = f"a size of {coding.size[0]} x {coding.size[1]}"
     bits = f"{coding.allocated} bits a pixel, {coding.stored} of them in use"
+    unsaid = "no samples a pixel, photometric interpretation, bits or pixel representation"
     problems = {
+        unsaid: not (coding.samples and coding.photometric and coding.allocated and coding.stored)
+        or coding.sign not in (0, 1),
         size: min(coding.size) < 1 or max(coding.size) > MAX_SIDE,
         bits: coding.allocated not in (8, 16, 32)
         or not 1 <= coding.stored <= coding.high + 1 <= coding.allocated,
@@ -214,7 +217,7 @@ def _stored(coding: Coding, raw: bytes) -> np.ndarray:
     # What lies above the highest bit is an overlay or left over, never part of the value.
     values >>= coding.high + 1 - coding.stored
     values &= (1 << coding.stored) - 1
-    if coding.signed:
+    if coding.sign:
         sign = 1 << (coding.stored - 1)
         values = (values ^ sign) - sign
     return values.reshape(coding.size)

@@ -27,6 +27,7 @@ PERPENDICULAR = 1e-3
 # Farther than that nothing is from the middle of a scanner.
 FAR_MM = 1e5
 SOME_ANGLE = 0.5
+UNSAID = 99
 
 
 @dataclass(frozen=True)
@@ -234,18 +235,17 @@ def _slice(path: Path, header: Header, frame: int, values: dict[int, bytes], fra
 
 def _coding(own: Elements, syntax: str, frames: int) -> Coding:
     """Take out of a header how its pixels are stored."""
-    allocated = own.whole(tags.ALLOCATED, 16)
-    stored = own.whole(tags.STORED, allocated)
+    stored = own.whole(tags.STORED, 0)
     assert own.pixels is not None, "an image"
     return Coding(
         size=(own.whole(tags.ROWS, 0), own.whole(tags.COLUMNS, 0)),
         frames=frames,
-        samples=own.whole(tags.SAMPLES, 1),
-        photometric=own.text(tags.PHOTOMETRIC) or "MONOCHROME2",
-        allocated=allocated,
+        samples=own.whole(tags.SAMPLES, 0),
+        photometric=own.text(tags.PHOTOMETRIC),
+        allocated=own.whole(tags.ALLOCATED, 0),
         stored=stored,
         high=own.whole(tags.HIGH_BIT, stored - 1),
-        signed=own.whole(tags.SIGNED, 0) == 1,
+        sign=own.whole(tags.SIGNED, UNSAID),
         syntax=syntax,
         order=own.order,
         pixels=own.pixels,
