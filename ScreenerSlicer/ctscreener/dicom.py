@@ -71,7 +71,7 @@ def _volume(stack: list[Slice]) -> Scan:
             "Resample the series, or export a part of it.",
         )
     positions = np.array([image.position for image in ordered])
-    start, step = fit_line(ordered, positions @ first.normal)
+    start, step = fit_line(ordered, positions)
     check_tilt(positions, first)
     return Scan(_read(ordered), _affine(positions, first, start, step))
 

@@ -1,9 +1,12 @@
 """Elements of a DICOM data set: bytes by tag, and what they say."""
 
+import re
 import struct
 from dataclasses import dataclass
 
 import numpy as np
+
+REAL = re.compile(r" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})? *")
 
 
 class DamagedError(Exception):
@@ -42,17 +45,14 @@ class Elements:
     pixels: Pixels | None = None
 
     def text(self, tag: int) -> str:
-        """Return the text of a tag, printable characters only; empty where there is none."""
+        """Return the text of a tag, `?` for what is not plain; empty where there is none."""
         decoded = self.values.get(tag, b"").decode("latin-1").strip(" \0")
-        return "".join(letter for letter in decoded if letter.isascii() and letter.isprintable())
+        return "".join(c if c.isascii() and c.isprintable() else "?" for c in decoded)
 
     def numbers(self, tag: int, count: int) -> np.ndarray:
         """Return `count` decimal numbers written as text, `(count,)`; NaN unless just so many."""
-        try:
-            numbers = np.array([float(part) for part in self.text(tag).split("\\")])
-        except ValueError:
-            numbers = np.empty(0)
-        return numbers if len(numbers) == count else np.full(count, np.nan)
+        numbers = [decimal(part) for part in self.text(tag).split("\\")]
+        return np.array(numbers) if len(numbers) == count else np.full(count, np.nan)
 
     def whole(self, tag: int, missing: int) -> int:
         """Return a binary number of two or four bytes, or `missing` where there is none."""
@@ -74,3 +74,13 @@ class Header:
     meta: Elements
     syntax: str
     elements: Elements
+
+
+def decimal(text: str) -> float:
+    """Read a number as DICOM writes it (DS); NaN for anything else.
+
+    Example:
+        >>> decimal(" -1024"), decimal("1_0")
+        (-1024.0, nan)
+    """
+    return float(text) if REAL.fullmatch(text) else float("nan")

@@ -14,38 +14,44 @@ ROUNDING_MM = 0.05
 LISTED = 3
 
 
-def fit_line(ordered: Sequence[Slice], along: np.ndarray) -> tuple[float, float]:
+def fit_line(ordered: Sequence[Slice], positions: np.ndarray) -> tuple[float, float]:
     """Find the even steps that slices lie at, as near as their rounded positions allow.
 
     Arguments:
-        ordered: Slices, for their names.
-        along: Where they lie across the stack, in mm, rising, `(n,)`.
+        ordered: Slices, for their names and the direction of all.
+        positions: Where they lie in LPS mm, in order, `(n, 3)`.
 
     Returns:
-        Place of the first slice, and the step to the next, in mm.
+        Place of the first slice along the normal, and the step to the next, in mm.
 
     Raises:
         InputError: `dicom.uneven` or `dicom.missing_slices`.
     """
-    gaps = np.diff(along)
+    gaps = np.diff(positions @ ordered[0].normal)
     # The lower median: where as many gaps are double, the single one counts.
     usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])
     steps = np.maximum(np.round(gaps / usual), 1)
     number = np.concatenate([[0.0], np.cumsum(steps)])
-    step, start = np.polyfit(number, along, 1)
-    off = np.abs(along - start - step * number)
+    slope, origin = np.polyfit(number, positions, 1)
+    step = float(slope @ ordered[0].normal)
+    allowed = UNEVEN * step + ROUNDING_MM
+    wrong = np.abs(gaps - step * steps)
     # Rounding may add up from both ends of a gap.
-    uneven = np.abs(gaps - step * steps) > UNEVEN * step + 2 * ROUNDING_MM
-    if off.max() > UNEVEN * step + ROUNDING_MM or uneven.any():
+    if wrong.max() > allowed + ROUNDING_MM:
         worst = int(np.argmax(np.abs(gaps - usual * steps)))
-        raise InputError(
-            "dicom.uneven",
+        raise _uneven(
             f"Expected slices {usual:.2f} mm apart, found {gaps[worst]:.2f} mm between "
-            f"{ordered[worst].name} and {ordered[worst + 1].name}.",
-            "Give a series with even gaps, or resample it to NIfTI with dcm2niix.",
+            f"{ordered[worst].name} and {ordered[worst + 1].name}."
+        )
+    off = np.abs(positions - origin - np.outer(number, slope)).max(axis=1)
+    if off.max() > allowed:
+        worst = int(np.argmax(off))
+        raise _uneven(
+            f"Expected slices on a straight line, {step:.2f} mm apart, found "
+            f"{ordered[worst].name} {off[worst]:.2f} mm off it."
         )
     _check_missing(ordered, steps, step)
-    return float(start), float(step)
+    return float(origin @ ordered[0].normal), step
 
 
 def check_tilt(positions: np.ndarray, first: Slice) -> None:
@@ -70,6 +76,13 @@ def check_tilt(positions: np.ndarray, first: Slice) -> None:
         f"Expected slices straight above each other, found them shifted by {aside[worst]:.1f} mm "
         f"over the stack: a gantry tilt of about {degrees:.1f} degrees.",
         "Convert the series with dcm2niix, which straightens it, and give that file.",
+    )
+
+
+def _uneven(found: str) -> InputError:
+    """Say that slices are unevenly spaced."""
+    return InputError(
+        "dicom.uneven", found, "Give a series with even gaps, or resample it with dcm2niix."
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ctscreener.dicom_elements import DamagedError, Pixels
+from ctscreener.dicom_elements import DamagedError, Pixels, decimal
 from ctscreener.dicom_parser import NATIVE, data_set
 from ctscreener.errors import InputError
 from ctscreener.itk import quiet
@@ -132,12 +132,9 @@ def rescale_problem(coding: Coding) -> str | None:
         return "a table of values in place of a rescale slope"
     if coding.units not in UNITS:
         return f"values in '{coding.units}', not in HU"
-    try:
-        scale = [_number(text) for text in (coding.slope, coding.intercept)]
-    except ValueError:
-        return f"'{coding.slope}' and '{coding.intercept}' as rescale slope and intercept"
+    scale = [_number(text) for text in (coding.slope, coding.intercept)]
     if scale[0] == 0 or not all(number is None or np.isfinite(number) for number in scale):
-        return "a rescale slope of 0, or one that is no number"
+        return f"a rescale slope of '{coding.slope}' and intercept of '{coding.intercept}'"
     return None
 
 
@@ -188,7 +185,7 @@ def read_frames(coding: Coding, path: Path, frames: list[int]) -> Iterator[np.nd
 
 def _number(text: str) -> float | None:
     """Return a decimal number, None where there is none."""
-    return float(text) if text else None
+    return decimal(text) if text else None
 
 
 def _layout_problem(coding: Coding) -> str | None:

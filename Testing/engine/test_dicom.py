@@ -267,6 +267,19 @@ def test_a_slice_cut_short_is_named(
     assert path.name in error.message
 
 
+@pytest.mark.parametrize("shift", [0.4, -0.9])
+def test_a_slice_shifted_aside_is_named(
+    tmp_path: Path, write_series: Callable[..., list[Path]], shift: float
+) -> None:
+    def place(data: pydicom.FileDataset, index: int) -> None:
+        data.ImagePositionPatient = [shift * (index == 8), 0, 2.5 * index]
+
+    paths = write_series(tmp_path, place)
+    error = error_of(tmp_path)
+    assert error.code == "dicom.uneven"
+    assert f"found {paths[8].name}" in error.message
+
+
 @pytest.mark.parametrize("off", [0.0015, 0.3])
 def test_directions_that_are_not_perpendicular_are_told_as_that(
     tmp_path: Path, write_series: Callable[..., list[Path]], off: float
@@ -384,7 +397,7 @@ def test_an_odd_description_is_listed_on_one_line(
 
     write_series(tmp_path, describe)
     write_series(tmp_path, describe, OTHER)
-    assert "del1" in error_of(tmp_path).message
+    assert "Sch?del?1" in error_of(tmp_path).message
 
 
 def test_the_real_series_is_read_as_itk_reads_it(real_scans: Path) -> None:
