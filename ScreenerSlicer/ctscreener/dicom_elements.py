@@ -60,6 +60,11 @@ class Elements:
         code = {2: "H", 4: "I"}.get(len(value))
         return struct.unpack(f"{self.order}{code}", value)[0] if code else missing
 
+    def single(self, tag: int) -> float:
+        """Return a binary number of single precision; NaN where there is none."""
+        value = self.values.get(tag, b"")
+        return struct.unpack(f"{self.order}f", value)[0] if len(value) == 4 else float("nan")
+
 
 @dataclass(frozen=True)
 class Header:

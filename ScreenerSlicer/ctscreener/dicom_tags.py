@@ -29,7 +29,8 @@ TIMES = {
     "ContentTime": (0x0008_0033, 0x0018_9151),
     "TriggerTime": (0x0018_1060,),
 }
-BINARY_MARKS = (0x0020_9156, 0x0020_9128)
+WHOLE_MARKS, SINGLE_MARKS = (0x0020_9156, 0x0020_9128), (0x0020_9241,)
+"""Marks that are no text: whole numbers, and numbers of single precision."""
 
 SHARED, PER_FRAME = 0x5200_9229, 0x5200_9230
 # Functional groups, and within them KVP, that tell something of a frame (PS3.3, A.38.1.4).

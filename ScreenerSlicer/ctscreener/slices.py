@@ -260,7 +260,9 @@ def _mark(own: Elements, some: tuple[int, ...]) -> str:
     """Return the first of these tags that is there, as text."""
     for tag in reversed(some):
         if tag in own.values:
-            return str(own.whole(tag, 0)) if tag in tags.BINARY_MARKS else own.text(tag)
+            if tag in tags.WHOLE_MARKS:
+                return str(own.whole(tag, 0))
+            return f"{own.single(tag):g}" if tag in tags.SINGLE_MARKS else own.text(tag)
     return ""
 
 
