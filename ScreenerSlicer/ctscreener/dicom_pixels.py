@@ -170,15 +170,11 @@ def read_frames(coding: Coding, path: Path, frames: list[int]) -> Iterator[np.nd
         decoded = _decoded(coding, path)
         yield from (decoded[frame].astype(np.float32) for frame in frames)
         return
-    slope, intercept = _number(coding.slope), _number(coding.intercept)
     try:
         with data_set(path) as take:
             for frame in frames:
                 start = coding.pixels.start + frame * coding.frame_bytes
-                stored = _stored(coding, take(start, coding.frame_bytes))
-                # In double precision: a fractional slope is not to add its error to every value.
-                hu = stored * (1.0 if slope is None else slope) + (intercept or 0.0)
-                yield hu.astype(np.float32)
+                yield _rescaled(coding, _stored(coding, take(start, coding.frame_bytes)))
     except DamagedError as damage:
         raise _cut(path, str(damage)) from None
 
@@ -209,8 +205,12 @@ def _layout_problem(coding: Coding) -> str | None:
 
 
 def _stored(coding: Coding, raw: bytes) -> np.ndarray:
-    """Turn the bytes of a plain picture into stored values, int64, `(H, W)`."""
-    values = np.frombuffer(raw, f"{coding.order}u{coding.allocated // 8}").astype(np.int64)
+    """Turn the bytes of a plain picture into stored values, whole numbers, `(H, W)`."""
+    kind = f"{coding.allocated // 8}"
+    if coding.stored == coding.allocated:
+        letter = "i" if coding.sign else "u"
+        return np.frombuffer(raw, f"{coding.order}{letter}{kind}").reshape(coding.size)
+    values = np.frombuffer(raw, f"{coding.order}u{kind}").astype(np.int64)
     # What lies above the highest bit is an overlay or left over, never part of the value.
     values >>= coding.high + 1 - coding.stored
     values &= (1 << coding.stored) - 1
@@ -218,6 +218,16 @@ def _stored(coding: Coding, raw: bytes) -> np.ndarray:
         sign = 1 << (coding.stored - 1)
         values = (values ^ sign) - sign
     return values.reshape(coding.size)
+
+
+def _rescaled(coding: Coding, stored: np.ndarray) -> np.ndarray:
+    """Turn stored values into Hounsfield units, float32."""
+    slope, intercept = _number(coding.slope), _number(coding.intercept) or 0.0
+    if slope in (None, 1.0) and intercept.is_integer() and coding.stored <= 16:
+        # All in whole numbers that single precision holds, unless the intercept is absurd.
+        return stored.astype(np.float32) + np.float32(intercept)
+    # In double precision: a fractional slope is not to add its error to every value.
+    return (stored * (1.0 if slope is None else slope) + intercept).astype(np.float32)
 
 
 def _decoded(coding: Coding, path: Path) -> np.ndarray:

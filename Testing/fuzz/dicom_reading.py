@@ -7,10 +7,18 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 UNREADABLE = (AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError)
-UNREADABLE += (InvalidDicomError, OverflowError, RuntimeError, TypeError, ValueError, zlib.error)
+UNREADABLE += (
+    BytesLengthException,
+    InvalidDicomError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
 """What pydicom raises at damaged files."""
 FEWEST_SLICES = 16
 
