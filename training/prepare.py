@@ -22,6 +22,7 @@ from rich.progress import track
 
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
+from ctscreener.file_tree import files_below
 from ctscreener.files import files_of, read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.scan import Scan
@@ -172,7 +173,8 @@ def prepare_one(
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
-        scan, digest = read_scan(source.path), hash_source(source.path)
+        scan = read_scan(source.path, source.series)
+        digest = hash_source(source.path, source.series)
         return [_stored_copy(source, scan, digest, *copy) for copy in copies]
     except InputError as error:
         return error.message
@@ -238,7 +240,8 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     if stored is None or stored.source != str(source.path):
         return False
     try:
-        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
+        files = files_below(source.path) if source.path.is_dir() else files_of(source.path)
+        newest = max((file.stat().st_mtime for file in files), default=math.inf)
     except (OSError, InputError):
         # Gone, or not all there any more: preparing it anew says why.
         return False
