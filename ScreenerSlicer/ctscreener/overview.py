@@ -43,6 +43,7 @@ def draw_overview(
     findings: Sequence[Finding],
     title: str,
     notice: str = NOTICE,
+    found: int | None = None,
 ) -> Image.Image:
     """Draw three planes through each of the top findings, with and without the map.
 
@@ -52,6 +53,7 @@ def draw_overview(
         findings: What was found, highest rank first; the rarest place is shown without any.
         title: What to write above it, such as the scan's name and the model's.
         notice: What to write below it.
+        found: How many findings there are, those that are not listed included.
 
     Returns:
         An RGB picture, 1800 pixels wide.
@@ -62,7 +64,7 @@ def draw_overview(
     row_height = _ROW_HEADER + _tallest(view, scale)
     height = _HEADER + row_height * max(1, len(shown)) + _FOOTER
     picture = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
-    _draw_header(picture, view, scale, title, len(shown), len(findings))
+    _draw_header(picture, view, scale, title, len(shown), found or len(findings))
     for row in range(max(1, len(shown))):
         finding = shown[row] if shown else None
         _draw_row(picture, view, scale, _HEADER + row * row_height, finding)

@@ -5,6 +5,7 @@ that is fixed in the patient's coordinates, so that the file's axes cannot chang
 Source of the steps: Goncharov et al., arXiv 2502.08321, appendix D.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,10 @@ PADDING_HU = -1024.0
 """Values below mark voxels outside of the scanner's field of view (-2000, -3024): read as air."""
 FWHM = 2.355
 """Full width at half maximum of a Gaussian, in standard deviations."""
+TRUNCATE = 3.0
+"""Standard deviations from which a Gaussian counts as nothing."""
 SLAB = 32
-"""Slices written at a time on the way back: bounds the memory."""
+"""Slices made at a time on the way there and back: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,53 @@ def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             f"Expected a scan of several cm, found {scan.shape} voxels of {scan.spacing} mm.",
             "Choose a scan that covers more of the body.",
         )
-    hu = anti_aliased(np.maximum(scan.hu, PADDING_HU), scan.spacing, spacing)
-    return resample(hu, scan.affine, affine, (d, h, w)), affine
+    hu = np.empty((d, h, w), np.float32)
+    # A slab at a time: a whole scan blurred along each axis would take most of the memory.
+    for start in range(0, d, SLAB):
+        target = affine.copy()
+        target[:3, 3] += affine[:3, 0] * start
+        shape = (min(SLAB, d - start), h, w)
+        part, place = anti_aliased(scan, target, shape, spacing)
+        hu[start : start + SLAB] = resample(part, place, target, shape)
+    return hu, affine
 
 
-def anti_aliased(hu: np.ndarray, spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Blur along the axes that get coarser, to the width of the new voxels."""
-    for axis in range(3):
-        if target[axis] > 1.01 * spacing[axis]:
-            sigma = np.sqrt(target[axis] ** 2 - spacing[axis] ** 2) / FWHM / spacing[axis]
-            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=3.0)
-    return hu
+def anti_aliased(
+    scan: Scan, target: np.ndarray, shape: Shape, spacing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blur the slices that a part of a lattice lies in, along the axes that get coarser.
+
+    Arguments:
+        scan: The scan, its axes in canonical order.
+        target: The part of the lattice: index to RAS mm.
+        shape: Its voxels along (D, H, W).
+        spacing: Its spacing in mm along (D, H, W): the width to blur to.
+
+    Returns:
+        HU, float32, the same as if the whole scan were blurred; and their affine.
+    """
+    row = (np.linalg.inv(scan.affine) @ target)[0]
+    spans, count = row[:3] * (np.array(shape) - 1), scan.shape[0]
+    first = int(np.clip(row[3] + np.minimum(spans, 0).sum() - 1, 0, count - 1))
+    last = int(np.clip(row[3] + np.maximum(spans, 0).sum() + 3, first + 1, count))
+    deviations = widths(scan.spacing, spacing)
+    reach = math.ceil(TRUNCATE * deviations[0])
+    read = max(0, first - reach)
+    hu = np.maximum(scan.hu[read : last + reach].astype(np.float32), np.float32(PADDING_HU))
+    for axis, sigma in enumerate(deviations):
+        if sigma:
+            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=TRUNCATE)
+        if axis == 0:
+            hu = hu[first - read : last - read]
+    affine = scan.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * first
+    return hu, affine
+
+
+def widths(spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Standard deviations, in voxels, that widen voxels to those of a coarser grid; else 0."""
+    coarser = target > 1.01 * spacing
+    return np.where(coarser, np.sqrt(np.maximum(target**2 - spacing**2, 0)) / FWHM / spacing, 0)
 
 
 def resample(

@@ -18,7 +18,7 @@ class Scan:
     """Voxels in HU with their affine.
 
     Arguments:
-        hu: Hounsfield units, float32, `(D, H, W)`.
+        hu: Hounsfield units, float32 `(D, H, W)`; int16 where a long scan has to fit into memory.
         affine: Voxel index `(d, h, w, 1)` to RAS mm, float64, `(4, 4)`.
     """
 

@@ -15,7 +15,7 @@ from ctscreener.conditions import tile_positions
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, Plan, plans, unheard
-from ctscreener.findings import Finding, FindingSettings, find
+from ctscreener.findings import Finding, FindingSettings, found, told_of_limit
 from ctscreener.model import Model, ModelSettings, Scorer
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
@@ -52,6 +52,7 @@ class Screened:
         device: Where the networks ran.
         tiles: Tiles that went through the networks.
         notices: What was not done as asked for, such as smaller tiles for want of memory.
+        found: Regions above the threshold, those beyond the limit of findings included.
     """
 
     rarity: np.ndarray
@@ -60,6 +61,7 @@ class Screened:
     device: str = "cpu"
     tiles: int = 0
     notices: tuple[str, ...] = ()
+    found: int = 0
 
 
 def screen(
@@ -104,10 +106,12 @@ def screen(
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
-        findings = find(rarity, scan, settings.findings)
+        findings, total = found(rarity, scan, settings.findings)
+        if total > len(findings):
+            announce("findings.limit", told_of_limit(len(findings), total))
         progress("findings", 1, 1)
     where = str(scored.device)
-    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices))
+    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices), total)
 
 
 def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:

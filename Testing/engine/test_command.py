@@ -105,13 +105,9 @@ def test_a_screening_leaves_four_files_that_agree(
     anomaly = sitk.ReadImage(str(tmp_path / "out" / "anomaly.nrrd"))
     assert anomaly.GetPixelID() == sitk.sitkFloat32
     assert scan.IsSameImageGeometryAs(anomaly)
-    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o777 & ~_umask()
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+    if os.name == "posix":
+        assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {0o600}
 
 
 def test_events_are_all_that_a_program_reads_on_stdout(data: Path, tmp_path: Path) -> None:
