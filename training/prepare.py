@@ -1,5 +1,6 @@
 """The stage that turns scans of any format into a store of prepared scans."""
 
+import math
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ from rich.progress import track
 
 from ctscreener.errors import InputError
 from ctscreener.events import say
+from ctscreener.files import files_of
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.reading import Reader
 from ctscreener.scan import Scan
@@ -239,13 +241,12 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     """
     if stored is None or stored.source != str(source.path):
         return False
-    files = source.path.rglob("*") if source.path.is_dir() else [source.path]
     try:
-        newest = max(file.stat().st_mtime for file in files)
-        return newest <= (store / f"{source.name}.json").stat().st_mtime
-    except OSError:
-        # A link that leads nowhere: what is wrong with the scan is told when it is read.
+        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
+    except (OSError, InputError):
+        # Gone, or not all there any more: preparing it anew says why.
         return False
+    return newest <= (store / f"{source.name}.json").stat().st_mtime
 
 
 def _shown(

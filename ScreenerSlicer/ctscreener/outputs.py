@@ -16,6 +16,9 @@ from ctscreener.errors import InputError
 from ctscreener.texts import cell, plain
 from ctscreener.whole_file import FULL, finish, make_folder, stage, sync_folder
 
+RESULTS = ("anomaly.nrrd", "findings.csv", "overview.png", "findings.json", "summary.csv")
+"""All files that a screening writes."""
+
 Writer = Callable[[Path], None]
 """Writes one file at the path that it is given."""
 

@@ -13,6 +13,10 @@ CANONICAL = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Directions in RAS of the canonical axes, one a row: D to superior, H to posterior, W to left."""
 
 
+# Two grids are one when no voxel is further off than this part of a voxel.
+SAME_PLACE = 0.1
+
+
 @dataclass(frozen=True)
 class Scan:
     """Voxels in HU with their affine.
@@ -35,6 +39,28 @@ class Scan:
     def spacing(self) -> np.ndarray:
         """Distance of neighbouring voxels along `(D, H, W)` in mm, `(3,)`."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+
+def same_grid(
+    shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray
+) -> bool:
+    """Tell whether two grids have their voxels in the same places.
+
+    Arguments:
+        shape: Voxels of the one, `(D, H, W)`.
+        affine: Its affine, `(4, 4)`.
+        other: Voxels of the other, `(D, H, W)`.
+        other_affine: Its affine, `(4, 4)`.
+
+    Returns:
+        True when the shapes agree and no corner is off by more than a tenth of a voxel.
+    """
+    if tuple(shape) != tuple(other):
+        return False
+    corners = np.array([[d, h, w] for d in (0, 1) for h in (0, 1) for w in (0, 1)])
+    points = np.column_stack([corners * (np.array(shape) - 1), np.ones(8)])
+    apart = np.linalg.norm((affine - other_affine) @ points.T, axis=0).max()
+    return bool(apart <= SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min())
 
 
 def reoriented_to_canonical(scan: Scan) -> Scan:

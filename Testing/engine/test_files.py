@@ -154,7 +154,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, ending: str, text: 
         ({"sform_code": 0, "qform_code": 0}, "scan.orientation"),
         ({"pixdim": [1, 0, 1, 1, 0, 0, 0, 0]}, "scan.spacing"),
         ({"pixdim": [1, 1.25, 1.5, np.nan, 0, 0, 0, 0]}, "scan.spacing"),
-        ({"pixdim": [1, 1.25, 1.5, 40, 0, 0, 0, 0]}, "scan.spacing"),
+        ({"pixdim": [1, 1.25, 1.5, 40, 0, 0, 0, 0]}, "scan.orientation"),
         ({"pixdim": [1, 1.25, 1.5, 5, 0, 0, 0, 0]}, "scan.orientation"),
         ({"srow_x": [0, 0, 0, 0]}, "scan.spacing"),
         ({"srow_x": [np.nan] * 4}, "scan.orientation"),

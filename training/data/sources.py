@@ -2,13 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from ctscreener.errors import InputError
+from ctscreener.files import FORMATS, files_of
+from ctscreener.header_text import is_regular
+from ctscreener.plausible import MIN_SLICES
 
-FILES = (".nii", ".nii.gz", ".nrrd", ".mha")
 RESERVED = ("manifest", "preprocess")
 """Names that files of the store itself have."""
 READING = 1 << 20
@@ -37,17 +40,25 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         The scans, sorted by path, with names that differ.
 
     Raises:
-        InputError: A path does not exist, or there is no scan in any.
+        InputError: A path does not exist or cannot be read, or there is no scan in any.
     """
     found: set[Path] = set()
+    seen: set[Path] = set()
     for path in paths:
         if not path.exists():
             raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
-        found.update(_walk(path.resolve()))
+        try:
+            found.update(_walk(path.resolve(), seen))
+        except OSError as error:
+            raise InputError(
+                "prepare.unreadable",
+                f"Expected folders and files that can be read, found {error}.",
+                "Check the permissions.",
+            ) from error
     if not found:
         raise InputError(
             "prepare.no_scans",
-            f"Expected {', '.join(FILES)} or DICOM in {', '.join(map(str, paths))}, found none.",
+            f"Expected {', '.join(FORMATS)} or DICOM in {', '.join(map(str, paths))}, found none.",
             "Check the path.",
         )
     sources: dict[str, Source] = {}
@@ -63,54 +74,67 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def hash_source(path: Path) -> str:
-    """Hash a file, or every file of a folder in the order of their names.
+    """Hash a scan: every file that it is read from, in the order of their names.
 
     Arguments:
         path: File or folder.
 
     Returns:
         SHA-256, hexadecimal.
+
+    Raises:
+        InputError: A header names data files that are not there.
     """
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
+    for file in files_of(path):
         with file.open("rb") as stream:
             while block := stream.read(READING):
                 digest.update(block)
     return digest.hexdigest()
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    """Give the scans at or below a path."""
+def _walk(path: Path, seen: set[Path]) -> list[Path]:
+    """Find the scans at or below a path; a folder that links lead to twice is looked at once."""
     if path.is_file():
-        yield path
-        return
-    for folder, folders, files in os.walk(path):
-        folders.sort()
-        here = Path(folder)
-        if any(_is_dicom(here / name) for name in sorted(files)[:3]):
-            yield here
-            continue
-        yield from (here / name for name in files if _is_scan(name))
+        return [path]
+    if path.resolve() in seen:
+        return []
+    seen.add(path.resolve())
+    entries = sorted(path.iterdir())
+    below = [scan for entry in entries if entry.is_dir() for scan in _walk(entry, seen)]
+    if _is_series(entries, any(scan.is_dir() for scan in below)):
+        below.append(path)
+    return below + [entry for entry in entries if not entry.is_dir() and _is_scan(entry.name)]
+
+
+def _is_series(entries: Sequence[Path], series_below: bool) -> bool:
+    """Whether the files of one folder are a series; a few above others are scouts or an index."""
+    found = (entry for entry in entries if _is_dicom(entry))
+    return sum(1 for _ in islice(found, MIN_SLICES)) >= (MIN_SLICES if series_below else 1)
 
 
 def _is_scan(name: str) -> bool:
     """Whether a file of this name is a scan, not a mask of lesions."""
-    return name.lower().endswith(FILES) and not _stem(Path(name)).endswith("_lesion")
+    return name.lower().endswith(FORMATS) and not _stem(Path(name)).endswith("_lesion")
 
 
 def _is_dicom(path: Path) -> bool:
     """Whether a file is DICOM, by its name or by the four letters that DICOM begins with."""
+    # An index of other folders holds no image; a pipe would never end.
+    if path.name.upper() == "DICOMDIR" or path.name.startswith(".") or not is_regular(path):
+        return False
     if path.suffix.lower() == ".dcm":
         return True
+    if path.name.lower().endswith(FORMATS):
+        return False
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 
 
 def _stem(path: Path) -> str:
-    """Give a path's name without the ending of an image file."""
-    name = path.name
-    for ending in sorted(FILES, key=len, reverse=True):
+    """Give a path's name without the ending of an image file, in letters that any disk takes."""
+    name = os.fsencode(path.name).decode("utf-8", "replace").replace("\ufffd", "_")
+    for ending in sorted(FORMATS, key=len, reverse=True):
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name
