@@ -144,7 +144,9 @@ def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> li
         For each region the flat indices of its voxels, ascending.
     """
     _, height, width = rarity.shape
-    voxels = np.flatnonzero(rarity >= threshold)
+    # Slice by slice: a mask of the whole scan would be a quarter of its map.
+    above = [np.flatnonzero(one >= threshold) + d * one.size for d, one in enumerate(rarity)]
+    voxels = np.concatenate(above) if above else np.zeros(0, int)
     if not len(voxels):
         return []
     first = np.flatnonzero((np.diff(voxels, prepend=-2) != 1) | (voxels % width == 0))

@@ -1,6 +1,8 @@
 """A map on disk: NRRD written slice by slice, so that it takes no second map's memory; or NIfTI."""
 
 import errno
+import gzip
+import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ctscreener import nifti
 from ctscreener.errors import InputError
 from ctscreener.itk import LPS, in_array_order, quiet, to_image
 from ctscreener.whole_file import whole_file
@@ -103,8 +104,21 @@ def write_image(path: Path, image: sitk.Image, compression: int = -1) -> None:
     try:
         with quiet():
             sitk.WriteImage(image, name, True, compression)
-        if path.name.endswith(".nii.gz"):
-            # ITK reports no error when the disk is full while it writes this format.
-            nifti.check_whole(path)
-    except (RuntimeError, InputError) as failure:
+    except RuntimeError as failure:
         raise OSError(errno.EIO, str(failure)) from failure
+    voxel_bytes = image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
+    if name.endswith(".nii.gz") and _unzipped(path) < voxel_bytes * math.prod(image.GetSize()):
+        # ITK reports no error when the disk is full while it writes this format.
+        raise OSError(errno.EIO, "the file ends too early")
+
+
+def _unzipped(path: Path) -> int:
+    """Bytes that a gzip file holds; 0 where it is damaged or cut short."""
+    total = 0
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(1 << 20):
+                total += len(piece)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return 0
+    return total

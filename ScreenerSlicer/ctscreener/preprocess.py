@@ -15,7 +15,7 @@ from skimage import exposure
 
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
-from ctscreener.scan import Scan, reoriented_to_canonical
+from ctscreener.scan import Scan, canonical_view
 
 Shape = tuple[int, int, int]
 
@@ -74,7 +74,7 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     Raises:
         InputError: `scan.no_body`.
     """
-    scan = reoriented_to_canonical(scan)
+    scan = canonical_view(scan)
     hu, affine = on_body_grid(scan, settings)
     beyond = beyond_ends(scan, affine, hu.shape)
     body = body_mask(hu, np.array(settings.spacing), beyond)
@@ -160,7 +160,8 @@ def anti_aliased(
     deviations = widths(scan.spacing, spacing)
     reach = math.ceil(TRUNCATE * deviations[0])
     read = max(0, first - reach)
-    hu = np.maximum(scan.hu[read : last + reach].astype(np.float32), np.float32(PADDING_HU))
+    hu = np.array(scan.hu[read : last + reach], np.float32, order="C")
+    np.maximum(hu, np.float32(PADDING_HU), out=hu)
     for axis, sigma in enumerate(deviations):
         if sigma:
             hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=TRUNCATE)
@@ -195,12 +196,24 @@ def resample(
         outside: The result's value outside of `values`.
         nearest: Take the nearest voxel instead, for masks.
     """
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+    return _resampled(image, affine, target, shape, outside, nearest)
+
+
+def _resampled(
+    image: sitk.Image,
+    affine: np.ndarray,
+    target: np.ndarray,
+    shape: Shape,
+    outside: float,
+    nearest: bool = False,
+) -> np.ndarray:
+    """Values of an image on another grid; see `resample`."""
     matrix = np.linalg.inv(affine) @ target
     flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix((flip @ matrix[:3, :3] @ flip).ravel().tolist())
     transform.SetTranslation((flip @ matrix[:3, 3]).tolist())
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
     method = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     size = [int(n) for n in shape[::-1]]
     grid = ((0.0,) * 3, (1.0,) * 3, np.eye(3).ravel().tolist())
@@ -282,17 +295,16 @@ def restore(values: np.ndarray, prepared: Prepared, stride: Shape, scan: Scan) -
     known = np.pad(np.isfinite(values), 1, mode="edge")
     padded = np.where(known, np.pad(values, 1, mode="edge"), 0).astype(np.float32)
     affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    weights = known.astype(np.float32)
+    scores, weights = (sitk.GetImageFromArray(one) for one in (padded, known.astype(np.float32)))
+    inside = sitk.GetImageFromArray(prepared.body.astype(np.uint8))
     restored = np.empty(scan.shape, np.float32)
     for start in range(0, scan.shape[0], SLAB):
         shape = (min(SLAB, scan.shape[0] - start), *scan.shape[1:])
         target = scan.affine.copy()
         target[:3, 3] += scan.affine[:3, 0] * start
-        total = resample(padded, affine, target, shape, outside=0.0)
-        weight = resample(weights, affine, target, shape, outside=0.0)
-        body = resample(
-            prepared.body.astype(np.uint8), prepared.affine, target, shape, 0, nearest=True
-        )
+        total = _resampled(scores, affine, target, shape, 0.0)
+        weight = _resampled(weights, affine, target, shape, 0.0)
+        body = _resampled(inside, prepared.affine, target, shape, 0, nearest=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             part = np.where((body > 0) & (weight > 0), total / weight, np.nan)
         restored[start : start + shape[0]] = part

@@ -101,8 +101,11 @@ def screen(
         progress("restoring", 0, 1)
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
         rarity = restore(scored.nll, shown, model.settings.pool, scan)
-        known = np.isfinite(rarity)
-        rarity[known] = model.scale(settings.overlap).rarity(rarity[known])
+        scale = model.scale(settings.overlap)
+        for part in rarity:
+            # Slice by slice: all scored voxels at once would be a second map.
+            known = np.isfinite(part)
+            part[known] = scale.rarity(part[known])
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)

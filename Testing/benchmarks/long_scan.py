@@ -27,17 +27,25 @@ TINY = """
 import sys
 from pathlib import Path
 import numpy as np
+import torch
 from ctscreener.calibration import Calibration
 from ctscreener.density import DensitySettings
+from ctscreener.files import read_scan
 from ctscreener.model import ModelSettings, Networks, save_model
 from ctscreener.networks import NetworkSettings
+from ctscreener.preprocess import prepare
+from ctscreener.screen import ScreenSettings, score
+torch.manual_seed(0)
 settings = ModelSettings(
     descriptor=NetworkSettings(channels=(8,), out=4),
     density=DensitySettings(head="gaussian"),
     tile=(32, 96, 96),
 )
-scale = Calibration.fit(np.random.default_rng(0).normal(3.5, 1, 1000))
-save_model(Path(sys.argv[1]), Networks(settings), scale, {}, "# Tiny")
+networks, prepared = Networks(settings), prepare(read_scan(Path(sys.argv[2])), settings.preprocess)
+how = ScreenSettings(overlap=float(sys.argv[3]))
+nll = score(prepared, networks, how, torch.device("cpu")).nll
+scale = Calibration.fit(nll[np.isfinite(nll)])
+save_model(Path(sys.argv[1]), networks, scale, {}, "# Tiny", scale)
 """
 
 
@@ -56,7 +64,15 @@ def main() -> None:
         model = options.model
         if model == "tiny":
             model = str(folder / "tiny")
-            subprocess.run([sys.executable, "-c", TINY, model], check=True, env=environment())
+            # Rarity refers to a scan of the same kind, so that little of a scan is rare.
+            command = [
+                sys.executable,
+                "-c",
+                TINY,
+                model,
+                str(write_scan(folder / "a.mha", 120, options.side)),
+            ]
+            subprocess.run([*command, options.overlap], check=True, env=environment())
         for slices in options.slices:
             scan = write_scan(folder / "scan.mha", slices, options.side)
             peak, seconds, record = screened(scan, folder / str(slices), model, options.overlap)
