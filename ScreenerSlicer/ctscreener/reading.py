@@ -32,11 +32,11 @@ class Reader:
     """Reads scans in another process, which is started anew after one that has ended it.
 
     Arguments:
-        seconds: How long one scan may take.
+        seconds: How long one scan may take; `READ_SECONDS` when None.
     """
 
-    def __init__(self, seconds: float = READ_SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float | None = None) -> None:
+        self._seconds = READ_SECONDS if seconds is None else seconds
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
 

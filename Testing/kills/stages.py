@@ -48,7 +48,7 @@ def _density(data: Path, work: Path) -> list[str]:
 
 
 def _distil(data: Path, work: Path) -> list[str]:
-    sizes = ["--student.network.channels", "8", "16", "--student.network.inputs", "33"]
+    sizes = ["--student.network.channels", "8", "16", "--student.network.inputs", "5"]
     sizes += ["--student.sincos", "0", "--student.surround", "--tiles", "12", "--block"]
     return [*_loop("distil", "--model", str(data / "model"), *sizes)(data, work), "8", "8", "8"]
 
