@@ -6,6 +6,7 @@ import numpy as np
 
 from ctscreener.dicom import read_dicom
 from ctscreener.errors import InputError
+from ctscreener.file_tree import files_below
 from ctscreener.header_text import is_regular
 from ctscreener.maps import write_map
 from ctscreener.meta_header import read_meta
@@ -123,7 +124,7 @@ def files_of(path: Path) -> list[Path]:
         InputError: `scan.unreadable` or `scan.data_missing`, where the header does not tell.
     """
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if is_regular(file))
+        return files_below(path)
     if not path.name.lower().endswith((*NRRD, *META)):
         return [path]
     return list(dict.fromkeys([path, *_header(path).place.parts]))

@@ -25,6 +25,7 @@ from ctscreener.public_encoder import convert, find_weights
 from ctscreener.scorer import AnyScorer, Scorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
+from ctscreener.whole_file import make_folder, write_bytes
 
 __all__ = [
     "Distilled",
@@ -328,6 +329,8 @@ def save_model(
 ) -> None:
     """Write a model folder; `model.json`, by which it is found, comes last.
 
+    Unlike results it may be read by everybody: a model is made to be passed on.
+
     Arguments:
         folder: Where to; made if missing.
         networks: What scores tiles; its UNets are stored as float16.
@@ -336,7 +339,7 @@ def save_model(
         card: Markdown.
         calibration_fast: The same for tiles that hardly overlap.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, private=False)
     content = packed(networks)
     description = {
         "format": FORMAT,
@@ -349,7 +352,5 @@ def save_model(
         "provenance": provenance,
     }
     for name, data in (("weights.safetensors", content), ("CARD.md", card.encode())):
-        beside = folder / f"{name}.part"
-        beside.write_bytes(data)
-        os.replace(beside, folder / name)
-    write_json(folder / "model.json", description)
+        write_bytes(folder / name, data, private=False)
+    write_json(folder / "model.json", description, private=False)

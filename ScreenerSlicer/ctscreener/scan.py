@@ -22,7 +22,7 @@ class Scan:
     """Voxels in HU with their affine.
 
     Arguments:
-        hu: Hounsfield units, float32, `(D, H, W)`.
+        hu: Hounsfield units, float32 `(D, H, W)`; int16 where a long scan has to fit into memory.
         affine: Voxel index `(d, h, w, 1)` to RAS mm, float64, `(4, 4)`.
     """
 
@@ -63,6 +63,17 @@ def same_grid(
     return bool(apart <= SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min())
 
 
+def canonical_view(scan: Scan) -> Scan:
+    """Look at a scan as `reoriented_to_canonical` turns it, without a copy of its voxels."""
+    order, flipped = _turn(scan.affine)
+    index = np.zeros((4, 4))
+    index[3, 3] = 1.0
+    for axis, (source, flip) in enumerate(zip(order, flipped, strict=True)):
+        index[source, axis] = -1.0 if flip else 1.0
+        index[source, 3] = scan.shape[source] - 1 if flip else 0.0
+    return Scan(scan.hu.transpose(order)[_directions(flipped)], scan.affine @ index)
+
+
 def reoriented_to_canonical(scan: Scan) -> Scan:
     """Turn a scan by axis swaps and flips until it is as near the canonical frame as they bring it.
 
@@ -83,14 +94,8 @@ def reoriented_to_canonical(scan: Scan) -> Scan:
         >>> turned.affine[:3, 3]
         array([ 1.,  2., -3.])
     """
-    order, flipped = _turn(scan.affine)
-    index = np.zeros((4, 4))
-    index[3, 3] = 1.0
-    for axis, (source, flip) in enumerate(zip(order, flipped, strict=True)):
-        index[source, axis] = -1.0 if flip else 1.0
-        index[source, 3] = scan.shape[source] - 1 if flip else 0.0
-    hu = scan.hu.transpose(order)[_directions(flipped)]
-    return Scan(np.ascontiguousarray(hu), scan.affine @ index)
+    view = canonical_view(scan)
+    return Scan(np.ascontiguousarray(view.hu), view.affine)
 
 
 def restore_axes(values: np.ndarray, scan: Scan) -> np.ndarray:

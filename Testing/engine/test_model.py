@@ -337,6 +337,6 @@ def test_an_older_model_survives_a_save_that_fails(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="found it full"):
         save_model(folder, networks(), CALIBRATION, PROVENANCE, CARD)
     np.testing.assert_array_equal(nll(folder), before)
