@@ -16,6 +16,7 @@ from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
 from ctscreener.padding import without_padding
 from ctscreener.scan import Scan, reoriented_to_canonical
+from ctscreener.unscored import unscored
 
 Shape = tuple[int, int, int]
 
@@ -52,12 +53,14 @@ class Prepared:
         body: Which voxels are body, bool, `(D, H, W)`.
         affine: Voxel index to RAS mm, `(4, 4)`.
         region: Which voxels are asked for, bool, `(D, H, W)`; None for all. Body is scored there.
+        notices: Codes and sentences about what of the patient is not in `body`.
     """
 
     image: np.ndarray
     body: np.ndarray
     affine: np.ndarray
     region: np.ndarray | None = None
+    notices: tuple[tuple[str, str], ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -75,8 +78,10 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     scan = reoriented_to_canonical(scan)
     hu, affine = on_body_grid(scan, settings)
     beyond = beyond_ends(scan, affine, hu.shape)
-    body = body_mask(hu, np.array(settings.spacing), beyond)
-    return Prepared(equalize(hu, settings), body, affine)
+    spacing = np.array(settings.spacing)
+    body = body_mask(hu, spacing, beyond)
+    left_out = tuple(unscored(hu, body, spacing))
+    return Prepared(equalize(hu, settings), body, affine, notices=left_out)
 
 
 def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:
