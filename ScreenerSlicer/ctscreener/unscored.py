@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from ctscreener.body import SIDES, sides_with
+from ctscreener.regions import label, odd
 
 LUNG_HU = (-950.0, -500.0)
 """HU of lung."""
@@ -11,6 +12,8 @@ TISSUE_HU = (-150.0, 200.0)
 """HU of fat, water, muscle and organs."""
 SHARE = 0.01
 """More left out than this is told."""
+THICK_MM = 12.0
+"""Regions that are thinner everywhere in their slice do not count."""
 SMALLEST_ML = 20.0
 """Less than this is not, whatever its share."""
 
@@ -18,8 +21,8 @@ SMALLEST_ML = 20.0
 def unscored(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> list[tuple[str, str]]:
     """Tell how much lung and soft tissue within the body's outline is not in its mask.
 
-    Within the outline is what has body on at least three sides in its slice. Surfaces that are
-    half air, thinner than three voxels, do not count.
+    Within the outline is what has body on at least three sides in its slice. Only regions that are
+    thick somewhere count: folds of a blanket and surfaces that are half air look like lung.
 
     Arguments:
         hu: Hounsfield units, NaN where not measured, `(D, H, W)`.
@@ -35,7 +38,7 @@ def unscored(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> list[tupl
         ("body.lung_unscored", "lung", LUNG_HU),
         ("body.tissue_unscored", "soft tissue", TISSUE_HU),
     ):
-        scored, missed = in_and_out(hu, body, low, high)
+        scored, missed = in_and_out(hu, body, spacing, (low, high))
         share = missed / max(1, scored + missed)
         if share > SHARE and missed * voxel_ml > SMALLEST_ML:
             found = (
@@ -45,17 +48,27 @@ def unscored(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> list[tupl
     return notices
 
 
-def in_and_out(hu: np.ndarray, body: np.ndarray, low: float, high: float) -> tuple[int, int]:
+def in_and_out(
+    hu: np.ndarray, body: np.ndarray, spacing: np.ndarray, window: tuple[float, float]
+) -> tuple[int, int]:
     """How many voxels of a range of HU are in the mask, and within its outline beside it."""
     scored = missed = 0
+    size = odd(THICK_MM, spacing)[1:]
     # A slice at a time: the memory stays small.
     for plane, inside in zip(hu, body, strict=True):
         with np.errstate(invalid="ignore"):
-            wanted = (plane >= low) & (plane <= high)
+            wanted = (plane >= window[0]) & (plane <= window[1])
         scored += int((wanted & inside).sum())
         left = wanted & ~inside
         if left.any() and inside.any():
             sides = sides_with(inside[None])[0]
             left &= sum((sides & side) // side for side in SIDES) >= 3
-            missed += int(ndimage.binary_opening(left, np.ones((3, 3))).sum())
+            missed += int(thick(left, size).sum())
     return scored, missed
+
+
+def thick(mask: np.ndarray, size: list[int]) -> np.ndarray:
+    """The regions of a slice's mask that hold a rectangle of this size somewhere, `(H, W)`."""
+    inner = np.asarray(ndimage.minimum_filter(mask, size, mode="constant", cval=0), dtype=bool)
+    regions, _ = label(mask)
+    return mask & np.isin(regions, np.unique(regions[inner]))
