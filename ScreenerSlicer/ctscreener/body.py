@@ -209,7 +209,7 @@ def lungs(air: np.ndarray, sides: np.ndarray, spacing: np.ndarray) -> np.ndarray
         spacing: mm along `(D, H, W)`.
     """
     size = odd(LUNG_MM, spacing)
-    inner = np.asarray(ndimage.minimum_filter(air, size, mode="nearest"), bool)
+    inner = np.asarray(ndimage.minimum_filter(air, size, mode="nearest"), dtype=bool)
     parts, count = label(inner)
     volumes = np.bincount(parts.ravel(), minlength=count + 1) * np.prod(spacing) / 1000
     before, behind, right, left = side_shares(parts[inner], sides[inner], count)

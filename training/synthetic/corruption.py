@@ -34,7 +34,7 @@ class CorruptionSettings:
     """Smallest and largest radius in mm; drawn evenly on a logarithmic scale."""
     in_lung: float = 0.35
     """Share of them that are put into lungs, where there are any."""
-    in_viscera: float = 0.4
+    in_viscera: float = 0.0
     """Share of them that are put among organs; the rest goes anywhere in the body."""
     without: tuple[str, ...] = ()
     """Kinds that are left out."""

@@ -52,7 +52,7 @@ def new_tissue(site: Site, rng: np.random.Generator) -> np.ndarray:
 
 def shift(site: Site, rng: np.random.Generator) -> np.ndarray:
     """What is there, brighter or darker, with its structure kept."""
-    low, high = (150.0, 600.0) if site.aired else (20.0, 130.0)
+    low, high = (150.0, 600.0) if site.aired else (25.0, 90.0)
     change = rng.uniform(low, high) * (1 if site.aired or rng.random() < 0.5 else -1)
     return blend(site, site.hu + change, rng, own_noise=True)
 
