@@ -1,7 +1,6 @@
 """The stage that turns scans of any format into a store of prepared scans."""
 
 import errno
-import math
 import multiprocessing
 import os
 import sys
@@ -168,7 +167,8 @@ def prepare_one(
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
-        scan, digest = read_scan(source.path), hash_source(source.path)
+        scan = read_scan(source.path, source.series)
+        digest = hash_source(source.path, source.series)
         return [_stored_copy(source, scan, digest, *copy) for copy in copies]
     except InputError as error:
         return error.message
@@ -234,7 +234,7 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     if stored is None or stored.source != str(source.path):
         return False
     try:
-        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
+        newest = max(file.stat().st_mtime for file in files_of(source.path))
     except (OSError, InputError):
         # Gone, or not all there any more: preparing it anew says why.
         return False

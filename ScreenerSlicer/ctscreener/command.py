@@ -109,7 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--min-volume", type=float, default=0.1, metavar="ML", help="smallest finding (0.1)")
     bounds = ("R0", "R1", "A0", "A1", "S0", "S1")
     add("--region", nargs=6, type=float, metavar=bounds, help="score this box alone, RAS mm")
-    add("--series", metavar="UID", help="which series of a DICOM folder with several")
+    add(
+        "--series",
+        metavar="UID",
+        help="which series of a DICOM folder with several; UID#2 for its second part",
+    )
     add("--batch", type=int, default=1, metavar="N", help="tiles at once (1)")
     add("--events", action="store_true", help="JSON lines on stdout, for programs")
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")

@@ -6,6 +6,7 @@ import numpy as np
 
 from ctscreener.dicom import read_dicom
 from ctscreener.errors import InputError
+from ctscreener.file_tree import files_below
 from ctscreener.header_text import is_regular
 from ctscreener.maps import write_map
 from ctscreener.meta_header import read_meta
@@ -49,7 +50,7 @@ def read_scan(path: Path, series: str | None = None) -> Scan:
         )
     else:
         values, affine = _read(path)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             scan = Scan(values.astype(np.float32, copy=False), affine)
     check_scan(scan)
     return scan
@@ -120,10 +121,11 @@ def files_of(path: Path) -> list[Path]:
         in it, at any depth, sorted.
 
     Raises:
-        InputError: `scan.unreadable` or `scan.data_missing`, where the header does not tell.
+        InputError: `scan.unreadable` or `scan.data_missing`, where the header does not tell, or
+            one of `files_below`.
     """
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if is_regular(file))
+        return files_below(path)
     if not path.name.lower().endswith((*NRRD, *META)):
         return [path]
     return list(dict.fromkeys([path, *_header(path).place.parts]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctscreener.errors import InputError
+from ctscreener.file_tree import files_below
 from ctscreener.scan import Scan
 from ctscreener.settings import to_json
 from ctscreener.version import VERSION
@@ -30,13 +31,13 @@ def fingerprint(path: Path) -> dict[str, Any]:
         `<sha256>  <name>` for each file in it, in the order of their names.
 
     Raises:
-        InputError: `scan.unreadable`, if a file cannot be read.
+        InputError: `scan.unreadable` or `scan.dangling_link`, if a file cannot be read.
     """
     if not path.is_dir():
         size, digest = _measure(path)
         return {"name": path.name, "bytes": size, "sha256": digest}
     lines, total = [], 0
-    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+    for file in files_below(path):
         size, digest = _measure(file)
         total += size
         lines.append(f"{digest}  {file.relative_to(path).as_posix()}\n")

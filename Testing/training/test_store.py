@@ -193,10 +193,10 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
         write_patient(tmp_path / "scans" / f"{name}.nii", 0.8)
     settings = PrepareSettings((tmp_path / "scans",), tmp_path / "store", workers=1)
 
-    def torn(path: Path) -> Scan:
+    def torn(path: Path, series: str | None = None) -> Scan:
         if path.name == "a.nii":
             raise OSError(errno.EIO, "Input/output error")
-        return read_scan(path)
+        return read_scan(path, series)
 
     monkeypatch.setattr("training.prepare.read_scan", torn)
     main(settings)

@@ -2,15 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from ctscreener.errors import InputError
+from ctscreener.file_tree import list_tree
 from ctscreener.files import FORMATS, files_of
-from ctscreener.header_text import is_regular
-from ctscreener.plausible import MIN_SLICES
+from ctscreener.slices import read_images
+from training.data.dicom_folders import find_series
 
 RESERVED = ("manifest", "preprocess")
 """Names that files of the store itself have."""
@@ -24,10 +25,12 @@ class Source:
     Arguments:
         name: Its name in the store.
         path: Its file or DICOM folder.
+        series: SeriesInstanceUID, where the folder is not all of one series.
     """
 
     name: str
     path: Path
+    series: str | None = None
 
 
 def find_sources(paths: Sequence[Path]) -> list[Source]:
@@ -40,21 +43,15 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         The scans, sorted by path, with names that differ.
 
     Raises:
-        InputError: A path does not exist or cannot be read, or there is no scan in any.
+        InputError: A path does not exist, or there is no scan in any.
     """
-    found: set[Path] = set()
-    seen: set[Path] = set()
+    found: dict[tuple[Path, str], tuple[Path, str | None]] = {}
     for path in paths:
         if not path.exists():
             raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
-        try:
-            found.update(_walk(path.resolve(), seen))
-        except OSError as error:
-            raise InputError(
-                "prepare.unreadable",
-                f"Expected folders and files that can be read, found {error}.",
-                "Check the permissions.",
-            ) from error
+        for scan, series in _walk(path.resolve()):
+            # What a link leads to may have been found already.
+            found.setdefault((scan.resolve(), series or ""), (scan, series))
     if not found:
         raise InputError(
             "prepare.no_scans",
@@ -62,55 +59,55 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
             "Check the path.",
         )
     sources: dict[str, Source] = {}
-    for path in sorted(found):
+    for path, series in sorted(found.values(), key=lambda scan: (scan[0], scan[1] or "")):
         name = _stem(path)
+        if series is not None:
+            name = f"{name}_{_tail(series)}"
         if name in sources or name in RESERVED:
             # The same name in two folders: the folder's name tells them apart, then a hash.
-            name = f"{path.parent.name}_{name}"
+            name = f"{_stem(path.parent)}_{name}"
         if name in sources:
-            name = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-        sources[name] = Source(name, path)
+            whole = os.fsencode(f"{path}{series or ''}")
+            name = f"{name}_{hashlib.sha256(whole).hexdigest()[:8]}"
+        sources[name] = Source(name, path, series)
     return list(sources.values())
 
 
-def hash_source(path: Path) -> str:
-    """Hash a scan: every file that it is read from, in the order of their names.
+def hash_source(path: Path, series: str | None = None) -> str:
+    """Hash every file that a scan is read from, in the order of their names.
 
     Arguments:
         path: File or folder.
+        series: SeriesInstanceUID, to take the images of this one alone.
 
     Returns:
         SHA-256, hexadecimal.
 
     Raises:
-        InputError: A header names data files that are not there.
+        InputError: `dicom.truncated`, or one of `files_of`.
     """
     digest = hashlib.sha256()
     for file in files_of(path):
+        if series is not None and series not in {image.series for image in read_images(file)}:
+            continue
         with file.open("rb") as stream:
             while block := stream.read(READING):
                 digest.update(block)
     return digest.hexdigest()
 
 
-def _walk(path: Path, seen: set[Path]) -> list[Path]:
-    """Find the scans at or below a path; a folder that links lead to twice is looked at once."""
-    if path.is_file():
-        return [path]
-    if path.resolve() in seen:
-        return []
-    seen.add(path.resolve())
-    entries = sorted(path.iterdir())
-    below = [scan for entry in entries if entry.is_dir() for scan in _walk(entry, seen)]
-    if _is_series(entries, any(scan.is_dir() for scan in below)):
-        below.append(path)
-    return below + [entry for entry in entries if not entry.is_dir() and _is_scan(entry.name)]
-
-
-def _is_series(entries: Sequence[Path], series_below: bool) -> bool:
-    """Whether the files of one folder are a series; a few above others are scouts or an index."""
-    found = (entry for entry in entries if _is_dicom(entry))
-    return sum(1 for _ in islice(found, MIN_SLICES)) >= (MIN_SLICES if series_below else 1)
+def _walk(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """Give the scans at or below a path, and of a folder with several series which one."""
+    if not path.is_dir():
+        yield path, None
+        return
+    tree = list_tree(path)
+    folders = find_series(tree)
+    for folder, all_series in folders.items():
+        yield from ((folder, series) for series in all_series)
+    for file in (*tree.files, *tree.dangling):
+        if file.parent not in folders and _is_scan(file.name):
+            yield file, None
 
 
 def _is_scan(name: str) -> bool:
@@ -118,17 +115,9 @@ def _is_scan(name: str) -> bool:
     return name.lower().endswith(FORMATS) and not _stem(Path(name)).endswith("_lesion")
 
 
-def _is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM, by its name or by the four letters that DICOM begins with."""
-    # An index of other folders holds no image; a pipe would never end.
-    if path.name.upper() == "DICOMDIR" or path.name.startswith(".") or not is_regular(path):
-        return False
-    if path.suffix.lower() == ".dcm":
-        return True
-    if path.name.lower().endswith(FORMATS):
-        return False
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+def _tail(series: str) -> str:
+    """Give the end of a UID, in letters that a file's name can have."""
+    return re.sub(r"[^0-9A-Za-z]", "", series.split(".")[-1])[-12:] or "series"
 
 
 def _stem(path: Path) -> str:

@@ -130,7 +130,7 @@ class Evaluator:
         """Where the numbers of a scan are kept, and what they depend on."""
         mean = None if self.mean is None else zlib.crc32(self.mean.hu.tobytes())
         key = {
-            **request(self.model, self.screening, None),
+            **request(self.model, self.screening, case.series),
             **self.protocol(),
             "version": KEPT_VERSION,
             "inputs": [self.digest(path) for path in (case.scan, case.mask) if path],
@@ -160,7 +160,7 @@ class Evaluator:
             InputError: The scan or its mask cannot be used.
         """
         began, s = time.monotonic(), self.settings
-        scan = read_scan(case.scan)
+        scan = read_scan(case.scan, case.series)
         labels = read_case_mask(case, scan, s.resample_masks)
         ignore = case.others == "ignored"
         whole = Truth.of(labels, scan.affine, case.label, ignore, s.region_voxels)

@@ -123,7 +123,7 @@ def _made(settings: InsertSettings, source: Source) -> Made:
 
 def _copies(settings: InsertSettings, source: Source) -> list[dict[str, Any]]:
     """Make the copies of one scan that are not there yet; return the records of all."""
-    sha256, host = hash_source(source.path), None
+    sha256, host = hash_source(source.path, source.series), None
     records = []
     for copy in range(settings.count):
         record = _done(settings, source, copy, sha256)
@@ -146,7 +146,7 @@ def _done(settings: InsertSettings, source: Source, copy: int, sha256: str) -> d
 
 
 def _host(settings: InsertSettings, source: Source) -> Host:
-    scan = read_scan(source.path)
+    scan = read_scan(source.path, source.series)
     return find_host(
         scan, settings.family, generator(settings, source, -1), known_lesions(source.path, scan)
     )
