@@ -22,7 +22,6 @@ from rich.progress import track
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.events import say
-from ctscreener.file_tree import files_below
 from ctscreener.files import files_of
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.reading import Reader
@@ -248,8 +247,7 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     if stored is None or stored.source != str(source.path):
         return False
     try:
-        files = files_below(source.path) if source.path.is_dir() else files_of(source.path)
-        newest = max((file.stat().st_mtime for file in files), default=math.inf)
+        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
     except (OSError, InputError):
         # Gone, or not all there any more: preparing it anew says why.
         return False
