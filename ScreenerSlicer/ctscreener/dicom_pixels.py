@@ -20,6 +20,8 @@ GREY = ("MONOCHROME1", "MONOCHROME2")
 MAX_SIDE = 4096
 # What a compressed file may hold beside its picture, and a picture that does not get smaller.
 BESIDE_BYTES = 1 << 26
+# Larger factors make no Hounsfield units of any stored value.
+MAX_SCALE = 1e6
 UNITS = ("", "HU", "HU_MOD", "US")
 """Types of rescaling that give Hounsfield units; US, unspecified, is what some writers put."""
 
@@ -125,7 +127,8 @@ def rescale_problem(coding: Coding) -> str | None:
     if coding.units not in UNITS:
         return f"values in '{coding.units}', not in HU"
     scale = [_number(text) for text in (coding.slope, coding.intercept)]
-    if scale[0] == 0 or not all(number is None or np.isfinite(number) for number in scale):
+    # NaN is not less than anything.
+    if scale[0] == 0 or not all(number is None or abs(number) < MAX_SCALE for number in scale):
         return f"a rescale slope of '{coding.slope}' and intercept of '{coding.intercept}'"
     return None
 

@@ -182,6 +182,7 @@ def table(data: FileDataset) -> None:
         (table, "a table of values"),
         (lambda data: setattr(data, "RescaleType", "MGML"), "'MGML', not in HU"),
         (lambda data: setattr(data, "RescaleSlope", 0), "slope of '0.0'"),
+        (lambda data: setattr(data, "RescaleIntercept", 1e30), "intercept of '1e+30'"),
         (lambda data: setattr(data, "HighBit", 3), "16 bits a pixel"),
         (lambda data: setattr(data, "Rows", 0), "size of 0 x 16"),
         (lambda data: delattr(data, "PixelRepresentation"), "no samples a pixel"),
