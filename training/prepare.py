@@ -27,7 +27,7 @@ from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.reading import Reader
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
-from ctscreener.whole_file import NotWrittenError, make_folder
+from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
 from training.data.store import (
@@ -217,6 +217,7 @@ def _stored_copy(
 def _claim_store(store: Path, preprocess: PreprocessSettings) -> None:
     """Refuse to mix scans prepared in two ways in one store."""
     make_folder(store)
+    clear_tree(store)
     path = store / "preprocess.json"
     mine: Any = to_json(preprocess)
     if path.exists() and read_json(path) != mine:
