@@ -88,6 +88,14 @@ def screen(
         notices.append(message)
         notice(code, message)
 
+    scale = model.scale(settings.overlap)
+    if settings.findings.threshold >= scale.highest:
+        announce(
+            "threshold.beyond",
+            f"No voxel reaches a threshold of {settings.findings.threshold:g}: rarities of this "
+            f"model stay below {scale.highest:.2f}, and were counted up to "
+            f"{scale.measured_up_to:.2f}.",
+        )
     with clock.measure("preparing"):
         progress("preparing", 0, 1)
         prepared = within(prepare(scan, model.settings.preprocess), settings.region)
@@ -99,7 +107,7 @@ def screen(
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
         rarity = restore(scored.scores, scored.affine, shown, scan)
         known = np.isfinite(rarity)
-        rarity[known] = model.scale(settings.overlap).rarity(rarity[known])
+        rarity[known] = scale.rarity(rarity[known])
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ctscreener.findings import NOTICE, Finding, FindingSettings
 from ctscreener.maps import whole_file
+from ctscreener.rarity_text import COUNTED
 
 if TYPE_CHECKING:
     from ScreenerSlicerLib.scene.place_words import Place
@@ -89,6 +90,7 @@ def to_csv(
         "min_volume_ml": settings.min_volume_ml,
         "model": _plain(str(model.get("name", ""))),
         "weights_sha256": model.get("weights_sha256", ""),
+        "rarity_counted_up_to_log10": model.get(COUNTED, ""),
         "notice": NOTICE,
     }
     names = ["rank", "verdict", "comment", "side", "level", "peak_rarity_log10"]
