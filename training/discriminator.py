@@ -7,9 +7,8 @@ parts of the sum are brought to one scale by them. The model itself averages all
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +23,13 @@ from ctscreener.heads import GaussianSettings, Source
 from ctscreener.maps import whole_file
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
+from training.data.drawn_rows import DrawSettings, all_rows
 from training.data.folds import fold_of
-from training.data.rows import (
-    ROWS_VERSION,
-    Rows,
-    RowSettings,
-    describe,
-    draw_rows,
-    kept_rows,
-    on_finest,
-)
+from training.data.rows import Rows, describe, on_finest
 from training.data.store import Store
 from training.encoder import EncoderFolder, load_encoder
 from training.evaluation.kept import load_arrays, save_arrays
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
-from training.synthetic.tissue import Tissue, read_tissue
 
 SOURCES = (
     Source(0),
@@ -62,6 +53,8 @@ class DiscriminatorSettings:
     """Folder that the stage `encoder` wrote."""
     run: Path = Path("runs/discriminator")
     """Run folder; a run that was stopped goes on."""
+    rows_at: Path | None = None
+    """Folder for the rows, which runs may share; in the run folder where none is given."""
     exclude: tuple[str, ...] = ()
     """Names of scans to leave out; `*` stands for any text."""
     patient: str = "(.*)"
@@ -70,16 +63,14 @@ class DiscriminatorSettings:
     """Groups of patients; networks are trained on all groups but one."""
     seeds: int = 2
     """Networks trained for each group that is left out."""
-    donors: int = 24
-    """Scans in memory that foreign patches are taken from."""
-    rows: RowSettings = field(default_factory=RowSettings)
-    """Which rows are drawn."""
+    draw: DrawSettings = field(default_factory=DrawSettings)
+    """Which rows are drawn, of what."""
     fit: FitSettings = field(default_factory=FitSettings)
     """How a network is trained."""
     density: GaussianSettings = field(default_factory=GaussianSettings)
     """The density."""
     seed: int = 0
-    """Decides the anomalies and the networks."""
+    """Decides the networks."""
 
 
 def main(settings: DiscriminatorSettings) -> None:
@@ -104,7 +95,8 @@ def main(settings: DiscriminatorSettings) -> None:
     encoder.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     sources = tuple(s for s in SOURCES if s.stage < len(encoder.settings.widths))
     write_json(settings.run / "settings.json", settings)
-    rows = dict(all_rows(settings, store, encoder, about, sources))
+    kept = settings.rows_at or settings.run / "rows"
+    rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources))
     heads = {
         fold: fit_fold(settings, fold, {n: rows[n] for n in rows if folds[n] != fold}, sources)
         for fold in sorted(set(folds.values()))
@@ -112,49 +104,6 @@ def main(settings: DiscriminatorSettings) -> None:
     model = assemble(settings, encoder, about, heads, rows, sources)
     parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, folds)
     finish(settings, store, model, parts, folds, time.monotonic() - began)
-
-
-def tissue_of(store: Store, name: str) -> Tissue:
-    """A stored scan, ready to receive anomalies."""
-    prepared = store.prepared(name)
-    return read_tissue(prepared.image, prepared.body, np.array(PLAIN.spacing))
-
-
-def all_rows(
-    settings: DiscriminatorSettings,
-    store: Store,
-    encoder: Encoder,
-    about: EncoderFolder,
-    sources: Sequence[Source],
-) -> Iterator[tuple[str, list[Rows]]]:
-    """Rows of every scan, drawn or read."""
-    names = store.names
-    chosen = np.random.default_rng(settings.seed).permutation(len(names))[: settings.donors]
-    donors = [tissue_of(store, names[i]) for i in sorted(chosen)]
-    digests = [store.scans[names[i]].sha256 for i in sorted(chosen)]
-    for number, name in enumerate(names):
-        tissue, found = cache(partial(tissue_of, store, name)), []
-        for draw in range(settings.rows.draws):
-            key = {
-                "version": ROWS_VERSION,
-                "rows": replace(settings.rows, draws=0),
-                "encoder": about.sha256,
-                "sources": sources,
-                "scan": store.scans[name].sha256,
-                "donors": digests,
-                "seed": [settings.seed, draw],
-            }
-            rng = np.random.default_rng([settings.seed, draw, _number(store.scans[name].sha256)])
-            drawn = partial(
-                draw_rows, encoder, sources, tissue, donors, settings.rows, PLAIN.window, rng
-            )
-            found.append(kept_rows(settings.run / "rows" / f"{name}-{draw}.npz", key, drawn))
-        print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
-        yield name, found
-
-
-def _number(sha256: str) -> int:
-    return int(sha256[:8], 16)
 
 
 def matrix(rows: Sequence[Rows], sources: Sequence[Source]) -> Tensor:

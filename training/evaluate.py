@@ -3,9 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,11 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.events import Terminal
-from ctscreener.maps import whole_file
 from ctscreener.model import load_model
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.provenance import fingerprint, request
 from ctscreener.settings import write_json
+from ctscreener.whole_file import NotWrittenError, write_text
 from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
 from training.baselines.trivial import MeanAtPlace
 from training.data.sources import find_sources
@@ -29,6 +27,7 @@ from training.evaluation.measured import Measured
 from training.evaluation.method import describe
 from training.evaluation.summary import promise, summary
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
+from training.workers import pool
 
 __all__ = ["EvaluateSettings", "main"]
 
@@ -85,8 +84,7 @@ def main(settings: EvaluateSettings) -> None:
     }
     results["table"] = table = evaluation_table(results)
     write_json(settings.out / "results.json", results)
-    with whole_file(settings.out / "table.md") as beside:
-        beside.write_text(f"{table}\n{rarity_table([results])}", encoding="utf-8")
+    write_text(settings.out / "table.md", f"{table}\n{rarity_table([results])}")
     print(table, rarity_table([results]), sep="\n", end="")
 
 
@@ -157,10 +155,9 @@ def _measured(
             yield case, _refusal(evaluator, case)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
+    with pool(workers, threads) as processes:
         measure = partial(_elsewhere, evaluator.settings, evaluator.mean, evaluator.fitted)
-        for case, refused in zip(cases, pool.map(measure, cases), strict=True):
+        for case, refused in zip(cases, processes.map(measure, cases), strict=True):
             yield case, InputError(*refused) if refused else None
 
 
@@ -168,6 +165,8 @@ def _refusal(evaluator: Evaluator, case: Case) -> InputError | None:
     """Measure one scan; what is wrong with it, if anything is."""
     try:
         evaluator.measure(case)
+    except NotWrittenError:
+        raise
     except InputError as error:
         return error
     return None

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar, get_args
 import tyro
 
 from ctscreener.errors import InputError
+from ctscreener.events import open_streams
+from ctscreener.threads import share_the_machine
 
 Settings = TypeVar("Settings")
 DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -44,8 +46,10 @@ def main(arguments: list[str]) -> int:
         arguments: The command line without the name of the program.
 
     Returns:
-        Exit status: 0 done, 2 the input cannot be used.
+        Exit status: 0 done, 2 the input cannot be used, 130 stopped by Ctrl-C.
     """
+    share_the_machine()
+    open_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
@@ -61,6 +65,12 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            "Stopped before the end. Run the same command again: it goes on where it was.",
+            file=sys.stderr,
+        )
+        return 130
     except OSError as error:
         if error.errno not in DISK:
             raise

@@ -74,7 +74,7 @@ def encoded_lines(settings: EncodedSettings) -> list[str]:
             f"voxels of {spacing} mm (D, H, W), HU {settings.preprocess.window[0]:g} to "
             f"{settings.preprocess.window[1]:g}; the whole scan at once, a score every 6 mm"
         ),
-        f"encoder: inflated ResNet, stages of {settings.encoder.blocks} bottlenecks",
+        f"encoder: inflated ResNet, stages of {settings.encoder.bottlenecks} bottlenecks",
         (
             f"discriminator: {settings.discriminator.hidden} hidden channels on "
             f"{words(settings.discriminator.sources)}, weight {settings.discriminator_part.weight:g}"

@@ -29,16 +29,16 @@ class EncoderSettings:
 
     widths: tuple[int, ...] = (64, 128)
     """Channels in the middle of the bottlenecks of each stage; the stem has the first of them."""
-    blocks: tuple[int, ...] = (3, 8)
+    bottlenecks: tuple[int, ...] = (3, 8)
     """Bottlenecks of each stage."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where stages and their blocks do not match."""
-        sizes = (*self.widths, *self.blocks)
-        if not self.widths or len(self.widths) != len(self.blocks) or min(sizes) < 1:
+        sizes = (*self.widths, *self.bottlenecks)
+        if not self.widths or len(self.widths) != len(self.bottlenecks) or min(sizes) < 1:
             raise ValueError(
                 f"Expected a width and a number of blocks for each stage, found {self.widths} "
-                f"and {self.blocks}."
+                f"and {self.bottlenecks}."
             )
 
     @property
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         settings: The sizes.
 
     Example:
-        >>> encoder = Encoder(EncoderSettings(widths=(2, 4), blocks=(1, 1)))
+        >>> encoder = Encoder(EncoderSettings(widths=(2, 4), bottlenecks=(1, 1)))
         >>> [tuple(y.shape) for y in encoder(torch.zeros(1, 1, 9, 16, 17))]
         [(1, 8, 5, 4, 5), (1, 16, 3, 2, 3)]
     """
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         self.stem = nn.Conv3d(1, settings.widths[0], (3, 7, 7), (1, 2, 2), padding=(1, 3, 3))
         stages, inputs = [], settings.widths[0]
         for number, (width, blocks) in enumerate(
-            zip(settings.widths, settings.blocks, strict=True)
+            zip(settings.widths, settings.bottlenecks, strict=True)
         ):
             strides = [1 if number == 0 else 2, *[1] * (blocks - 1)]
             stage = []

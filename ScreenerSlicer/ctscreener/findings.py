@@ -89,6 +89,17 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     Returns:
         By peak rarity, then by size, then by the peak's index, so that the order is certain.
     """
+    return found(rarity, scan, settings)[0]
+
+
+def found(
+    rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
+) -> tuple[list[Finding], int]:
+    """Find and rank as `find` does, and count all there are.
+
+    Returns:
+        The findings kept, and how many there are without the limit of `settings.most`.
+    """
     settings = settings or FindingSettings()
     assert rarity.shape == scan.shape, "a map is as large as its scan"
     values = rarity.ravel()
@@ -97,9 +108,18 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     order = sorted(
         range(len(regions)), key=lambda i: (-values[peaks[i]], -len(regions[i]), peaks[i])
     )[: settings.most]
-    return [
+    kept = [
         _measure(rank, values, regions[i], peaks[i], scan) for rank, i in enumerate(order, start=1)
     ]
+    return kept, len(regions)
+
+
+def told_of_limit(kept: int, total: int) -> str:
+    """Say that there are more findings than are listed, as a notice."""
+    return (
+        f"{total} regions lie above the threshold: the {kept} rarest are listed. A higher "
+        "threshold gives fewer."
+    )
 
 
 def fewest_voxels(affine: np.ndarray, settings: FindingSettings) -> float:
@@ -124,7 +144,9 @@ def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> li
         For each region the flat indices of its voxels, ascending.
     """
     _, height, width = rarity.shape
-    voxels = np.flatnonzero(rarity >= threshold)
+    # Slice by slice: a mask of the whole scan would be a quarter of its map.
+    above = [np.flatnonzero(one >= threshold) + d * one.size for d, one in enumerate(rarity)]
+    voxels = np.concatenate(above) if above else np.zeros(0, int)
     if not len(voxels):
         return []
     first = np.flatnonzero((np.diff(voxels, prepend=-2) != 1) | (voxels % width == 0))
@@ -263,13 +285,17 @@ def findings_to_csv(findings: list[Finding], counted: float | None = None) -> st
 
 
 def findings_to_json(
-    findings: list[Finding], provenance: dict[str, object], counted: float | None = None
+    findings: list[Finding],
+    provenance: dict[str, object],
+    total: int | None = None,
+    counted: float | None = None,
 ) -> str:
     """Write findings with where they come from as strict JSON, which has no NaN.
 
     Arguments:
         findings: What `find` returned.
         provenance: Model, version, parameters and whatever else made these findings.
+        total: How many there are without the limit of `FindingSettings.most`; as many when None.
         counted: As in `findings_to_csv`.
 
     Raises:
@@ -283,6 +309,7 @@ def findings_to_json(
         "notice": NOTICE,
         "provenance": provenance,
         "units": _UNITS | rarity,
+        "found": len(findings) if total is None else total,
         "findings": [asdict(one) for one in findings],
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"

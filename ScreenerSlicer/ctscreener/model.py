@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -18,10 +20,12 @@ from torch import Tensor
 from ctscreener.calibration import Calibration
 from ctscreener.encoded import Encoded, EncodedSettings
 from ctscreener.errors import InputError
+from ctscreener.model_limits import check_depth, check_limits
 from ctscreener.public_encoder import convert, find_weights
 from ctscreener.scorer import AnyScorer, Scorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
+from ctscreener.whole_file import make_folder, write_bytes
 
 __all__ = [
     "Distilled",
@@ -126,18 +130,21 @@ def load_model(name: str, encoder: Path | None = None) -> Model:
     """
     folder = find_model(name)
     description = read_description(folder)
-    networks = build(description, folder)
-    weights = read_weights(folder, description["sha256"])
-    fill(networks, weights | from_elsewhere(networks, encoder), folder)
+    settings = read_settings(description, folder)
+    weights = read_weights(folder, description["sha256"]) | from_elsewhere(settings, encoder)
+    # Without memory for its tensors first: settings may ask for what the weights have not.
+    with torch.device("meta"):
+        check_tensors(build(settings, folder).state_dict(), weights, folder)
+    networks = build(settings, folder)
+    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     networks.eval().requires_grad_(False)
-    card = folder / "CARD.md"
     fast = description.get("calibration_fast")
     return Model(
         name=folder.resolve().name,
         networks=networks,
         calibration=Calibration.from_json(description["calibration"]),
         provenance=description["provenance"],
-        card=card.read_text(encoding="utf-8") if card.is_file() else "This model has no card.",
+        card=read_card(folder),
         sha256=description["sha256"],
         calibration_fast=Calibration.from_json(fast) if fast else None,
     )
@@ -147,16 +154,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     """Read `model.json` and check format, version and parts."""
     try:
         description = read_json(folder / "model.json")
+        check_depth(description)
     except InputError as error:
         raise damaged(folder, error.message) from error
+    except ValueError as error:
+        raise damaged(folder, str(error)) from error
     if not isinstance(description, dict):
         raise damaged(folder, "it is no JSON object")
     found = description.get("format"), description.get("format_version")
     if found != (FORMAT, FORMAT_VERSION):
         raise InputError(
             "model.version",
-            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]} version "
-            f"{found[1]} in {folder / 'model.json'}.",
+            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]!s:.40} version "
+            f"{found[1]!s:.40} in {folder / 'model.json'}.",
             "Update Screener, or export the model again with this version.",
         )
     parts = {"settings": dict, "sha256": str, "calibration": dict, "provenance": dict}
@@ -168,24 +178,52 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def build(description: dict[str, Any], folder: Path) -> AnyScorer:
-    """Build the networks that `model.json` describes, without their weights."""
+def read_settings(description: dict[str, Any], folder: Path) -> ModelSettings | EncodedSettings:
+    """Read what the networks are built from, and check that it is within bounds."""
     kind = description.get("kind", TILED)
     if kind not in (TILED, WHOLE):
         raise damaged(folder, f"it is of a kind {kind!r} that this version does not know")
     try:
+        check_limits(description["settings"])
         if kind == WHOLE:
-            return Encoded(from_json(EncodedSettings, description["settings"]))
-        return new_scorer(from_json(ModelSettings, description["settings"]))
+            return from_json(EncodedSettings, description["settings"])
+        return from_json(ModelSettings, description["settings"])
     except InputError as error:
         raise damaged(folder, error.message) from error
-    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        # Whatever stands where sizes should: the layers refuse it in many ways.
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        # Whatever stands where sizes should: the settings refuse it in many ways.
         raise damaged(folder, str(error)) from error
+
+
+def build(settings: ModelSettings | EncodedSettings, folder: Path) -> AnyScorer:
+    """Build the networks that `model.json` describes, without their weights."""
+    try:
+        if isinstance(settings, EncodedSettings):
+            return Encoded(settings)
+        return new_scorer(settings)
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        # Sizes that do not fit each other: the layers refuse them in many ways.
+        raise damaged(folder, str(error)) from error
+
+
+def read_card(folder: Path) -> str:
+    """Read the card of a model; without one it can be used too."""
+    card = folder / "CARD.md"
+    if not card.is_file():
+        return "This model has no card."
+    try:
+        return card.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "model.unreadable",
+            f"Expected a card of UTF-8 text in {card}: {error}.",
+            "Copy or export the model again.",
+        ) from error
 
 
 def damaged(folder: Path, found: str) -> InputError:
     """The error of a `model.json` that cannot be used."""
+    found = f"{found:.300}".rstrip(".")
     return InputError(
         "model.unreadable",
         f"Expected the description of a model in {folder / 'model.json'}, but {found}.",
@@ -194,7 +232,7 @@ def damaged(folder: Path, found: str) -> InputError:
 
 
 def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
-    """Read `weights.safetensors` and check its hash."""
+    """Read `weights.safetensors` as float32 and check its hash."""
     path = folder / "weights.safetensors"
     try:
         content = path.read_bytes()
@@ -212,7 +250,7 @@ def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
             "The file is damaged or was replaced: copy the model again.",
         )
     try:
-        return load(content)
+        return {name: tensor.float() for name, tensor in load(content).items()}
     except SafetensorError as error:
         raise InputError(
             "model.unreadable",
@@ -221,25 +259,31 @@ def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
         ) from error
 
 
-def from_elsewhere(networks: AnyScorer, encoder: Path | None) -> dict[str, Tensor]:
+def from_elsewhere(
+    settings: ModelSettings | EncodedSettings, encoder: Path | None
+) -> dict[str, Tensor]:
     """The tensors of the encoder, for a model that names its weights; none for others."""
-    if not isinstance(networks, Encoded) or networks.settings.elsewhere is None:
+    if not isinstance(settings, EncodedSettings) or settings.elsewhere is None:
         return {}
-    content = find_weights(encoder, networks.settings.elsewhere.sha256)
-    state = convert(content, networks.settings.encoder)
+    content = find_weights(encoder, settings.elsewhere.sha256)
+    state = convert(content, settings.encoder)
     # As training stores them: what is calibrated and what is used are the same numbers.
     return {f"{ENCODER}{name}": tensor.half() for name, tensor in state.items()}
 
 
-def fill(networks: AnyScorer, weights: dict[str, Tensor], folder: Path) -> None:
-    """Put the weights into the networks; every tensor must be there with the right shape."""
-    expected = networks.state_dict()
+def check_tensors(expected: dict[str, Tensor], weights: dict[str, Tensor], folder: Path) -> None:
+    """Make sure that every tensor is there, with the right shape and numbers, and no other."""
     wrong = [f"lacks {name}" for name in expected if name not in weights]
     wrong += [f"has an unknown tensor {name}" for name in weights if name not in expected]
     wrong += [
         f"has {name} of shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
         for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
+    ]
+    wrong += [
+        f"has NaN or infinity in {name}"
+        for name, tensor in weights.items()
+        if not np.isfinite(tensor.numpy()).all()
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more faults" if wrong[1:] else ""
@@ -248,7 +292,6 @@ def fill(networks: AnyScorer, weights: dict[str, Tensor], folder: Path) -> None:
             f"{folder / 'weights.safetensors'} {wrong[0]}{more}.",
             "Copy or export the model again.",
         )
-    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
 
 
 def half(networks: AnyScorer) -> dict[str, Tensor]:
@@ -286,6 +329,8 @@ def save_model(
 ) -> None:
     """Write a model folder; `model.json`, by which it is found, comes last.
 
+    Unlike results it may be read by everybody: a model is made to be passed on.
+
     Arguments:
         folder: Where to; made if missing.
         networks: What scores tiles; its UNets are stored as float16.
@@ -294,7 +339,7 @@ def save_model(
         card: Markdown.
         calibration_fast: The same for tiles that hardly overlap.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, private=False)
     content = packed(networks)
     description = {
         "format": FORMAT,
@@ -307,7 +352,5 @@ def save_model(
         "provenance": provenance,
     }
     for name, data in (("weights.safetensors", content), ("CARD.md", card.encode())):
-        beside = folder / f"{name}.part"
-        beside.write_bytes(data)
-        os.replace(beside, folder / name)
-    write_json(folder / "model.json", description)
+        write_bytes(folder / name, data, private=False)
+    write_json(folder / "model.json", description, private=False)

@@ -28,6 +28,9 @@ _LONGEST = 200
 _BAR = (400, 18)
 """Width and height of the colour bar."""
 
+_CLEAR = 85
+"""Pixels from a marker's middle within which no letter stands: the largest marker and its rank."""
+
 _BACKGROUND = (18, 20, 24)
 _TEXT = (232, 234, 237)
 _FAINT = (154, 160, 168)
@@ -45,6 +48,7 @@ def draw_overview(
     findings: Sequence[Finding],
     title: str,
     notice: str = NOTICE,
+    found: int | None = None,
     counted: float = math.inf,
 ) -> Image.Image:
     """Draw three planes through each of the top findings, with and without the map.
@@ -55,6 +59,7 @@ def draw_overview(
         findings: What was found, highest rank first; the rarest place is shown without any.
         title: What to write above it, such as the scan's name and the model's.
         notice: What to write below it.
+        found: How many findings there are, those that are not listed included.
         counted: The highest rarity that was counted on the reference scans.
 
     Returns:
@@ -66,7 +71,7 @@ def draw_overview(
     row_height = _ROW_HEADER + _tallest(view, scale)
     height = _HEADER + row_height * max(1, len(shown)) + _FOOTER
     picture = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
-    _draw_header(picture, view, scale, title, len(shown), len(findings))
+    _draw_header(picture, view, scale, title, len(shown), found or len(findings))
     for row in range(max(1, len(shown))):
         finding = shown[row] if shown else None
         top = _HEADER + row * row_height
@@ -157,9 +162,10 @@ def _draw_row(
     for plane, left in zip(PLANES, _lefts(view, scale), strict=True):
         step = view.size(plane, scale)[0] + _PAIR_GAP
         for x, coloured in ((left, False), (left + step, True)):
-            panel = _panel(view, plane, index, scale, window, coloured)
-            if finding and coloured:
-                _mark(panel, view.pixel(plane, index, scale), finding, scale)
+            at = view.pixel(plane, index, scale) if finding and coloured else None
+            panel = _panel(view, plane, index, scale, window, coloured, at)
+            if finding and at:
+                _mark(panel, at, finding, scale)
             picture.paste(panel, (x, top + _ROW_HEADER + (tallest - panel.height) // 2))
 
 
@@ -185,21 +191,48 @@ def _label(finding: Finding, counted: float) -> str:
 
 
 def _panel(
-    view: View, plane: Plane, index: np.ndarray, scale: float, window: Window, coloured: bool
+    view: View,
+    plane: Plane,
+    index: np.ndarray,
+    scale: float,
+    window: Window,
+    coloured: bool,
+    marked: _Place | None,
 ) -> Image.Image:
     """Draw one plane with the letters of its sides, and a length on the bare one."""
-    panel = view.draw(plane, index, scale, window, coloured)
+    shown = view.filled(plane, index)
+    panel = view.draw(plane, shown, scale, window, coloured)
     draw = ImageDraw.Draw(panel)
     width, height = panel.size
-    places = ((5, height / 2, "lm"), (width - 5, height / 2, "rm"))
-    places += ((width / 2, 4, "mt"), (width / 2, height - 4, "mb"))
-    for letter, (x, y, anchor) in zip(plane.letters, places, strict=True):
-        _outlined(draw, (x, y), letter, anchor)
+    for letter, (place, anchor) in zip(plane.letters, _sides(panel.size, marked), strict=True):
+        _outlined(draw, place, letter, anchor)
+    apart = abs(shown - index)[plane.across] * view.scan.spacing[plane.across]
+    if apart:
+        _outlined(draw, (width - 6, height - 4), f"{apart:.0f} mm beside the peak", "rb")
     length = 50 * scale
     if not coloured and length < width / 2:
         draw.line((8, height - 9, 8 + length, height - 9), fill=_TEXT, width=2)
         _outlined(draw, (8, height - 14), "5 cm", "lb")
     return panel
+
+
+def _sides(size: tuple[int, int], marked: _Place | None) -> list[tuple[_Place, str]]:
+    """Where the letters of the four sides stand, and their anchors: away from a marker.
+
+    Arguments:
+        size: Width and height of the panel.
+        marked: Where the marker is; None for no marker.
+    """
+    width, height = size
+    sides = []
+    for x, y, anchor in ((5, 0, "lm"), (width - 5, 0, "rm"), (0, 4, "mt"), (0, height - 4, "mb")):
+        for share in (0.5, 0.2, 0.8):
+            upright = anchor in ("lm", "rm")
+            place = (x, share * height) if upright else (share * width, y)
+            if marked is None or np.hypot(*np.subtract(place, marked)) > _CLEAR:
+                break
+        sides.append((place, anchor))
+    return sides
 
 
 def _outlined(draw: ImageDraw.ImageDraw, at: _Place, text: str, anchor: str) -> None:

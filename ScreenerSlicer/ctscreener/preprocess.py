@@ -5,6 +5,7 @@ that is fixed in the patient's coordinates, so that the file's axes cannot chang
 Source of the steps: Goncharov et al., arXiv 2502.08321, appendix D.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from skimage import exposure
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
 from ctscreener.padding import without_padding
-from ctscreener.scan import Scan, reoriented_to_canonical
+from ctscreener.scan import Scan, canonical_view
 
 Shape = tuple[int, int, int]
 
@@ -25,8 +26,10 @@ AIR_HU = -1000.0
 """What stands where nothing was measured."""
 FWHM = 2.355
 """Full width at half maximum of a Gaussian, in standard deviations."""
+TRUNCATE = 3.0
+"""Standard deviations from which a Gaussian counts as nothing."""
 SLAB = 32
-"""Slices written at a time on the way back: bounds the memory."""
+"""Slices made at a time on the way there and back: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     Raises:
         InputError: `scan.no_body`.
     """
-    scan = reoriented_to_canonical(scan)
+    scan = canonical_view(scan)
     hu, affine = on_body_grid(scan, settings)
     beyond = beyond_ends(scan, affine, hu.shape)
     body = body_mask(hu, np.array(settings.spacing), beyond)
@@ -131,17 +134,54 @@ def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             f"Expected a scan of several cm, found {scan.shape} voxels of {scan.spacing} mm.",
             "Choose a scan that covers more of the body.",
         )
-    hu = anti_aliased(np.maximum(scan.hu, PADDING_HU), scan.spacing, spacing)
-    return resample(hu, scan.affine, affine, (d, h, w)), affine
+    hu = np.empty((d, h, w), np.float32)
+    # A slab at a time: a whole scan blurred along each axis would take most of the memory.
+    for start in range(0, d, SLAB):
+        target = affine.copy()
+        target[:3, 3] += affine[:3, 0] * start
+        shape = (min(SLAB, d - start), h, w)
+        part, place = anti_aliased(scan, target, shape, spacing)
+        hu[start : start + SLAB] = resample(part, place, target, shape)
+    return hu, affine
 
 
-def anti_aliased(hu: np.ndarray, spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Blur along the axes that get coarser, to the width of the new voxels."""
-    for axis in range(3):
-        if target[axis] > 1.01 * spacing[axis]:
-            sigma = np.sqrt(target[axis] ** 2 - spacing[axis] ** 2) / FWHM / spacing[axis]
-            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=3.0)
-    return hu
+def anti_aliased(
+    scan: Scan, target: np.ndarray, shape: Shape, spacing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blur the slices that a part of a lattice lies in, along the axes that get coarser.
+
+    Arguments:
+        scan: The scan, its axes in canonical order.
+        target: The part of the lattice: index to RAS mm.
+        shape: Its voxels along (D, H, W).
+        spacing: Its spacing in mm along (D, H, W): the width to blur to.
+
+    Returns:
+        HU, float32, the same as if the whole scan were blurred; and their affine.
+    """
+    row = (np.linalg.inv(scan.affine) @ target)[0]
+    spans, count = row[:3] * (np.array(shape) - 1), scan.shape[0]
+    first = int(np.clip(row[3] + np.minimum(spans, 0).sum() - 1, 0, count - 1))
+    last = int(np.clip(row[3] + np.maximum(spans, 0).sum() + 3, first + 1, count))
+    deviations = widths(scan.spacing, spacing)
+    reach = math.ceil(TRUNCATE * deviations[0])
+    read = max(0, first - reach)
+    hu = np.array(scan.hu[read : last + reach], np.float32, order="C")
+    np.maximum(hu, np.float32(PADDING_HU), out=hu)
+    for axis, sigma in enumerate(deviations):
+        if sigma:
+            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=TRUNCATE)
+        if axis == 0:
+            hu = hu[first - read : last - read]
+    affine = scan.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * first
+    return hu, affine
+
+
+def widths(spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Standard deviations, in voxels, that widen voxels to those of a coarser grid; else 0."""
+    coarser = target > 1.01 * spacing
+    return np.where(coarser, np.sqrt(np.maximum(target**2 - spacing**2, 0)) / FWHM / spacing, 0)
 
 
 def resample(
@@ -162,12 +202,24 @@ def resample(
         outside: The result's value outside of `values`.
         nearest: Take the nearest voxel instead, for masks.
     """
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+    return _resampled(image, affine, target, shape, outside, nearest)
+
+
+def _resampled(
+    image: sitk.Image,
+    affine: np.ndarray,
+    target: np.ndarray,
+    shape: Shape,
+    outside: float,
+    nearest: bool = False,
+) -> np.ndarray:
+    """Values of an image on another grid; see `resample`."""
     matrix = np.linalg.inv(affine) @ target
     flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix((flip @ matrix[:3, :3] @ flip).ravel().tolist())
     transform.SetTranslation((flip @ matrix[:3, 3]).tolist())
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
     method = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     size = [int(n) for n in shape[::-1]]
     grid = ((0.0,) * 3, (1.0,) * 3, np.eye(3).ravel().tolist())
@@ -255,17 +307,16 @@ def restore(values: np.ndarray, affine: np.ndarray, prepared: Prepared, scan: Sc
     known = np.pad(np.isfinite(values), 1, mode="edge")
     padded = np.where(known, np.pad(values, 1, mode="edge"), 0).astype(np.float32)
     affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    weights = known.astype(np.float32)
+    scores, weights = (sitk.GetImageFromArray(one) for one in (padded, known.astype(np.float32)))
+    inside = sitk.GetImageFromArray(prepared.body.astype(np.uint8))
     restored = np.empty(scan.shape, np.float32)
     for start in range(0, scan.shape[0], SLAB):
         shape = (min(SLAB, scan.shape[0] - start), *scan.shape[1:])
         target = scan.affine.copy()
         target[:3, 3] += scan.affine[:3, 0] * start
-        total = resample(padded, affine, target, shape, outside=0.0)
-        weight = resample(weights, affine, target, shape, outside=0.0)
-        body = resample(
-            prepared.body.astype(np.uint8), prepared.affine, target, shape, 0, nearest=True
-        )
+        total = _resampled(scores, affine, target, shape, 0.0)
+        weight = _resampled(weights, affine, target, shape, 0.0)
+        body = _resampled(inside, prepared.affine, target, shape, 0, nearest=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             part = np.where((body > 0) & (weight > 0), total / weight, np.nan)
         restored[start : start + shape[0]] = part

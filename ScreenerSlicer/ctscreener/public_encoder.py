@@ -128,7 +128,7 @@ def convert(content: bytes, settings: EncoderSettings) -> dict[str, Tensor]:
 def _converted(state: Mapping[str, Tensor], settings: EncoderSettings) -> dict[str, Tensor]:
     weight, bias = _folded(state, "conv1", "bn1")
     found = {"stem.weight": weight.sum(1, keepdim=True), "stem.bias": bias}
-    for stage, blocks in enumerate(settings.blocks):
+    for stage, blocks in enumerate(settings.bottlenecks):
         for block in range(blocks):
             theirs, ours = f"layer{stage + 1}.{block}", f"stages.{stage}.{block}"
             pairs = {f"conv{n}": (f"conv{n}", f"bn{n}") for n in (1, 2, 3)}

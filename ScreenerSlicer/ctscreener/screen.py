@@ -11,7 +11,7 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, unheard
-from ctscreener.findings import Finding, FindingSettings, find
+from ctscreener.findings import Finding, FindingSettings, found, told_of_limit
 from ctscreener.model import Model
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
@@ -51,6 +51,7 @@ class Screened:
         device: Where the networks ran.
         tiles: Tiles that went through the networks.
         notices: What was not done as asked for, such as smaller tiles for want of memory.
+        found: Regions above the threshold, those beyond the limit of findings included.
     """
 
     rarity: np.ndarray
@@ -59,6 +60,7 @@ class Screened:
     device: str = "cpu"
     tiles: int = 0
     notices: tuple[str, ...] = ()
+    found: int = 0
 
 
 def screen(
@@ -106,15 +108,19 @@ def screen(
         progress("restoring", 0, 1)
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
         rarity = restore(scored.scores, scored.affine, shown, scan)
-        known = np.isfinite(rarity)
-        rarity[known] = scale.rarity(rarity[known])
+        for part in rarity:
+            # Slice by slice: all scored voxels at once would be a second map.
+            known = np.isfinite(part)
+            part[known] = scale.rarity(part[known])
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
-        findings = find(rarity, scan, settings.findings)
+        findings, total = found(rarity, scan, settings.findings)
+        if total > len(findings):
+            announce("findings.limit", told_of_limit(len(findings), total))
         progress("findings", 1, 1)
     where = str(scored.device)
-    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices))
+    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices), total)
 
 
 def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:

@@ -177,7 +177,7 @@ def test_json_is_strict_and_carries_the_notice() -> None:
     assert data["notice"] == NOTICE
     assert data["provenance"] == {"model": "preview"}
     assert "counted" not in json.dumps(data["units"])
-    counted = json.loads(findings_to_json(findings, {}, 3.125))["units"]
+    counted = json.loads(findings_to_json(findings, {}, counted=3.125))["units"]
     assert "counted up to 3.12" in counted["peak_rarity"]
     assert "counted up to 3.12" in counted["mean_rarity"]
     assert data["findings"] == json.loads(json.dumps([asdict(one) for one in findings]))

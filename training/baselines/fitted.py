@@ -1,7 +1,6 @@
 """A fitted baseline is a folder: `baseline.json` and `arrays.safetensors`, measured like a model."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, write_json
+from ctscreener.whole_file import make_folder, write_bytes
 from training.baselines.trivial import MeanAtPlace, body_of
 from training.data.sources import find_sources
 
@@ -77,10 +77,8 @@ def main(settings: BaselineSettings) -> None:
     paths = [source.path for source in find_sources(settings.train)][: settings.limit]
     mean = MeanAtPlace.fit(bodies(paths, PreprocessSettings()))
     content = save({"hu": mean.hu})
-    settings.out.mkdir(parents=True, exist_ok=True)
-    beside = settings.out / "arrays.safetensors.part"
-    beside.write_bytes(content)
-    os.replace(beside, settings.out / "arrays.safetensors")
+    make_folder(settings.out)
+    write_bytes(settings.out / "arrays.safetensors", content)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -106,39 +106,60 @@ def interpolated(values: Tensor, at: np.ndarray) -> Tensor:
     return total
 
 
+Read = Callable[[np.ndarray], Maps]
+"""Gives the maps of a scan's HU."""
+
+
 def draw_rows(
-    encoder: Encoder,
-    sources: Sequence[Source],
     scan: Callable[[], Tissue],
+    clean: Callable[[], Maps],
     donors: Sequence[Tissue],
     settings: RowSettings,
-    window: tuple[float, float],
+    read: Read,
     rng: np.random.Generator,
 ) -> Rows:
     """Corrupt a scan and read features of it.
 
     Arguments:
-        encoder: In evaluation mode.
-        sources: Which maps are read.
         scan: Gives the scan.
+        clean: Gives its maps.
         donors: Scans that foreign patches come from.
         settings: Which voxels.
-        window: HU that become 0 and 1.
+        read: Gives the maps of the corrupted scan.
         rng: Draws everything.
     """
     tissue = scan()
     corrupted = corrupt(tissue, donors, settings.corruption, rng)
-    inside, number = anomalous_voxels(corrupted, tissue.body, settings.an_anomaly, rng)
-    free = np.argwhere(on_finest(tissue.body) & ~touched(corrupted))
+    return rows_of(corrupted, tissue.body, settings, read, clean, rng)
+
+
+def rows_of(
+    corrupted: Corrupted,
+    body: np.ndarray,
+    settings: RowSettings,
+    read: Read,
+    clean: Callable[[], Maps] | None,
+    rng: np.random.Generator,
+) -> Rows:
+    """Read features of a scan with anomalies: in them, far from them, and at their place without.
+
+    Arguments:
+        corrupted: The scan with its anomalies.
+        body: Voxels of the body, bool, `(D, H, W)`.
+        settings: Which voxels.
+        read: Gives the maps of the scan.
+        clean: Gives the maps of the scan without anomalies; None where there is no such scan.
+        rng: Chooses voxels.
+    """
+    inside, number = anomalous_voxels(corrupted, body, settings.an_anomaly, rng)
+    free = np.argwhere(on_finest(body) & ~touched(corrupted))
     free = free[rng.permutation(len(free))[: settings.untouched]]
     paired = inside[rng.random(len(inside)) < settings.pairs]
-    parts = [
-        sample(describe(encoder, sources, corrupted.hu, window), np.concatenate([inside, free]))
-    ]
-    if len(paired):
-        parts.append(sample(describe(encoder, sources, tissue.hu, window), paired))
+    parts = [sample(read(corrupted.hu), np.concatenate([inside, free]))]
+    if clean and len(paired):
+        parts.append(sample(clean(), paired))
     names = np.array([corrupted.kinds[n - 1] for n in number], "<U16")
-    rest = len(free) + len(paired)
+    rest = sum(len(next(iter(part.values()))) for part in parts) - len(inside)
     return Rows(
         {s.name: np.concatenate([part[s] for part in parts]) for s in parts[0]},
         np.concatenate([np.ones(len(inside), np.int8), np.zeros(rest, np.int8)]),
@@ -198,17 +219,20 @@ def anomalous_voxels(
     return np.concatenate(places), np.concatenate(numbers)
 
 
-def kept_rows(path: Path, key: dict[str, object], draw: Callable[[], Rows]) -> Rows:
+def kept_rows(
+    path: Path, key: dict[str, object], sources: Sequence[Source], draw: Callable[[], Rows]
+) -> Rows:
     """Rows from a file, or drawn and kept there.
 
     Arguments:
         path: The file.
         key: What the rows depend on, ready for JSON.
+        sources: Maps that must have been read; more do no harm.
         draw: Draws them.
     """
     digest = hashlib.sha256(json.dumps(to_json(key), sort_keys=True).encode()).hexdigest()
     arrays = load_arrays(path, digest)
-    if arrays is None:
+    if arrays is None or any(f"feature_{source.name}" not in arrays for source in sources):
         rows = draw()
         arrays = {f"feature_{name}": values for name, values in rows.features.items()}
         arrays |= {"anomalous": rows.anomalous, "kind": rows.kind}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ctscreener.files import read_scan
-from ctscreener.maps import whole_file
 from ctscreener.model import Model
 from ctscreener.provenance import fingerprint, request
 from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings, screen
+from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.fitted import Fitted
 from training.baselines.trivial import MeanAtPlace, gradient_scores, random_scores
 from training.evaluation.case_picture import draw_case
@@ -130,7 +130,7 @@ class Evaluator:
         """Where the numbers of a scan are kept, and what they depend on."""
         mean = None if self.mean is None else zlib.crc32(self.mean.hu.tobytes())
         key = {
-            **request(self.model, self.screening, None),
+            **request(self.model, self.screening, case.series),
             **self.protocol(),
             "version": KEPT_VERSION,
             "inputs": [self.digest(path) for path in (case.scan, case.mask) if path],
@@ -160,7 +160,7 @@ class Evaluator:
             InputError: The scan or its mask cannot be used.
         """
         began, s = time.monotonic(), self.settings
-        scan = read_scan(case.scan)
+        scan = read_scan(case.scan, case.series)
         labels = read_case_mask(case, scan, s.resample_masks)
         ignore = case.others == "ignored"
         whole = Truth.of(labels, scan.affine, case.label, ignore, s.region_voxels)
@@ -191,7 +191,7 @@ class Evaluator:
     def draw(self, case: Case, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
         """Write the picture of a scan."""
         path = self.picture(case)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as beside:
             draw_case(scan, rarity, truth.region != 0).save(beside)
 

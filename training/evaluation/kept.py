@@ -6,12 +6,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ctscreener.maps import whole_file
+from ctscreener.whole_file import make_folder, whole_file
 
 
 def save_arrays(path: Path, key: str, **arrays: np.ndarray) -> None:
     """Keep arrays in a file, together with what they depend on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as beside:
         np.savez_compressed(beside, allow_pickle=False, key=np.array(key), **arrays)
 

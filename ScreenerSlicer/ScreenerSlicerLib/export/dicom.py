@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctscreener.findings import NOTICE
-from ctscreener.maps import whole_file
 from ctscreener.progress import Progress, silent
 from ctscreener.rarity_text import counted_up_to, rarity_text
 from ctscreener.version import VERSION
+from ctscreener.whole_file import whole_file
 from ScreenerSlicerLib.export.dicom_source import planes_of, read_source
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def write_rarity_map(
         progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
-        InputError: One of `read_source`, or of `ctscreener.maps.whole_file`.
+        InputError: One of `read_source`, or of `ctscreener.whole_file.whole_file`.
         ImportError: highdicom is missing.
     """
     import highdicom as hd
@@ -110,7 +110,7 @@ def write_regions(
         progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
-        InputError: One of `read_source`, or of `ctscreener.maps.whole_file`.
+        InputError: One of `read_source`, or of `ctscreener.whole_file.whole_file`.
         ImportError: highdicom is missing.
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
