@@ -17,6 +17,7 @@ from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
 from ctscreener.padding import without_padding
 from ctscreener.scan import Scan, canonical_view
+from ctscreener.unscored import unscored
 
 Shape = tuple[int, int, int]
 
@@ -58,12 +59,14 @@ class Prepared:
         body: Which voxels are body, bool, `(D, H, W)`.
         affine: Voxel index to RAS mm, `(4, 4)`.
         region: Which voxels are asked for, bool, `(D, H, W)`; None for all. Body is scored there.
+        notices: Codes and sentences about what of the patient is not in `body`.
     """
 
     image: np.ndarray
     body: np.ndarray
     affine: np.ndarray
     region: np.ndarray | None = None
+    notices: tuple[tuple[str, str], ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -81,9 +84,11 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     scan = canonical_view(scan)
     hu, affine = on_body_grid(scan, settings)
     beyond = beyond_ends(scan, affine, hu.shape)
-    body = body_mask(hu, np.array(settings.spacing), beyond)
+    spacing = np.array(settings.spacing)
+    body = body_mask(hu, spacing, beyond)
+    left_out = tuple(unscored(hu, body, spacing))
     image = equalize(hu, settings) if settings.clahe_clip else whole_hu(hu)
-    return Prepared(image, body, affine)
+    return Prepared(image, body, affine, notices=left_out)
 
 
 def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:

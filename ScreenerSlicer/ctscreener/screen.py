@@ -101,6 +101,8 @@ def screen(
     with clock.measure("preparing"):
         progress("preparing", 0, 1)
         prepared = within(prepare(scan, model.settings.preprocess), settings.region)
+        for code, message in prepared.notices:
+            announce(code, message)
         progress("preparing", 1, 1)
     with clock.measure("scoring"):
         scored = score(prepared, model.networks, settings, device, progress, announce)

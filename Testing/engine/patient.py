@@ -37,6 +37,7 @@ class Patient:
         self.hu[self.lung] = LUNG
         bone = ellipse(self.r / 18, (self.a + 75) / 18) & (self.s < 150) & (self.s > -420)
         bone |= ellipse(self.r / 18, (self.a + 38) / 18) & (self.s >= 150) & (self.s < 230)
+        bone |= ellipse((np.abs(self.r) - 85) / 14, self.a / 14) & (self.s <= -420)
         self.hu[bone] = 400
 
     def with_airway(self, opening: float) -> "Patient":
