@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from ctscreener.settings import from_json, to_json, write_json
 from training.data.folds import fold_of
 from training.data.rows import (
     ROWS_VERSION,
+    Clean,
     Rows,
     RowSettings,
     describe,
@@ -133,7 +134,9 @@ def all_rows(
     donors = [tissue_of(store, names[i]) for i in sorted(chosen)]
     digests = [store.scans[names[i]].sha256 for i in sorted(chosen)]
     for number, name in enumerate(names):
-        tissue, found = cache(partial(tissue_of, store, name)), []
+        # One scan at a time: the one before, and its maps, are let go of here.
+        clean = Clean(encoder, sources, partial(tissue_of, store, name), PLAIN.window)
+        found = []
         for draw in range(settings.rows.draws):
             key = {
                 "version": ROWS_VERSION,
@@ -145,9 +148,7 @@ def all_rows(
                 "seed": [settings.seed, draw],
             }
             rng = np.random.default_rng([settings.seed, draw, _number(store.scans[name].sha256)])
-            drawn = partial(
-                draw_rows, encoder, sources, tissue, donors, settings.rows, PLAIN.window, rng
-            )
+            drawn = partial(draw_rows, clean, donors, settings.rows, rng)
             found.append(kept_rows(settings.run / "rows" / f"{name}-{draw}.npz", key, drawn))
         print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
         yield name, found

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.evaluation.kept import load_arrays, save_unpacked
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
 
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 """A change of how rows are drawn needs a new number."""
 FILLED = 0.45
 """Share of what surrounds a voxel of the finest map that an anomaly fills, for a row of it."""
@@ -106,37 +107,60 @@ def interpolated(values: Tensor, at: np.ndarray) -> Tensor:
     return total
 
 
-def draw_rows(
-    encoder: Encoder,
-    sources: Sequence[Source],
-    scan: Callable[[], Tissue],
-    donors: Sequence[Tissue],
-    settings: RowSettings,
-    window: tuple[float, float],
-    rng: np.random.Generator,
-) -> Rows:
-    """Corrupt a scan and read features of it.
+class Clean:
+    """A scan as it is, and what the encoder makes of it: both made when first asked for, and kept.
 
     Arguments:
         encoder: In evaluation mode.
         sources: Which maps are read.
-        scan: Gives the scan.
+        read: Gives the scan.
+        window: HU that become 0 and 1.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        sources: Sequence[Source],
+        read: Callable[[], Tissue],
+        window: tuple[float, float],
+    ) -> None:
+        self._encoder, self._sources, self._read, self._window = encoder, sources, read, window
+
+    @cached_property
+    def tissue(self) -> Tissue:
+        """The scan, ready to receive anomalies."""
+        return self._read()
+
+    @cached_property
+    def maps(self) -> Maps:
+        """The maps of the scan without anomalies."""
+        return self.describe(self.tissue.hu)
+
+    def describe(self, hu: np.ndarray) -> Maps:
+        """The maps of other HU, read in the same way."""
+        return describe(self._encoder, self._sources, hu, self._window)
+
+
+def draw_rows(
+    clean: Clean, donors: Sequence[Tissue], settings: RowSettings, rng: np.random.Generator
+) -> Rows:
+    """Corrupt a scan and read features of it.
+
+    Arguments:
+        clean: The scan.
         donors: Scans that foreign patches come from.
         settings: Which voxels.
-        window: HU that become 0 and 1.
         rng: Draws everything.
     """
-    tissue = scan()
+    tissue = clean.tissue
     corrupted = corrupt(tissue, donors, settings.corruption, rng)
     inside, number = anomalous_voxels(corrupted, tissue.body, settings.an_anomaly, rng)
     free = np.argwhere(on_finest(tissue.body) & ~touched(corrupted))
     free = free[rng.permutation(len(free))[: settings.untouched]]
     paired = inside[rng.random(len(inside)) < settings.pairs]
-    parts = [
-        sample(describe(encoder, sources, corrupted.hu, window), np.concatenate([inside, free]))
-    ]
+    parts = [sample(clean.describe(corrupted.hu), np.concatenate([inside, free]))]
     if len(paired):
-        parts.append(sample(describe(encoder, sources, tissue.hu, window), paired))
+        parts.append(sample(clean.maps, paired))
     names = np.array([corrupted.kinds[n - 1] for n in number], "<U16")
     rest = len(free) + len(paired)
     return Rows(
