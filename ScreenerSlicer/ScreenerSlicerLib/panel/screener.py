@@ -67,7 +67,9 @@ class ScreenerPanel:
         self._scan = ScanPanel(ui, self._run.say)
         self._heat_map = HeatMapPanel(ui)
         self._findings = FindingsPanel(ui, self._on_review)
-        self._installation = InstallationPanel(ui, logic, lambda: self._device.hardware)
+        self._installation = InstallationPanel(
+            ui, logic, lambda: self._device.hardware, lambda: self._model.model
+        )
         self._timer = _timer(TICK_MS, self._tick)
         self._export = ExportPanel(
             ui,
@@ -79,6 +81,8 @@ class ScreenerPanel:
         self._soon = _timer(FIND_AGAIN_MS, self._find_again)
         self._soon.singleShot = True
         ui.screenButton.connect("clicked()", self._press)
+        # After the installation, which was connected first.
+        ui.installPackagesButton.connect("clicked()", self._model.refresh)
 
     @property
     def is_probing(self) -> bool:
@@ -191,7 +195,7 @@ class ScreenerPanel:
         request = ScreenRequest(
             model.folder,
             self._device.wanted,
-            parameters.quality.overlap,
+            None if model.one_speed else parameters.quality.overlap,
             parameters.threshold,
             parameters.minVolume,
             self._conditions(parameters).region,
@@ -235,7 +239,9 @@ class ScreenerPanel:
         """Keep what a tile took for later estimates, where all went as asked for."""
         job, model, device = self._logic().jobs.last, self._model.model, self._device.device
         as_asked = not self._run.notice and not result.provenance.get("synthetic")
-        if as_asked and job and model and device and job.seconds_a_tile:
+        # Where there are no tiles, a step's time says nothing of another scan.
+        tiles = model is not None and not model.one_speed
+        if as_asked and tiles and job and device and job.seconds_a_tile:
             self.settings.add_seconds_a_tile(timing_key(model, device), job.seconds_a_tile)
 
     def _take_up(self, parameters: ScreenerSlicerParameterNode) -> None:
