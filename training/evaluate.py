@@ -16,7 +16,7 @@ from ctscreener.model import load_model
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.provenance import fingerprint, request
 from ctscreener.settings import write_json
-from ctscreener.whole_file import NotWrittenError, write_text
+from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
 from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
 from training.baselines.trivial import MeanAtPlace
 from training.data.sources import find_sources
@@ -45,6 +45,7 @@ def main(settings: EvaluateSettings) -> None:
         InputError: The model, a set or a setting cannot be used, or no scan could be.
     """
     check(settings)
+    clear_tree(settings.out)
     model = load_model(settings.model)
     labelled = find_cases(
         settings.sets, settings.labels, settings.limit, settings.others, settings.patient

@@ -22,13 +22,12 @@ from rich.progress import track
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.events import say
-from ctscreener.file_tree import files_below
 from ctscreener.files import files_of
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.reading import Reader
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
-from ctscreener.whole_file import NotWrittenError, make_folder
+from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
 from training.data.store import (
@@ -218,6 +217,7 @@ def _stored_copy(
 def _claim_store(store: Path, preprocess: PreprocessSettings) -> None:
     """Refuse to mix scans prepared in two ways in one store."""
     make_folder(store)
+    clear_tree(store)
     path = store / "preprocess.json"
     mine: Any = to_json(preprocess)
     if path.exists() and read_json(path) != mine:
@@ -248,8 +248,7 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     if stored is None or stored.source != str(source.path):
         return False
     try:
-        files = files_below(source.path) if source.path.is_dir() else files_of(source.path)
-        newest = max((file.stat().st_mtime for file in files), default=math.inf)
+        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
     except (OSError, InputError):
         # Gone, or not all there any more: preparing it anew says why.
         return False

@@ -41,14 +41,22 @@ def read_dicom(folder: Path, series: str | None = None) -> Scan:
     Raises:
         InputError: One of `dicom.*` or `scan.*`.
     """
-    images = read_slices(folder)
-    if not images:
+    try:
+        images = read_slices(folder)
+        if images:
+            return _volume(choose(find_parts(images), series, folder).images)
+    except OSError as failure:
         raise InputError(
-            "dicom.empty",
-            f"Expected DICOM images in {folder}, found none.",
-            "Give the folder that holds the slices, or a NIfTI, NRRD or MetaImage file.",
-        )
-    return _volume(choose(find_parts(images), series, folder).images)
+            "scan.unreadable",
+            f"Expected files that can be read, found: {failure.strerror} "
+            f"({Path(failure.filename or folder).name}).",
+            "Check the permissions of the folder and its files.",
+        ) from failure
+    raise InputError(
+        "dicom.empty",
+        f"Expected DICOM images in {folder}, found none.",
+        "Give the folder that holds the slices, or a NIfTI, NRRD or MetaImage file.",
+    )
 
 
 def _volume(stack: list[Slice]) -> Scan:

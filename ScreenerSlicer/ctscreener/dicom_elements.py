@@ -20,12 +20,12 @@ class Pixels:
     Arguments:
         start: Their first byte, counted in the stream of the data set.
         length: How many bytes; with `fragments`, what all of these hold.
-        fragments: Length of each piece of a compressed picture; none of a plain one.
+        fragments: First byte and length of each piece of a compressed picture; none of a plain one.
     """
 
     start: int
     length: int
-    fragments: tuple[int, ...] = ()
+    fragments: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

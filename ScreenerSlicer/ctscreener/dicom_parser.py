@@ -270,7 +270,7 @@ def _plain(reader: _Reader, here: int, length: int) -> Pixels:
 
 def _fragments(reader: _Reader) -> Pixels:
     """Find compressed pixels: a table of offsets, then fragments, then a delimiter."""
-    start, lengths = reader.stream.tell(), []
+    pieces: list[tuple[int, int]] = []
     while True:
         tag, _, length = _start(reader)
         if tag == SEQUENCE_END:
@@ -278,9 +278,9 @@ def _fragments(reader: _Reader) -> Pixels:
         here = reader.stream.tell()
         if tag != ITEM or here + length > reader.size:
             raise DamagedError(f"a file of {reader.size} bytes whose compressed pixels end early")
-        lengths.append(length)
+        pieces.append((here, length))
         reader.stream.seek(here + length)
-    return Pixels(start, sum(lengths[1:]), tuple(lengths[1:]))
+    return Pixels(reader.stream.tell(), sum(length for _, length in pieces[1:]), tuple(pieces[1:]))
 
 
 def _beyond(tag: int, length: int, left: int) -> DamagedError:

@@ -190,7 +190,8 @@ def _meant(bodies: list[Part]) -> list[Part]:
         for part in bodies
         if part.first.placed and len(part.images) >= MIN_SLICES
     }
-    return [part for part in bodies if not likely or part.first.series in likely]
+    # What is of no series may be of any.
+    return [part for part in bodies if not likely or part.first.series in (*likely, "")]
 
 
 def _turned_away(part: Part, main: Part) -> bool:
@@ -236,4 +237,4 @@ def _clause(part: Part, folder: Path) -> str:
         about += [part.what] if part.what else []
         about += [] if part.first.placed else ["without a position"]
     about.append(f"from {first.path.relative_to(folder).as_posix()}")
-    return f"{part.label} ({', '.join(about)})"
+    return f"{part.label or 'no SeriesInstanceUID'} ({', '.join(about)})"

@@ -1,33 +1,27 @@
 """Pixels of DICOM slices in Hounsfield units, and what must hold before they are read.
 
-Plain pixels are read here, compressed ones by GDCM through SimpleITK, after every length in the
-file was found to be true and every size to be plausible.
+Every length in the file was found to be true, and every size is found plausible, before a pixel is
+read. Plain pixels are read here, compressed ones by `dicom_packed`.
 """
 
-import contextlib
-import os
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ctscreener.dicom_elements import DamagedError, Pixels, decimal
+from ctscreener.dicom_packed import check_packed, unpack
 from ctscreener.dicom_parser import NATIVE, data_set
 from ctscreener.errors import InputError
-from ctscreener.itk import quiet
-
-# One at a time may turn off what the whole process prints.
-_printing = threading.Lock()
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 # Scanners make at most 2048 rows.
 MAX_SIDE = 4096
 # What a compressed file may hold beside its picture, and a picture that does not get smaller.
 BESIDE_BYTES = 1 << 26
+# Larger factors make no Hounsfield units of any stored value.
+MAX_SCALE = 1e6
 UNITS = ("", "HU", "HU_MOD", "US")
 """Types of rescaling that give Hounsfield units; US, unspecified, is what some writers put."""
 
@@ -133,7 +127,8 @@ def rescale_problem(coding: Coding) -> str | None:
     if coding.units not in UNITS:
         return f"values in '{coding.units}', not in HU"
     scale = [_number(text) for text in (coding.slope, coding.intercept)]
-    if scale[0] == 0 or not all(number is None or np.isfinite(number) for number in scale):
+    # NaN is not less than anything.
+    if scale[0] == 0 or not all(number is None or abs(number) < MAX_SCALE for number in scale):
         return f"a rescale slope of '{coding.slope}' and intercept of '{coding.intercept}'"
     return None
 
@@ -166,11 +161,12 @@ def read_frames(coding: Coding, path: Path, frames: list[int]) -> Iterator[np.nd
     Raises:
         InputError: `dicom.truncated` where they cannot be read.
     """
-    if coding.compressed:
-        decoded = _decoded(coding, path)
-        yield from (decoded[frame].astype(np.float32) for frame in frames)
-        return
     try:
+        if coding.compressed:
+            check_packed(path, coding.pixels, coding.syntax, coding.size)
+            pictures = unpack(path, (coding.frames, *coding.size))
+            yield from (pictures[frame].astype(np.float32) for frame in frames)
+            return
         with data_set(path) as take:
             for frame in frames:
                 start = coding.pixels.start + frame * coding.frame_bytes
@@ -228,46 +224,6 @@ def _rescaled(coding: Coding, stored: np.ndarray) -> np.ndarray:
         return stored.astype(np.float32) + np.float32(intercept)
     # In double precision: a fractional slope is not to add its error to every value.
     return (stored * (1.0 if slope is None else slope) + intercept).astype(np.float32)
-
-
-def _decoded(coding: Coding, path: Path) -> np.ndarray:
-    """Let GDCM unpack a file and rescale it, `(frames, H, W)`."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        with quiet(), _silent():
-            image = reader.Execute()
-    except RuntimeError:
-        raise _cut(
-            path, "compressed pixels that are damaged, or packed in an unknown way"
-        ) from None
-    values = sitk.GetArrayFromImage(image)
-    shape = (coding.frames, *coding.size)
-    if values.size != np.prod(shape):
-        raise _cut(path, f"a picture of {values.shape} for one of {shape}")
-    return values.reshape(shape)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep libjpeg from printing: it tries its 8-bit form first and complains of 12 bits."""
-    with _printing:
-        try:
-            kept = os.dup(2)
-        except OSError:
-            # It is closed: nobody listens.
-            yield
-            return
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        try:
-            with open(os.devnull, "wb") as nothing:
-                os.dup2(nothing.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _cut(path: Path, found: str) -> InputError:

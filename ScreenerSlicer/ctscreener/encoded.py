@@ -170,12 +170,13 @@ def encode(encoder: Encoder, x: Tensor, sources: Sequence[Source], step: Step) -
         `(1, C, d, h, w)` of each source; of one stage and resolution they are the same tensor.
     """
     with torch.inference_mode():
-        views = {False: x}
-        if any(source.half for source in sources):
-            views[True] = F.avg_pool3d(x, 2, 2, ceil_mode=True, count_include_pad=False)
+        views = sorted({source.half for source in sources})
         stages: dict[tuple[bool, int], Tensor] = {}
         count = 0
-        for half, image in views.items():
+        for half in views:
+            image = x
+            if half:
+                image = F.avg_pool3d(x, 2, 2, ceil_mode=True, count_include_pad=False)
             first = encoder.first_in_slabs(image, SLAB)
             count += 1
             step(count, 2 * len(views))

@@ -16,9 +16,6 @@ from ctscreener.networks import Shape
 
 STEM_STRIDE: Shape = (2, 4, 4)
 """Voxels of the input for one voxel of the first stage."""
-HALO = 4
-"""Slices of the first stage on either side that a slab must have beside its own: three 3x3x3
-convolutions, the pooling and the stem reach no further."""
 EXPANSION = 4
 """Channels out of a bottleneck for each channel in its middle."""
 
@@ -45,6 +42,14 @@ class EncoderSettings:
     def channels(self) -> tuple[int, ...]:
         """Channels of the map of each stage."""
         return tuple(EXPANSION * width for width in self.widths)
+
+    @property
+    def halo(self) -> int:
+        """Slices of the first stage that a slab must have beside its own on either side.
+
+        Every bottleneck reaches one slice further; pooling and stem together another.
+        """
+        return self.blocks[0] + 1
 
     @property
     def strides(self) -> tuple[Shape, ...]:
@@ -144,28 +149,28 @@ class Encoder(nn.Module):
         Returns:
             What `first` gives, up to rounding.
         """
-        return torch.cat(
-            [self.first(x[:, :, s])[:, :, keep] for s, keep in slabs(x.shape[2], depth)], 2
-        )
+        cuts = slabs(x.shape[2], depth, self.settings.halo)
+        return torch.cat([self.first(x[:, :, seen])[:, :, kept] for seen, kept in cuts], 2)
 
 
-def slabs(slices: int, depth: int) -> Iterator[tuple[slice, slice]]:
+def slabs(slices: int, depth: int, halo: int) -> Iterator[tuple[slice, slice]]:
     """Cut a scan into slabs for the first stage.
 
     Arguments:
         slices: Slices of the image.
         depth: Slices of the first stage's map in one slab.
+        halo: Slices of that map that a slab sees beside its own, on either side.
 
     Yields:
         The slices of the image that a slab sees, and those of the map it gives that are kept.
 
     Example:
-        >>> list(slabs(40, 10))
+        >>> list(slabs(40, 10, 4))
         [(slice(0, 28, None), slice(0, 10, None)), (slice(12, 40, None), slice(4, 14, None))]
     """
     unit = STEM_STRIDE[0]
     total = -(-slices // unit)
     for start in range(0, total, depth):
         stop = min(start + depth, total)
-        low, high = max(start - HALO, 0), min(stop + HALO, total)
+        low, high = max(start - halo, 0), min(stop + halo, total)
         yield slice(low * unit, min(high * unit, slices)), slice(start - low, stop - low)

@@ -50,7 +50,7 @@ def read_scan(path: Path, series: str | None = None) -> Scan:
         )
     else:
         values, affine = _read(path)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             scan = Scan(values.astype(np.float32, copy=False), affine)
     check_scan(scan)
     return scan
@@ -121,7 +121,8 @@ def files_of(path: Path) -> list[Path]:
         in it, at any depth, sorted.
 
     Raises:
-        InputError: `scan.unreadable` or `scan.data_missing`, where the header does not tell.
+        InputError: `scan.unreadable` or `scan.data_missing`, where the header does not tell, or
+            one of `files_below`.
     """
     if path.is_dir():
         return files_below(path)

@@ -58,6 +58,11 @@ class HeadSettings:
     hidden: int = 512
     """Channels of its hidden layer; networks that are averaged lie side by side in it."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is nothing to read."""
+        if not self.sources:
+            raise ValueError("Expected at least one map for the discriminator, found none.")
+
 
 @dataclass(frozen=True)
 class GaussianSettings:
@@ -67,6 +72,13 @@ class GaussianSettings:
     """Maps that it sees, all of one resolution."""
     components: int = 96
     """Principal components that are kept."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is nothing to read, or maps of several resolutions."""
+        if len({source.level for source in self.sources}) != 1:
+            raise ValueError("Expected maps of one resolution for the density, found others.")
+        if self.components < 1:
+            raise ValueError(f"Expected 1 or more components, found {self.components}.")
 
 
 Maps = Mapping[Source, Tensor]
@@ -179,7 +191,7 @@ class Discriminator(nn.Module):
                 low, high = start // 2, min(-(-(stop + 1) // 2), coarse.shape[2])
                 part = coarse[:, :, low:high].float()
                 whole = (2 * (high - low), size[1], size[2])
-                hidden = doubled(part, whole)[:, :, : stop - start] + hidden
+                hidden = doubled(part, whole)[:, :, start - 2 * low : stop - 2 * low] + hidden
             assert isinstance(hidden, Tensor), "a discriminator has a source"
             active = F.relu(hidden[0] + self.bias[:, None, None, None])
             scores.append(torch.einsum("c,cdhw->dhw", self.out, active) + self.out_bias)
@@ -197,8 +209,6 @@ class Gaussian(nn.Module):
     def __init__(self, settings: GaussianSettings, channels: Mapping[Source, int]) -> None:
         super().__init__()
         self.settings = settings
-        if len({source.level for source in settings.sources}) != 1:
-            raise ValueError("Expected maps of one resolution for the density, found others.")
         total = sum(channels[source] for source in settings.sources)
         self.mean = nn.Buffer(torch.zeros(total))
         self.whiten = nn.Buffer(torch.zeros(settings.components, total))

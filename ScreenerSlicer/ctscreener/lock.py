@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ctscreener import owner
 from ctscreener.errors import InputError
-from ctscreener.whole_file import clear_left_behind, make_folder, not_written
+from ctscreener.whole_file import clear_left_behind, clear_tree, make_folder, not_written
 
 UNWRITTEN_SECONDS = 10.0
 """A lock that says nothing for so long was left by a process killed in the middle of making it."""
@@ -36,8 +36,8 @@ def held(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise not_written(folder, error) from error
     try:
-        for place in (folder.parent, folder):
-            clear_left_behind(place)
+        clear_left_behind(folder.parent)
+        clear_tree(folder)
         yield
     finally:
         with suppress(OSError):

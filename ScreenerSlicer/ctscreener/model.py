@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import platformdirs
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from ctscreener.calibration import Calibration
@@ -25,6 +23,7 @@ from ctscreener.public_encoder import convert, find_weights
 from ctscreener.scorer import AnyScorer, Scorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
+from ctscreener.weights import check_tensors, read_weights
 from ctscreener.whole_file import make_folder, write_bytes
 
 __all__ = [
@@ -231,34 +230,6 @@ def damaged(folder: Path, found: str) -> InputError:
     )
 
 
-def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
-    """Read `weights.safetensors` as float32 and check its hash."""
-    path = folder / "weights.safetensors"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            "model.unreadable",
-            f"Expected the weights at {path}: {error.strerror}.",
-            "Copy the model again.",
-        ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InputError(
-            "model.hash",
-            f"Expected weights with SHA-256 {sha256[:12]}..., found {found[:12]}... in {path}.",
-            "The file is damaged or was replaced: copy the model again.",
-        )
-    try:
-        return {name: tensor.float() for name, tensor in load(content).items()}
-    except SafetensorError as error:
-        raise InputError(
-            "model.unreadable",
-            f"Expected safetensors in {path}: {error}.",
-            "Copy or export the model again.",
-        ) from error
-
-
 def from_elsewhere(
     settings: ModelSettings | EncodedSettings, encoder: Path | None
 ) -> dict[str, Tensor]:
@@ -269,29 +240,6 @@ def from_elsewhere(
     state = convert(content, settings.encoder)
     # As training stores them: what is calibrated and what is used are the same numbers.
     return {f"{ENCODER}{name}": tensor.half() for name, tensor in state.items()}
-
-
-def check_tensors(expected: dict[str, Tensor], weights: dict[str, Tensor], folder: Path) -> None:
-    """Make sure that every tensor is there, with the right shape and numbers, and no other."""
-    wrong = [f"lacks {name}" for name in expected if name not in weights]
-    wrong += [f"has an unknown tensor {name}" for name in weights if name not in expected]
-    wrong += [
-        f"has {name} of shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    wrong += [
-        f"has NaN or infinity in {name}"
-        for name, tensor in weights.items()
-        if not np.isfinite(tensor.numpy()).all()
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 1} more faults" if wrong[1:] else ""
-        raise InputError(
-            "model.tensors",
-            f"{folder / 'weights.safetensors'} {wrong[0]}{more}.",
-            "Copy or export the model again.",
-        )
 
 
 def half(networks: AnyScorer) -> dict[str, Tensor]:

@@ -10,13 +10,14 @@ import importlib.util
 import io
 import os
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ctscreener.encoder import EncoderSettings
+from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.errors import InputError
 
 SHA256 = "d793f6bb020381d998a40548425f62cf34165c88c98f3fa3c5ef20f6cf23828a"
@@ -33,6 +34,17 @@ LARGEST = 1 << 30
 """Bytes that a file of weights may have."""
 EPSILON = 1e-5
 """Of the BatchNorm that is folded away."""
+REFUSALS = (
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+"""How torch and the folding refuse a file, whatever stands in it."""
 
 
 def find_weights(path: Path | None, sha256: str) -> bytes:
@@ -115,8 +127,10 @@ def convert(content: bytes, settings: EncoderSettings) -> dict[str, Tensor]:
     """
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return _converted(state.get("state_dict", state), settings)
-    except (KeyError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        found = _converted(state.get("state_dict", state), settings)
+        _check_shapes(found, settings)
+        return found
+    except REFUSALS as error:
         raise InputError(
             "encoder.unreadable",
             "Expected the weights of an inflated 3D ResNet-152 in torch's format, found others: "
@@ -138,6 +152,15 @@ def _converted(state: Mapping[str, Tensor], settings: EncoderSettings) -> dict[s
                 weight, bias = _folded(state, f"{theirs}.{conv}", f"{theirs}.{norm}")
                 found |= {f"{ours}.{name}.weight": weight, f"{ours}.{name}.bias": bias}
     return found
+
+
+def _check_shapes(found: Mapping[str, Tensor], settings: EncoderSettings) -> None:
+    """Raise ValueError where a tensor is not as large as the encoder's."""
+    with torch.device("meta"):
+        expected = Encoder(settings).state_dict()
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
+            raise ValueError(f"{name} of shape {tuple(found[name].shape)}")
 
 
 def _folded(state: Mapping[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:

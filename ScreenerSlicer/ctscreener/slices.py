@@ -105,18 +105,11 @@ def read_slices(folder: Path) -> list[Slice]:
 
     Raises:
         InputError: `dicom.truncated` for a CT image that cannot be read, `scan.dangling_link` or
-            `scan.unreadable` for files that are out of reach.
+            `scan.unreadable` for a link or a folder that leads nowhere.
+        OSError: A file cannot be read.
     """
     paths = [path for path in files_below(folder) if not path.name.startswith(".")]
-    try:
-        return [image for path in paths for image in read_images(path)]
-    except OSError as failure:
-        raise InputError(
-            "scan.unreadable",
-            f"Expected files that can be read, found: {failure.strerror} "
-            f"({Path(failure.filename or folder).name}).",
-            "Check the permissions of the folder and its files.",
-        ) from failure
+    return [image for path in paths for image in read_images(path)]
 
 
 def read_images(path: Path) -> list[Slice]:

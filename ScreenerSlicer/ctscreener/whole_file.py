@@ -142,6 +142,14 @@ def clear_left_behind(place: Path) -> None:
     _clear(os.path.abspath(place))
 
 
+def clear_tree(folder: Path) -> None:
+    """Clear away what killed processes have left in a folder and all that are in it."""
+    clear_left_behind(folder)
+    for place, folders, _ in os.walk(folder):
+        for name in folders:
+            clear_left_behind(Path(place, name))
+
+
 @lru_cache(maxsize=4096)
 def _clear(place: str) -> None:
     for folder in left_behind(Path(place), STAGE):

@@ -317,6 +317,26 @@ def test_linked_folders_are_read_and_links_to_nothing_named(
     assert f"series/{paths[0].name}" in error.message
 
 
+@pytest.mark.parametrize(
+    ("place", "first"), [("slices.read_header", -1), ("dicom_pixels.data_set", 0)]
+)
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path,
+    write_series: Callable[..., list[Path]],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    first: int,
+) -> None:
+    def closed(path: Path, *more: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = write_series(tmp_path)[first]
+    monkeypatch.setattr(f"ctscreener.{place}", closed)
+    error = error_of(tmp_path)
+    assert error.code == "scan.unreadable"
+    assert f"Permission denied ({path.name})" in error.message
+
+
 @pytest.mark.parametrize("found", [b"", b"<html>not found</html>"])
 def test_a_slice_that_is_no_dicom_file_is_named(
     tmp_path: Path, write_series: Callable[..., list[Path]], found: bytes

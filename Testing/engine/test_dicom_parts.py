@@ -160,6 +160,18 @@ def test_a_stray_image_of_another_series_is_said_aloud(
     assert path.name in record.getMessage()
 
 
+def test_a_slice_of_no_series_may_be_of_any(tmp_path: Path, write_series: WriteSeries) -> None:
+    def stray(data: FileDataset, index: int) -> None:
+        if index == 19:
+            del data.SeriesInstanceUID
+
+    path = write_series(tmp_path, stray)[19]
+    error = error_of(tmp_path)
+    assert error.code == "dicom.several_series"
+    assert "no SeriesInstanceUID (CT, 1 image" in error.message
+    assert path.name in error.message
+
+
 def test_many_parts_are_listed_in_one_line_of_some_length(
     tmp_path: Path, write_series: WriteSeries
 ) -> None:

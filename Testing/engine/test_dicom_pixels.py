@@ -73,6 +73,23 @@ def test_stored_values_of_any_kind_are_those_of_pydicom(
     np.testing.assert_array_equal(read_dicom(tmp_path).hu, by_pydicom(paths))
 
 
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize("cut", [3, 100])
+def test_a_packed_picture_that_ends_early_is_named(
+    tmp_path: Path, write_series: WriteSeries, syntax: UID, cut: int
+) -> None:
+    def pack(data: FileDataset, index: int) -> None:
+        data.compress(syntax)
+        if index == ODD:
+            whole = pydicom.encaps.get_frame(data.PixelData, 0, number_of_frames=1)
+            # Encoders pad to an even length.
+            data.PixelData = encapsulate([whole.rstrip(b"\0")[:-cut]])
+            data["PixelData"].is_undefined_length = True
+
+    path = write_series(tmp_path, pack)[ODD]
+    assert path.name in error_of(tmp_path, "dicom.truncated")
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, DeflatedExplicitVRLittleEndian])
 def test_packed_slices_are_those_of_pydicom(
     tmp_path: Path, write_series: WriteSeries, body: Scan, syntax: UID
@@ -165,6 +182,7 @@ def table(data: FileDataset) -> None:
         (table, "a table of values"),
         (lambda data: setattr(data, "RescaleType", "MGML"), "'MGML', not in HU"),
         (lambda data: setattr(data, "RescaleSlope", 0), "slope of '0.0'"),
+        (lambda data: setattr(data, "RescaleIntercept", 1e30), "intercept of '1e+30'"),
         (lambda data: setattr(data, "HighBit", 3), "16 bits a pixel"),
         (lambda data: setattr(data, "Rows", 0), "size of 0 x 16"),
         (lambda data: delattr(data, "PixelRepresentation"), "no samples a pixel"),

@@ -147,7 +147,7 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
 
 def test_an_unknown_tensor_is_named(folder: Path) -> None:
     change_weights(folder, lambda weights: weights.update(more=torch.zeros(2)))
-    assert "unknown tensor more" in refused(folder, "model.tensors")
+    assert "unknown tensor 'more'" in refused(folder, "model.tensors")
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> None:

@@ -112,6 +112,15 @@ def test_only_what_a_process_that_has_ended_has_left_is_cleared_away(tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept[:-1])
 
 
+def test_a_whole_tree_is_cleared_at_the_start_of_a_run(tmp_path: Path) -> None:
+    deep = tmp_path / "scan" / "deep"
+    for place in (tmp_path, deep.parent, deep):
+        (place / f"{STAGE}{ended_mark()}-0").mkdir(parents=True)
+    with held(tmp_path):
+        assert list(tmp_path.rglob(f"{STAGE}*-0")) == []
+    assert deep.is_dir()
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells when it began")
 def test_another_process_of_the_same_number_is_not_taken_for_the_owner() -> None:
     machine, pid, started = owner.mark().split("-")

@@ -1,8 +1,10 @@
 """One damaged input, drawn from a seed, read by us and by another reader: do they agree?"""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ import numpy as np
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from Testing.fuzz import oracles
-from Testing.fuzz.models import use_model, write_model
+from Testing.fuzz.dicom_cases import independent, write_case
 from Testing.fuzz.scans import write_meta, write_nifti, write_nrrd
 
-# Affines differ by the rounding of float32 fields over some hundred millimetres.
-SAME_MM = 1e-3
+# Places differ by the rounding of float32 fields over some hundred millimetres; those of slices,
+# which pydicom's reader puts on a line through the ends, by what positions are off such a line.
+SAME_MM, SAME_SLICE_MM = 2e-3, 0.3
 
 
 class Verdict(StrEnum):
@@ -59,12 +62,13 @@ class Kind:
     judge: Judge
 
 
-def judge_scan(path: Path, oracle: oracles.Oracle) -> Outcome:
+def judge_scan(path: Path, oracle: oracles.Oracle, apart_mm: float = SAME_MM) -> Outcome:
     """Read a scan by ours and by another reader.
 
     Arguments:
         path: The file or folder.
         oracle: The other reader.
+        apart_mm: How far apart a corner may lie.
 
     Raises:
         InputError: Ours refuses.
@@ -80,10 +84,39 @@ def judge_scan(path: Path, oracle: oracles.Oracle) -> Outcome:
     if not np.allclose(scan.hu, values.astype(np.float32), rtol=1e-6, atol=1e-3):
         apart = np.abs(scan.hu - values).max()
         return Outcome(Verdict.DISAGREES, f"values differ by up to {apart:g}")
-    mine = scan.affine[:, [2, 1, 0, 3]]
-    if not np.allclose(mine, affine, rtol=1e-5, atol=SAME_MM):
-        return Outcome(Verdict.DISAGREES, f"affine {mine.tolist()}, not {affine.tolist()}")
+    corners = np.array([[*corner, 1] for corner in product(*((0, n - 1) for n in scan.shape))])
+    apart = np.abs((scan.affine - affine) @ corners.T).max()
+    if not apart <= apart_mm:
+        return Outcome(Verdict.DISAGREES, f"corners lie up to {apart:g} mm apart")
     return Outcome(Verdict.SAME)
+
+
+def write_dicom(folder: Path, rng: np.random.Generator) -> Path:
+    """Write a DICOM series with something wrong in it, and return its folder."""
+    write_case(folder / "series", rng)
+    return folder / "series"
+
+
+def read_by_pydicom(folder: Path) -> oracles.Image:
+    """Read a DICOM folder by pydicom alone.
+
+    Raises:
+        ValueError: It makes no volume of it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = independent(folder)
+    if found is None:
+        raise ValueError("no volume")
+    return found
+
+
+def write_model(folder: Path, rng: np.random.Generator) -> Path:
+    """Write a damaged model, and return its folder."""
+    # Here, so that the other kinds need not fork a process that holds all of torch.
+    from Testing.fuzz import models
+
+    return models.write_model(folder, rng)
 
 
 def judge_model(folder: Path) -> Outcome:
@@ -95,6 +128,8 @@ def judge_model(folder: Path) -> Outcome:
     Raises:
         InputError: The model is refused.
     """
+    from Testing.fuzz.models import use_model
+
     differs = use_model(folder)
     return Outcome(Verdict.DISAGREES, differs) if differs else Outcome(Verdict.SAME)
 
@@ -103,6 +138,7 @@ KINDS = {
     "nifti": Kind(write_nifti, lambda path: judge_scan(path, oracles.read_nifti)),
     "nrrd": Kind(write_nrrd, lambda path: judge_scan(path, oracles.read_nrrd)),
     "meta": Kind(write_meta, lambda path: judge_scan(path, oracles.read_meta)),
+    "dicom": Kind(write_dicom, lambda path: judge_scan(path, read_by_pydicom, SAME_SLICE_MM)),
     "model": Kind(write_model, judge_model),
 }
 

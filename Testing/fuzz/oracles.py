@@ -18,7 +18,7 @@ from nibabel import imageglobals
 imageglobals.logger.setLevel("CRITICAL")
 
 Image = tuple[np.ndarray, np.ndarray]
-"""Values `(D, H, W)`, and the affine of index `(w, h, d, 1)` to RAS mm."""
+"""Values `(D, H, W)`, and the affine of index `(d, h, w, 1)` to RAS mm."""
 Oracle = Callable[[Path], Image]
 METRES = {1: 1e3, 3: 1e-3}
 NRRD_TYPES = {"int8": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4"}
@@ -26,6 +26,11 @@ NRRD_TYPES |= {"uint": "u4", "float": "f4", "double": "f8"}
 META_TYPES = {"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"}
 META_TYPES |= {"MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4", "MET_ULONG": "u4"}
 META_TYPES |= {"MET_FLOAT": "f4", "MET_DOUBLE": "f8"}
+
+
+def by_array_index(affine: np.ndarray) -> np.ndarray:
+    """Turn an affine of index `(w, h, d, 1)` into one of `(d, h, w, 1)`."""
+    return affine[:, [2, 1, 0, 3]]
 
 
 def read_nifti(path: Path) -> Image:
@@ -45,7 +50,7 @@ def read_nifti(path: Path) -> Image:
     scale = METRES.get(int(header["xyzt_units"]) & 7, 1.0)
     values = np.asarray(image.dataobj)
     values = values.reshape(values.shape[:3] if values.ndim > 3 else values.shape)
-    return values.T, np.diag([scale, scale, scale, 1]) @ image.affine
+    return values.T, by_array_index(np.diag([scale, scale, scale, 1]) @ image.affine)
 
 
 def read_nrrd(path: Path) -> Image:
@@ -80,7 +85,8 @@ def read_nrrd(path: Path) -> Image:
     to_ras = {"l": -1.0, "r": 1.0, "p": -1.0, "a": 1.0, "s": 1.0}
     space = fields["space"].lower()
     letters = space if len(space) == 3 else [word[0] for word in space.split("-")]
-    return values.reshape(values.shape[-3:]), np.diag([*(to_ras[x] for x in letters), 1]) @ affine
+    affine = np.diag([*(to_ras[letter] for letter in letters), 1]) @ affine
+    return values.reshape(values.shape[-3:]), by_array_index(affine)
 
 
 def read_meta(path: Path) -> Image:
@@ -111,4 +117,5 @@ def read_meta(path: Path) -> Image:
     affine = np.eye(4)
     affine[:3, :3] = matrix.reshape(axes, axes)[:3, :3].T * spacing[:3]
     affine[:3, 3] = [float(word) for word in fields["Offset"].split()][:3]
-    return values.reshape(values.shape[-3:]), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return values.reshape(values.shape[-3:]), by_array_index(affine)

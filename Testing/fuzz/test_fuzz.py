@@ -29,7 +29,9 @@ def command(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("kinds", "cases"), [("nifti,nrrd,meta", 80), ("model", 8)])
+@pytest.mark.parametrize(
+    ("kinds", "cases"), [("nifti,nrrd,meta", 80), ("dicom", 30), ("model", 8)]
+)
 def test_damaged_inputs_are_read_right_or_refused(kinds: str, cases: int) -> None:
     told = command("--kinds", kinds, "--cases", str(cases), "--seed", "3")
     assert told.returncode == 0, told.stdout + told.stderr

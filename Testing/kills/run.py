@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +147,7 @@ def warm_up() -> None:
     import training.distil
     import training.evaluate
     import training.export
+    import training.phantoms.stage
     import training.prepare
     import training.run
 
@@ -173,6 +175,10 @@ def started(run: Callable[[], int], log: Path, at_write: tuple[int, bool] | None
         sys.stdout.flush()
         sys.stderr.flush()
         os.write(1, f"\nwrites {made[0]}".encode())
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        raise
     finally:
         os._exit(status)
 

@@ -176,7 +176,14 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
 def test_finished_networks_and_data_are_taken_as_they_are(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
-    follow("scratch_left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", WITHOUT_DISTILLED="1")
+    follow(
+        "scratch_left_out.sh",
+        scans,
+        tmp_path,
+        DATA="/data",
+        NETWORKS="/nets",
+        WITHOUT_DISTILLED="1",
+    )
     stages = [stage for stage, _ in given]
     assert not {"prepare", "descriptor", "condition", "distil"} & set(stages)
     density = dict(given)["density"]

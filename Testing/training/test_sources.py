@@ -12,8 +12,6 @@ from training.data.sources import find_sources, hash_source
 from training.data.store import Store
 from training.prepare import PrepareSettings, main
 
-SLICE = bytes(128) + b"DICM"
-
 
 def put(path: Path, content: bytes = b"x") -> Path:
     """Write a file, and its folder."""
@@ -46,35 +44,6 @@ def test_headers_with_their_data_beside_them_are_scans(tmp_path: Path) -> None:
     assert found(tmp_path) == ["b.nhdr", "c.NII.gz", "subset0/1.3.6.mhd"]
 
 
-def test_other_files_do_not_hide_a_series(tmp_path: Path) -> None:
-    for name in (".DS_Store", "AAREADME.TXT", "AUTORUN.INF", "BB"):
-        put(tmp_path / "patient" / name)
-    put(tmp_path / "patient" / "IM1", SLICE)
-    put(tmp_path / "patient" / "also.nii")
-    assert found(tmp_path) == ["patient", "patient/also.nii"]
-
-
-def test_an_index_or_a_scout_above_a_series_is_no_second_scan(tmp_path: Path) -> None:
-    for index in range(16):
-        put(tmp_path / "study" / "series" / f"{index}.dcm")
-    put(tmp_path / "study" / "scout.dcm")
-    put(tmp_path / "DICOMDIR", SLICE)
-    assert found(tmp_path) == ["study/series"]
-    for index in range(16):
-        put(tmp_path / "study" / f"{index}.dcm")
-    assert found(tmp_path) == ["study", "study/series"]
-
-
-def test_links_are_followed_once_and_pipes_not_opened(tmp_path: Path) -> None:
-    put(tmp_path / "away" / "series" / "1.dcm")
-    os.symlink(tmp_path / "away" / "series", put(tmp_path / "in" / "a.nii").parent / "series")
-    os.symlink(".", tmp_path / "in" / "round")
-    os.symlink("annex/not-fetched", tmp_path / "in" / "b.nii")
-    os.mkfifo(tmp_path / "in" / "pipe")
-    # What is not there is found too, so that reading it says so.
-    assert found(tmp_path / "in") == ["a.nii", "b.nii", "series"]
-
-
 def test_names_in_a_store_are_names_that_any_disk_takes(tmp_path: Path) -> None:
     put(Path(f"{tmp_path}/M\udcfcller.nii"))
     put(Path(f"{tmp_path}/M\udcf6ller.nii"))
@@ -89,19 +58,6 @@ def test_a_link_to_itself_is_no_scan(tmp_path: Path) -> None:
     assert found(tmp_path) == ["a/b.nii"]
     with pytest.raises(InputError, match="No such"):
         find_sources([tmp_path / "a" / "link"])
-
-
-def test_a_folder_that_cannot_be_read_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(tmp_path / "a" / "b.nii")
-
-    def closed(folder: Path) -> list[Path]:
-        raise PermissionError(13, "Permission denied", str(folder))
-
-    monkeypatch.setattr(Path, "iterdir", closed)
-    with pytest.raises(InputError, match="Permission denied"):
-        find_sources([tmp_path])
 
 
 def test_the_voxels_beside_a_header_count_for_hash_and_freshness(tmp_path: Path) -> None:

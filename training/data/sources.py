@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctscreener.errors import InputError
-from ctscreener.file_tree import files_below, list_tree
+from ctscreener.file_tree import list_tree
 from ctscreener.files import FORMATS, files_of
 from ctscreener.slices import read_images
 from training.data.dicom_folders import find_series
@@ -43,7 +43,7 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         The scans, sorted by path, with names that differ.
 
     Raises:
-        InputError: A path does not exist or cannot be read, or there is no scan in any.
+        InputError: A path does not exist, or there is no scan in any.
     """
     found: dict[tuple[Path, str], tuple[Path, str | None]] = {}
     for path in paths:
@@ -65,16 +65,16 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
             name = f"{name}_{_tail(series)}"
         if name in sources or name in RESERVED:
             # The same name in two folders: the folder's name tells them apart, then a hash.
-            name = f"{path.parent.name}_{name}"
+            name = f"{_stem(path.parent)}_{name}"
         if name in sources:
-            whole = f"{path}{series or ''}"
-            name = f"{name}_{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+            whole = os.fsencode(f"{path}{series or ''}")
+            name = f"{name}_{hashlib.sha256(whole).hexdigest()[:8]}"
         sources[name] = Source(name, path, series)
     return list(sources.values())
 
 
 def hash_source(path: Path, series: str | None = None) -> str:
-    """Hash a scan: every file that it is read from, in the order of their names.
+    """Hash every file that a scan is read from, in the order of their names.
 
     Arguments:
         path: File or folder.
@@ -84,11 +84,10 @@ def hash_source(path: Path, series: str | None = None) -> str:
         SHA-256, hexadecimal.
 
     Raises:
-        InputError: `scan.dangling_link`, `scan.unreadable` or `dicom.truncated`; or a header names
-            data files that are not there.
+        InputError: `dicom.truncated`, or one of `files_of`.
     """
     digest = hashlib.sha256()
-    for file in files_below(path) if path.is_dir() else files_of(path):
+    for file in files_of(path):
         if series is not None and series not in {image.series for image in read_images(file)}:
             continue
         with file.open("rb") as stream:

@@ -17,7 +17,7 @@ from ctscreener.events import say
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
-from ctscreener.whole_file import NotWrittenError, make_folder
+from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.sources import Source, find_sources, hash_source
 from training.evaluation.cases import INSERTED
 from training.evaluation.layouts import mask_beside
@@ -87,6 +87,7 @@ def insert_all(settings: InsertSettings, progress: Progress) -> dict[str, Any]:
         "refused": [],
     }
     make_folder(settings.out / ".done")
+    clear_tree(settings.out)
     for number, (source, made) in enumerate(zip(sources, _all(settings, sources), strict=True), 1):
         if isinstance(made, str):
             manifest["refused"].append({"scan": source.name, "reason": made})

@@ -11,7 +11,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.progress import Progress
-from ctscreener.whole_file import make_folder
+from ctscreener.whole_file import clear_tree, make_folder
 from training.phantoms.phantom import Phantom, make_phantom
 from training.phantoms.sample import write_sample
 from training.phantoms.writing import write_json, write_volume
@@ -133,6 +133,7 @@ def make_phantoms(settings: PhantomSettings, progress: Progress) -> list[dict]:
     """
     _check(settings)
     make_folder(settings.out / ".done")
+    clear_tree(settings.out)
     manifest = {"format": "ctscreener-phantoms", "format_version": FORMAT_VERSION}
     manifest |= {"settings": _plain(settings), "scans": []}
     write_json(settings.out / "manifest.json", manifest)
