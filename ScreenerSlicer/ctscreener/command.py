@@ -249,6 +249,7 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
     from ctscreener.findings import findings_to_csv, findings_to_json
     from ctscreener.overview import draw_overview
     from ctscreener.provenance import fingerprint, provenance
+    from ctscreener.rarity_text import counted_up_to
     from ctscreener.screen import screen
 
     began = time.perf_counter()
@@ -262,16 +263,24 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
         screened = screen(scan, job.model, job.settings, job.report.progress, job.report.notice)
     seconds = {"reading": reading, **screened.seconds}
     origin = provenance(source, scan, job.wanted, screened, seconds)
-    text = findings_to_json(screened.findings, origin, screened.found)
+    counted = counted_up_to(origin)
+    text = findings_to_json(screened.findings, origin, screened.found, counted)
     title = f"{name}, model {job.model.name}"
     job.report.progress("writing", 0, 1)
     publish(
         folder,
         {
             "anomaly.nrrd": lambda file: write_map(file, screened.rarity, scan.affine),
-            "findings.csv": lambda file: _write_text(file, findings_to_csv(screened.findings)),
+            "findings.csv": lambda file: _write_text(
+                file, findings_to_csv(screened.findings, counted)
+            ),
             "overview.png": lambda file: draw_overview(
-                scan, screened.rarity, screened.findings, title, found=screened.found
+                scan,
+                screened.rarity,
+                screened.findings,
+                title,
+                found=screened.found,
+                counted=counted,
             ).save(file),
             "findings.json": lambda file: _write_text(file, text),
         },

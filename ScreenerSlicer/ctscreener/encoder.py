@@ -49,7 +49,7 @@ class EncoderSettings:
 
         Every bottleneck reaches one slice further; pooling and stem together another.
         """
-        return self.blocks[0] + 1
+        return self.bottlenecks[0] + 1
 
     @property
     def strides(self) -> tuple[Shape, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO, final
 
 from ctscreener.errors import InputError
+from ctscreener.rarity_text import counted_up_to, rarity_text
 from ctscreener.texts import plain
 
 
@@ -166,12 +167,13 @@ class Terminal(Reporter):
         self._close()
         again = " (done before, kept)" if reused else ""
         count = len(record["findings"])
+        counted = counted_up_to(record.get("provenance", {}))
         # Records of before the cap was told hold no number of all.
         found = max(count, int(record.get("found", count)))
         of_all = f"{count} of {found}" if found > count else f"{count}"
         lines = [
             f"{scan}: {of_all} finding{'s' * (found != 1)}{again}",
-            *table([_row(finding) for finding in record["findings"]]),
+            *table([_row(finding, counted) for finding in record["findings"]]),
             f"Picture: {folder / 'overview.png'}",
             f"Map:     {folder / 'anomaly.nrrd'}",
             record["notice"],
@@ -256,11 +258,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
-def _row(finding: Mapping[str, Any]) -> dict[str, object]:
+def _row(finding: Mapping[str, Any], counted: float) -> dict[str, object]:
     right, anterior, superior = finding["peak_ras"]
     return {
         "rank": finding["rank"],
-        "rarity": finding["peak_rarity"],
+        # As wide as the name of its column, so that points stand below each other.
+        "rarity": f"{rarity_text(finding['peak_rarity'], counted, digits=2):>6}",
         "volume ml": finding["volume_ml"],
         "diameter mm": finding["diameter_mm"],
         "mean HU": finding["mean_hu"],

@@ -1,5 +1,6 @@
 """The overview: one picture of a scan with its most unusual places, to look at first."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ctscreener.colours import HIGHEST, LOWEST, rarity_to_rgba
 from ctscreener.findings import NOTICE, Finding
 from ctscreener.planes import PLANES, Plane, View, Window
+from ctscreener.rarity_text import rarity_text
 from ctscreener.scan import Scan
 
 _WIDTH = 1800
@@ -47,6 +49,7 @@ def draw_overview(
     title: str,
     notice: str = NOTICE,
     found: int | None = None,
+    counted: float = math.inf,
 ) -> Image.Image:
     """Draw three planes through each of the top findings, with and without the map.
 
@@ -57,6 +60,7 @@ def draw_overview(
         title: What to write above it, such as the scan's name and the model's.
         notice: What to write below it.
         found: How many findings there are, those that are not listed included.
+        counted: The highest rarity that was counted on the reference scans.
 
     Returns:
         An RGB picture, 1800 pixels wide.
@@ -70,7 +74,9 @@ def draw_overview(
     _draw_header(picture, view, scale, title, len(shown), found or len(findings))
     for row in range(max(1, len(shown))):
         finding = shown[row] if shown else None
-        _draw_row(picture, view, scale, _HEADER + row * row_height, finding)
+        top = _HEADER + row * row_height
+        stated = _stated(view, finding, counted)
+        _draw_row(picture, view, scale, top, finding, stated)
     _draw_footer(picture, height - _FOOTER, notice)
     return picture
 
@@ -136,20 +142,21 @@ def _draw_header(
 
 
 def _draw_row(
-    picture: Image.Image, view: View, scale: float, top: int, finding: Finding | None
+    picture: Image.Image,
+    view: View,
+    scale: float,
+    top: int,
+    finding: Finding | None,
+    text: str,
 ) -> None:
-    """Draw the three planes through one finding, or through the rarest place."""
+    """Draw the three planes through one finding, or through the rarest place, under a text."""
     draw = ImageDraw.Draw(picture)
     index = view.index(finding.peak_ras) if finding else view.rarest()
     window = view.window(index)
     stated = f"{window.name} window (W {window.width:.0f}, L {window.level:.0f} HU)"
     if finding:
         _write(draw, (_MARGIN, top + 8), f"{finding.rank}", 24, _WARNING)
-        _write(draw, (_MARGIN + 28, top + 11), _label(finding), 20)
-    else:
-        highest = view.rarity[tuple(index)]
-        known = "nothing is scored" if np.isnan(highest) else f"rarity {highest:.1f}, no finding"
-        _write(draw, (_MARGIN, top + 11), f"The rarest place: {known}", 20)
+    _write(draw, (_MARGIN + (28 if finding else 0), top + 11), text, 20)
     _write(draw, (_WIDTH - _MARGIN, top + 13), stated, 18, _FAINT, "ra")
     tallest = _tallest(view, scale)
     for plane, left in zip(PLANES, _lefts(view, scale), strict=True):
@@ -162,12 +169,22 @@ def _draw_row(
             picture.paste(panel, (x, top + _ROW_HEADER + (tallest - panel.height) // 2))
 
 
-def _label(finding: Finding) -> str:
+def _stated(view: View, finding: Finding | None, counted: float) -> str:
+    """What is said about a finding, or about the rarest place, in one line."""
+    if finding:
+        return _label(finding, counted)
+    highest = float(view.rarity[tuple(view.rarest())])
+    if np.isnan(highest):
+        return "The rarest place: nothing is scored"
+    return f"The rarest place: rarity {rarity_text(highest, counted)}, no finding"
+
+
+def _label(finding: Finding, counted: float) -> str:
     """What is said about a finding in one line."""
     places = zip(finding.peak_ras, ("RL", "AP", "SI"), strict=True)
     where = "  ".join(f"{name[value < 0]} {abs(value):.0f}" for value, name in places)
     return (
-        f"rarity {finding.peak_rarity:.1f}   ·   {finding.volume_ml:.1f} ml   ·   "
+        f"rarity {rarity_text(finding.peak_rarity, counted)}   ·   {finding.volume_ml:.1f} ml   ·   "
         f"{finding.diameter_mm:.0f} mm across   ·   mean {finding.mean_hu:.0f} HU   ·   "
         f"at {where} mm"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctscreener.errors import InputError
 from ctscreener.outputs import RESULTS
+from ctscreener.rarity_text import COUNTED
 from ctscreener.scan import Scan
 from ctscreener.settings import to_json
 from ctscreener.version import VERSION
@@ -109,6 +110,7 @@ def request(
         "model": {
             "name": model.name,
             "weights_sha256": model.sha256,
+            COUNTED: scale.measured_up_to,
             "settings_sha256": hashlib.sha256(json.dumps(rest).encode()).hexdigest(),
             # Of a distilled model, whose scores it imitates.
             **({"teacher": teacher} if (teacher := model.provenance.get("teacher")) else {}),

@@ -90,6 +90,14 @@ def screen(
         notices.append(message)
         notice(code, message)
 
+    scale = model.scale(settings.overlap)
+    if settings.findings.threshold >= scale.highest:
+        announce(
+            "threshold.beyond",
+            f"No voxel reaches a threshold of {settings.findings.threshold:g}: rarities of this "
+            f"model stay below {scale.highest:.2f}, and were counted up to "
+            f"{scale.measured_up_to:.2f}.",
+        )
     with clock.measure("preparing"):
         progress("preparing", 0, 1)
         prepared = within(prepare(scan, model.settings.preprocess), settings.region)
@@ -102,7 +110,6 @@ def screen(
         progress("restoring", 0, 1)
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
         rarity = restore(scored.scores, scored.affine, shown, scan)
-        scale = model.scale(settings.overlap)
         for part in rarity:
             # Slice by slice: all scored voxels at once would be a second map.
             known = np.isfinite(part)

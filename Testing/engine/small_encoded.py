@@ -9,7 +9,7 @@ from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.heads import GaussianSettings, HeadSettings, Source
 from Testing.engine.small_model import perturb
 
-SIZES = EncoderSettings(widths=(2, 4), blocks=(3, 1))
+SIZES = EncoderSettings(widths=(2, 4), bottlenecks=(3, 1))
 SETTINGS = EncodedSettings(
     preprocess=replace(PLAIN, spacing=(4.5, 3.0, 3.0)),
     encoder=SIZES,

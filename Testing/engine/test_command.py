@@ -62,7 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tile=(16, 48, 48),
     )
     # A Gaussian's -log p in four dimensions is above 3.6: rare by this scale, whatever the weights.
-    calibration = Calibration.fit(random.normal(0, 1, 1000))
+    calibration = Calibration.fit(random.normal(0, 1, 100_000))
     provenance = {"results": {"auroc": 0.75}, "data": [{"name": "a"}, {"name": "b"}]}
     save_model(folder / "model", Networks(settings), calibration, provenance, "# Tiny\n\nLimits.")
     return folder
@@ -98,11 +98,17 @@ def test_a_screening_leaves_four_files_that_agree(
     origin = record["provenance"]
     assert origin["input"]["name"] == "scan.nrrd"
     assert origin["device"] == "cpu"
+    scale = models.load_model(str(data / "model")).calibration
+    assert origin["model"]["rarity_counted_up_to"] == scale.measured_up_to
+    assert float(rows[0]["rarity_counted_up_to_log10"]) == pytest.approx(scale.measured_up_to)
+    assert "counted up to" in record["units"]["peak_rarity"]
     assert origin["torch"] == torch.__version__
     assert origin["parameters"]["findings"]["threshold"] == 0.5
     assert {"reading", "scoring"} <= set(origin["seconds"])
     assert str(tmp_path) not in json.dumps(record), "no folder of the user's is recorded"
     printed = capfd.readouterr()
+    beyond = sum(one["peak_rarity"] > scale.measured_up_to for one in record["findings"])
+    assert printed.out.count(f"> {np.floor(10 * scale.measured_up_to) / 10}") == beyond > 0
     assert str(tmp_path / "out" / "overview.png") in printed.out
     assert "Absence of colour is not absence of disease." in printed.out
     assert "100%" in printed.err

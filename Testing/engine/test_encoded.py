@@ -253,7 +253,7 @@ def test_weights_elsewhere_that_are_missing_or_others_are_one_clear_error(
 
 
 def test_weights_elsewhere_of_other_sizes_are_one_clear_error(elsewhere: Path) -> None:
-    small = replace(SIZES, blocks=(1, 1))
+    small = replace(SIZES, bottlenecks=(1, 1))
     path, description = (
         elsewhere / "model.json",
         json.loads((elsewhere / "model.json").read_text()),

@@ -86,6 +86,18 @@ def test_title_and_notice_are_drawn_and_a_long_title_is_shortened() -> None:
     assert np.flatnonzero((plain != noticed).any(axis=(1, 2))).min() > len(plain) - 60
 
 
+@pytest.mark.parametrize("places", [0, 1])
+def test_a_rarity_that_was_not_counted_is_written_otherwise(places: int) -> None:
+    scan, rarity = made_up(places)
+    findings = findings_in(scan, rarity)
+    plain = np.array(draw_overview(scan, rarity, findings, "A scan"))
+    counted = np.array(draw_overview(scan, rarity, findings, "A scan", counted=9.0))
+    beyond = np.array(draw_overview(scan, rarity, findings, "A scan", counted=0.4))
+    assert np.array_equal(plain, counted)
+    changed = np.flatnonzero((plain != beyond).any(axis=(1, 2)))
+    assert 118 < changed.min() <= changed.max() < 118 + 46, "in the row's line of text alone"
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (200, 3, 3), (2, 60, 1)])
 def test_scans_of_odd_shapes_are_drawn(shape: tuple[int, int, int]) -> None:
     scan = Scan(np.zeros(shape, np.float32), CANONICAL)

@@ -19,7 +19,7 @@ from ScreenerSlicerLib.scene.place_words import Place
 
 SETTINGS = FindingSettings(2.5, 0.01)
 PROVENANCE = {
-    "model": {"name": "preview", "weights_sha256": "ab" * 32},
+    "model": {"name": "preview", "weights_sha256": "ab" * 32, "rarity_counted_up_to": 5.5},
     "parameters": {"findings": {"threshold": 3.0}},
     "device": "cpu",
 }
@@ -58,6 +58,7 @@ def test_the_csv_has_a_line_a_finding_with_all_that_made_it(
     assert first["comment"] == COMMENT
     assert (first["side"], first["level"]) == ("left", "upper")
     assert float(first["peak_rarity_log10"]) == rows[0].finding.peak_rarity
+    assert first["rarity_counted_up_to_log10"] == "5.5"
     assert float(first["threshold_log10"]) == 2.5, "that of these findings, not of the run"
     assert first["model"] == "preview"
     assert first["weights_sha256"] == "ab" * 32

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ctscreener.findings import NOTICE, Finding, FindingSettings
+from ctscreener.rarity_text import COUNTED
 from ctscreener.texts import cell
 from ctscreener.whole_file import whole_file
 
@@ -90,6 +91,7 @@ def to_csv(
         "min_volume_ml": settings.min_volume_ml,
         "model": cell(str(model.get("name", ""))),
         "weights_sha256": model.get("weights_sha256", ""),
+        "rarity_counted_up_to_log10": model.get(COUNTED, ""),
         "notice": NOTICE,
     }
     names = ["rank", "verdict", "comment", "side", "level", "peak_rarity_log10"]
