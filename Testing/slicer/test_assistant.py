@@ -240,10 +240,10 @@ class FakeSlicer:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
-        manager = SimpleNamespace(
-            interactive=True, installExtensionFromServer=self.remember("extension", 1)
-        )
+        manager = SimpleNamespace(interactive=True)
+        manager.installExtensionFromServer = self.remember("extension", 1)
         self.manager = manager
+        self.quiet: list[bool] = []
         self.app = SimpleNamespace(extensionsManagerModel=lambda: manager)
         self.util = SimpleNamespace(
             pip_install=self.remember("pip_install"),
@@ -256,6 +256,8 @@ class FakeSlicer:
 
         def called(*arguments: object, **named: object) -> object:
             self.calls.append((name, arguments, named))
+            if name == "extension":
+                self.quiet.append(self.manager.interactive)
             return answer
 
         return called
@@ -290,7 +292,8 @@ def test_slicers_tools_are_called_as_slicer_wants_them(monkeypatch: pytest.Monke
     tools = slicer_tools(fake, {})
     assert tools.confirm("Title", "Text")
     assert tools.install_extension()
-    assert fake.manager.interactive is False
+    assert fake.quiet == [False]
+    assert fake.manager.interactive is True, "it is the manager of all of Slicer"
     tools.restart()
     assert fake.calls == [
         ("confirm", ("Text",), {"windowTitle": "Title"}),

@@ -39,6 +39,8 @@ GPU_SECONDS = {"cuda": 0.05, "mps": 0.2}
 USUAL_MODEL_BYTES = 4e6
 # A tile of a distilled model took half of what its teacher's took; with a margin.
 DISTILLED_SHARE = 0.6
+# A slow processor, or one that others use as well, takes so many times as long.
+GUESS_SPREAD = 5
 START_SECONDS, SECONDS_A_VOXEL = 6.0, 2.5e-7
 
 
@@ -95,6 +97,7 @@ class Conditions:
         overlap: Share of a tile that the next one covers again.
         region: The only part to score, R, A, S in mm; None for all.
         seconds_a_tile: What tiles took in earlier runs, by `timing_key`.
+        sizeless_region: Whether a region is chosen that has no size.
         region_growth: Volume of the box of `region` over that of the region that was drawn.
         earlier: Names of the maps that the scan has already.
         keep_earlier: Whether they stay beside the new one.
@@ -107,6 +110,7 @@ class Conditions:
     region: Bounds | None = None
     seconds_a_tile: Mapping[str, float] | None = None
     region_growth: float = 1.0
+    sizeless_region: bool = False
     earlier: tuple[str, ...] = ()
     keep_earlier: bool = False
 
@@ -155,6 +159,9 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
     if model.tiling is None:
         unusable = _("The model {name} cannot be used: {problem}.")
         return Card(tuple(lines), unusable.format(name=model.name, problem=model.problem))
+    if conditions.sizeless_region:
+        none = _("The region has no size. Draw it, or choose the whole scan.")
+        return Card(tuple(lines), none)
     count = count_tiles(points, model.tiling, conditions.overlap, conditions.region)
     if not count:
         empty = _("The region holds no tissue. Move it, or screen the whole scan.")
@@ -164,7 +171,9 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
         return Card((*lines, Line(_("Device"), _("looking for a GPU"))), tiles=count)
     seconds, measured = estimate(count, scan, model, device, conditions)
     how = "" if measured else _("a guess until the first run on this device")
-    about = _("about {time}, {count} tiles").format(time=duration(seconds), count=count)
+    about = _("about {time}, {count} tiles") if measured else _("{time} to {most}, {count} tiles")
+    most = duration(GUESS_SPREAD * seconds)
+    about = about.format(time=duration(seconds), most=most, count=count)
     lines += [
         Line(_("Device"), device.label, _little_gpu_memory(device)),
         _memory_line(scan, conditions.hardware),

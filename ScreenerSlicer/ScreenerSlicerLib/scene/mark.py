@@ -68,7 +68,7 @@ class Mark:
         node = slicer.vtkMRMLMarkupsROINode()
         node.SetName(_("Screener: this finding"))
         node.SetDescription(NOTICE)
-        node.SetAttribute(MARK, "none yet")
+        node.SetAttribute(MARK, "none")
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node.SetLocked(True)

@@ -85,6 +85,11 @@ class Navigation:
         Mark(self._scene).put(self._map_node, finding)
         return rows[rank - 1]
 
+    def leave(self) -> None:
+        """Go nowhere and mark nothing, for another map is looked at."""
+        self._peak = None
+        self.settle()
+
     def settle(self) -> None:
         """Mark nothing once the finding that was gone to is no more, or is no finding now."""
         if self.current is None:

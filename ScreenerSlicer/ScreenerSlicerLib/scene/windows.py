@@ -7,10 +7,10 @@ from typing import Literal
 
 import slicer
 
-Window = Literal["lung", "soft tissue", "bone"]
+Window = Literal["lung", "soft", "bone"]
 
 WINDOWS: MappingProxyType[Window, tuple[float, float]] = MappingProxyType(
-    {"lung": (1500.0, -600.0), "soft tissue": (400.0, 40.0), "bone": (1800.0, 400.0)}
+    {"lung": (1500.0, -600.0), "soft": (400.0, 40.0), "bone": (1800.0, 400.0)}
 )
 """Width and level of each, in HU."""
 SAME_HU = 0.5
