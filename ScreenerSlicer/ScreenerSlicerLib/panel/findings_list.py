@@ -14,6 +14,9 @@ NUMERIC = 5
 """So many columns, the first ones, hold numbers."""
 PLACE = 5
 """The column that takes what room there is."""
+NARROWEST = 24
+"""Pixels of a column."""
+UP, DOWN = " \N{BLACK UP-POINTING SMALL TRIANGLE}", " \N{BLACK DOWN-POINTING SMALL TRIANGLE}"
 FEWEST_ROWS, MOST_ROWS, ROW_PIXELS = 3, 8, 22
 """Rows that are seen without scrolling, and how high each is."""
 
@@ -64,7 +67,10 @@ class FindingsList:
         table = self._table
         blocked = table.blockSignals(True)
         names = [_("No."), _unit_name(shown.unit), _("ml"), _("mm"), _("Slice")]
-        table.setHorizontalHeaderLabels([*names, _("Place in the scan"), _("Verdict")])
+        names += [_("Place in the scan"), _("Verdict")]
+        # Qt's own arrow would take its room in every column.
+        names[self._column] += DOWN if self._backwards else UP
+        table.setHorizontalHeaderLabels(names)
         table.setRowCount(len(self._rows))
         for place, row in enumerate(self._rows):
             for column, text in enumerate(_texts(row, shown)):
@@ -101,8 +107,7 @@ class FindingsList:
             mode = qt.QHeaderView.Stretch if stretched else qt.QHeaderView.ResizeToContents
             header.setSectionResizeMode(column, mode)
         header.setSectionsClickable(True)
-        header.setSortIndicatorShown(True)
-        header.setSortIndicator(0, qt.Qt.AscendingOrder)
+        header.setMinimumSectionSize(NARROWEST)
 
     def _choose(self) -> None:
         row = self._table.currentRow()
@@ -113,8 +118,6 @@ class FindingsList:
         """Sort by a column; the same once more sorts the other way round."""
         self._backwards = column == self._column and not self._backwards
         self._column = column
-        order = qt.Qt.DescendingOrder if self._backwards else qt.Qt.AscendingOrder
-        self._table.horizontalHeader().setSortIndicator(column, order)
         row = self._table.currentRow()
         rank = self._rows[row].finding.rank if 0 <= row < len(self._rows) else None
         self.fill(self._rows, self._shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from scipy.ndimage import binary_fill_holes
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ctscreener.findings import NOTICE
@@ -15,9 +16,10 @@ from ScreenerSlicerLib.translation import tr as _
 STEP_MM = 4.0
 """Voxels of the outline: it is a sketch, and takes a tenth of a second."""
 SMOOTHINGS, PASS_BAND = 20, 0.05
-OPACITY = 0.15
+OPACITY = 0.2
 COLOUR = (0.85, 0.8, 0.75)
-DISTANCE = 1.1
+AMBIENT = 0.5
+DISTANCE = 0.85
 """From how far the camera looks, where 1 would let a ball around the body touch the edges."""
 
 
@@ -45,7 +47,8 @@ def make_body(
     display.SetColor(*COLOUR)
     display.SetOpacity(OPACITY)
     display.SetVisibility2D(False)
-    display.SetBackfaceCulling(True)
+    display.SetAmbient(AMBIENT)
+    display.SetDiffuse(1.0 - AMBIENT)
     return node
 
 
@@ -71,14 +74,17 @@ def _surface(map_node: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
     scan = shared_scan_of(map_node)
     step = np.maximum(1, np.rint(STEP_MM / scan.spacing)).astype(int)
     scored = np.isfinite(scan.hu[:: step[0], :: step[1], :: step[2]])
-    # A margin of air closes the surface where the body leaves the scan.
-    closed = np.pad(scored, 1).astype(np.uint8)
+    # The skin alone; a margin of air closes it where the body leaves the scan.
+    filled = np.stack([binary_fill_holes(one) for one in scored])
+    closed = np.pad(filled, 1).astype(np.uint8)
     image = vtk.vtkImageData()
     image.SetDimensions(*closed.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(closed.reshape(-1), deep=True))
     edges = vtk.vtkDiscreteFlyingEdges3D()
     edges.SetInputData(image)
     edges.SetValue(0, 1)
+    # The label of the body would be drawn as a colour.
+    edges.ComputeScalarsOff()
     smooth = vtk.vtkWindowedSincPolyDataFilter()
     smooth.SetInputConnection(edges.GetOutputPort())
     smooth.SetNumberOfIterations(SMOOTHINGS)
@@ -92,6 +98,7 @@ def _surface(map_node: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
     normals = vtk.vtkPolyDataNormals()
     normals.SetInputConnection(placed.GetOutputPort())
     normals.AutoOrientNormalsOn()
+    normals.ConsistencyOn()
     normals.SplittingOff()
     normals.Update()
     return normals.GetOutput()

@@ -15,7 +15,7 @@ LEGEND = "ScreenerLegend"
 """The role of the display node, beside that of the map itself, whose colours are shown."""
 LAYERS = "vtkMRMLSliceCompositeNode"
 BANDS = 25
-SIZE, POSITION = (0.2, 0.34), (0.99, 0.03)
+SIZE, POSITION = (0.27, 0.34), (0.99, 0.03)
 """Share of the view, and where in what is left of it, from below on the left."""
 LETTERS = 12
 NARROWEST = 0.1

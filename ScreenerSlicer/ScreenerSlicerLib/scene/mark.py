@@ -22,7 +22,7 @@ ROI = "vtkMRMLMarkupsROINode"
 MARGIN_MM = 4.0
 COLOUR = (0.45, 0.95, 1.0)
 """A pale cyan, which no rarity has and which shows on any grey."""
-THICKNESS = 0.03
+OUTLINE = 0.6
 GLYPH = 0.01
 
 
@@ -82,7 +82,7 @@ class Mark:
         display.SetHandlesInteractive(False)
         display.SetUseGlyphScale(True)
         display.SetGlyphScale(GLYPH)
-        display.SetLineThickness(THICKNESS)
+        display.SetOutlineOpacity(OUTLINE)
         display.SetColor(*COLOUR)
         display.SetSelectedColor(*COLOUR)
         return node
