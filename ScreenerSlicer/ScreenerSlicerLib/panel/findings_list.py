@@ -76,7 +76,7 @@ class FindingsList:
             for column, text in enumerate(_texts(row, shown)):
                 table.setItem(place, column, _item(text, column, row.comment))
         high = min(max(len(self._rows), FEWEST_ROWS), MOST_ROWS) * ROW_PIXELS
-        table.setMinimumHeight(table.horizontalHeader().sizeHint.height() + high + 4)
+        table.minimumHeight = table.horizontalHeader().sizeHint.height() + high + 4
         table.blockSignals(blocked)
 
     @property
@@ -106,8 +106,7 @@ class FindingsList:
             stretched = column == PLACE
             mode = qt.QHeaderView.Stretch if stretched else qt.QHeaderView.ResizeToContents
             header.setSectionResizeMode(column, mode)
-        header.setSectionsClickable(True)
-        header.setMinimumSectionSize(NARROWEST)
+        header.minimumSectionSize = NARROWEST
 
     def _choose(self) -> None:
         row = self._table.currentRow()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import final
 
@@ -42,7 +41,7 @@ class ScanPanel:
         self._shown: slicer.vtkMRMLScalarVolumeNode | None = None
         ui.sampleButton.connect("clicked()", self._load_sample)
         for window, name in WINDOW_BUTTONS.items():
-            getattr(ui, name).connect("clicked()", partial(self._choose, window))
+            getattr(ui, name).connect("clicked()", self._chooser(window))
 
     def set_parameters(self, parameters: ScreenerSlicerParameterNode | None) -> None:
         """Work on other parameters from now on; on none while a scene is being closed."""
@@ -84,9 +83,15 @@ class ScanPanel:
         if is_ct and is_automatic(scan):
             set_window(scan, "soft")
 
-    def _choose(self, window: Window) -> None:
-        if self._parameters is not None and self._parameters.inputVolume is not None:
-            set_window(self._parameters.inputVolume, window)
+    def _chooser(self, window: Window) -> Callable[[], None]:
+        """What a button does: a function, of which PythonQt knows the arguments."""
+
+        def choose() -> None:
+            parameters = self._parameters
+            if parameters is not None and parameters.inputVolume is not None:
+                set_window(parameters.inputVolume, window)
+
+        return choose
 
     def _load_sample(self) -> None:
         try:

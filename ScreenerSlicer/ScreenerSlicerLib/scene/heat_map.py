@@ -104,7 +104,10 @@ class HeatMap:
 
     def set_threshold(self, rarity: float) -> None:
         """Colour voxels from this rarity on, and no others."""
-        self._display.SetThreshold(rarity, BEYOND_ALL)
+        display = self._display
+        if (display.GetLowerThreshold(), display.GetUpperThreshold()) == (rarity, BEYOND_ALL):
+            return
+        display.SetThreshold(rarity, BEYOND_ALL)
         self._rendering.follow(rarity)
         self._legend.follow()
 
@@ -120,7 +123,10 @@ class HeatMap:
             low: The rarity of the first colour; rarer than that are the others.
             high: The rarity of the last; a range narrower than 0.1 is made as wide as that.
         """
-        self._display.SetWindowLevelMinMax(low, max(high, low + NARROWEST))
+        wanted = low, max(high, low + NARROWEST)
+        if wanted == self.colour_range:
+            return
+        self._display.SetWindowLevelMinMax(*wanted)
         self._legend.follow()
 
     @property
