@@ -102,11 +102,11 @@ class ScreenerSlicerWidget(ScriptedLoadableModuleWidget, slicer.util.VTKObservat
 
     def cleanup(self) -> None:
         """Let go of everything; a run ends with all its processes."""
-        self.removeObservers()
         if self._is_set_up:
             slicer.app.disconnect("aboutToQuit()", self.panel.close)
             self.setParameterNode(None)
             self.panel.close()
+        self.removeObservers()
 
     def enter(self) -> None:
         """The user opens the module."""
