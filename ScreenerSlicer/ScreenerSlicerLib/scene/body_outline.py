@@ -75,7 +75,7 @@ def _surface(map_node: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkPolyData:
     step = np.maximum(1, np.rint(STEP_MM / scan.spacing)).astype(int)
     scored = np.isfinite(scan.hu[:: step[0], :: step[1], :: step[2]])
     # The skin alone; a margin of air closes it where the body leaves the scan.
-    filled = np.stack([binary_fill_holes(one) for one in scored])
+    filled = np.stack([np.asarray(binary_fill_holes(one)) for one in scored])
     closed = np.pad(filled, 1).astype(np.uint8)
     image = vtk.vtkImageData()
     image.SetDimensions(*closed.shape[::-1])
