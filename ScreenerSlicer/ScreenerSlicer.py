@@ -31,9 +31,8 @@ from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.process.job_maker import ENGINE, STUB, JobMaker, slicer_python
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.scene.heat_map import MARK
 from ScreenerSlicerLib.scene.sample_data import register_sample
-from ScreenerSlicerLib.scene.scans import choose_scan
+from ScreenerSlicerLib.scene.scans import MARK, choose_scan
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.terminology import load_terminology
 from ScreenerSlicerLib.screening import Screening
