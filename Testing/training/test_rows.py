@@ -197,7 +197,9 @@ def test_rows_are_kept_and_read_again(tmp_path: Path) -> None:
     assert path.read_bytes() == written
     assert [file.name for file in path.parent.iterdir()] == ["a.npz"]
     # What they depend on has changed.
-    assert same(kept_rows(path, {**key, "seed": [0, 2]}, SOURCES, lambda: some_rows(1)), some_rows(1))
+    assert same(
+        kept_rows(path, {**key, "seed": [0, 2]}, SOURCES, lambda: some_rows(1)), some_rows(1)
+    )
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbled", "other"])

@@ -5,10 +5,12 @@ Call it from the main thread only: Slicer's package helpers show dialogs.
 """
 
 import importlib
+import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
@@ -29,6 +31,7 @@ SHIPPED = (
 PENDING = "ScreenerSlicer/pendingInstall"
 """The setting that makes an installation go on after a restart."""
 EXTENSION = "PyTorch"
+PIP_CONSTRAINT = "PIP_CONSTRAINT"
 CPU_BYTES, GPU_BYTES, PACKAGE_BYTES = 1.2e9, 7e9, 0.15e9
 
 
@@ -175,14 +178,15 @@ class Assistant:
         return Outcome("restart")
 
     def _install(self, missing: Sequence[str], before: Mapping[str, str]) -> None:
-        if self._torch in missing:
-            self._tools.install_torch(self._torch.removeprefix("torch"))
         packages = [one for one in missing if one != self._torch]
-        if packages:
-            with tempfile.TemporaryDirectory(prefix="screener-") as folder:
-                held = Path(folder, "constraints.txt")
-                held.write_text(constraints(before), encoding="utf-8")
-                self._tools.install_packages(packages, held)
+        with tempfile.TemporaryDirectory(prefix="screener-") as folder:
+            held = Path(folder, "constraints.txt")
+            held.write_text(constraints(before), encoding="utf-8")
+            with holding(held):
+                if self._torch in missing:
+                    self._tools.install_torch(self._torch.removeprefix("torch"))
+                if packages:
+                    self._tools.install_packages(packages, held)
 
     def _judged(self, before: Mapping[str, str]) -> Outcome:
         """Look at what came of it: nothing of Slicer's changed, and nothing is missing."""
@@ -249,6 +253,28 @@ def size(count: float) -> str:
         ('190 MB', '7.2 GB')
     """
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+@contextmanager
+def holding(held: Path) -> Iterator[None]:
+    """Let every pip that is started meanwhile keep to constraints, whoever starts it.
+
+    PyTorch is installed by another extension, which takes no constraints; pip itself reads them
+    from a variable of the environment.
+
+    Arguments:
+        held: The file of constraints.
+    """
+    before = os.environ.get(PIP_CONSTRAINT)
+    # As an address: pip parts the variable at spaces, which folders may have.
+    os.environ[PIP_CONSTRAINT] = " ".join(filter(None, [before, held.resolve().as_uri()]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PIP_CONSTRAINT]
+        else:
+            os.environ[PIP_CONSTRAINT] = before
 
 
 def release(version: str) -> tuple[int, ...]:

@@ -87,12 +87,23 @@ class InstallationPanel:
     def check(self) -> None:
         """Show what is missing, and the report."""
         missing = self._logic().assistant().missing()
-        self._ui.installLabel.text = (
+        said = (
             _("Missing: {names}").format(names=", ".join(missing))
             if missing
             else _("Everything that Screener needs is installed.")
         )
+        self._ui.installLabel.text = " ".join(filter(None, [said, self._damage()]))
         self._ui.reportText.plainText = self._report()
+
+    def _damage(self) -> str:
+        """Say what is wrong with the weights of the model that is chosen; nothing if whole."""
+        model = self._model()
+        if model is None or model.problem:
+            return ""
+        with slicer.util.WaitCursor():
+            damage = model.damage()
+        found = _("The model {name} cannot be used: {problem}.")
+        return found.format(name=model.name, problem=damage) if damage else ""
 
     def _report(self) -> str:
         folders = {

@@ -95,4 +95,5 @@ def _place(model: ModelFolder | None) -> str:
     if model is None:
         return ""
     bundled = model.folder.parent == BUNDLED
-    return _("Comes with this extension") if bundled else str(model.folder)
+    place = _("Comes with this extension") if bundled else str(model.folder)
+    return f"{place}, {model.identity()}" if model.sha256 else place

@@ -43,6 +43,8 @@ DISTILLED_SHARE = 0.6
 # A whole-volume model: 2e11 multiplications took 1.5 to 3 s of two cores.
 CPU_SECONDS_A_BILLION = 0.025
 GPU_SECONDS_A_BILLION = {"cuda": 0.0005, "mps": 0.004}
+# A slow processor, or one that others use as well, takes so many times as long.
+GUESS_SPREAD = 5
 START_SECONDS, SECONDS_A_VOXEL = 6.0, 2.5e-7
 
 
@@ -99,6 +101,7 @@ class Conditions:
         overlap: Share of a tile that the next one covers again.
         region: The only part to score, R, A, S in mm; None for all.
         seconds_a_tile: What tiles took in earlier runs, by `timing_key`.
+        sizeless_region: Whether a region is chosen that has no size.
         region_growth: Volume of the box of `region` over that of the region that was drawn.
         earlier: Names of the maps that the scan has already.
         keep_earlier: Whether they stay beside the new one.
@@ -111,6 +114,7 @@ class Conditions:
     region: Bounds | None = None
     seconds_a_tile: Mapping[str, float] | None = None
     region_growth: float = 1.0
+    sizeless_region: bool = False
     earlier: tuple[str, ...] = ()
     keep_earlier: bool = False
 
@@ -159,6 +163,9 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
     if model.tiling is None:
         unusable = _("The model {name} cannot be used: {problem}.")
         return Card(tuple(lines), unusable.format(name=model.name, problem=model.problem))
+    if conditions.sizeless_region:
+        none = _("The region has no size. Draw it, or choose the whole scan.")
+        return Card(tuple(lines), none)
     count = _size(points, model, conditions)
     if not count:
         empty = _("The region holds no tissue. Move it, or screen the whole scan.")
@@ -171,11 +178,14 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
     else:
         seconds, measured = estimate(count, scan, model, device, conditions)
     how = "" if measured else _("a guess until the first run on this device")
-    about = _("about {time}").format(time=duration(seconds))
+    lowest, most = duration(seconds), duration(GUESS_SPREAD * seconds)
     if model.one_speed:
+        about = _("{time} to {most}").format(time=lowest, most=most)
         how = _("a guess by the scan's size")
     else:
-        about = _("about {time}, {count} tiles").format(time=duration(seconds), count=count)
+        about = _("about {time}, {count} tiles")
+        about = about if measured else _("{time} to {most}, {count} tiles")
+        about = about.format(time=lowest, most=most, count=count)
     lines += [
         Line(_("Device"), device.label, _little_gpu_memory(device, model)),
         _memory_line(scan, conditions.hardware),

@@ -92,13 +92,16 @@ class ModelFolder:
         return isinstance(self.tiling, Whole)
 
     def label(self) -> str:
-        """Return one line for a list: name, size, start of the hash."""
+        """Return one line for a list: its name, and what it is not good at."""
         if self.problem:
             return f"{self.name}: {self.problem}"
-        label = _("{name}, {size:.1f} MB, weights {hash}")
         fast = _("{name} (fast, less exact than {teacher})")
-        name = fast.format(name=self.name, teacher=self.teacher) if self.teacher else self.name
-        return label.format(name=name, size=self.size_bytes / 1e6, hash=self.sha256[:12])
+        return fast.format(name=self.name, teacher=self.teacher) if self.teacher else self.name
+
+    def identity(self) -> str:
+        """Return what tells it from any other: size and start of the hash of its weights."""
+        words = _("{size:.1f} MB, weights {hash}")
+        return words.format(size=self.size_bytes / 1e6, hash=self.sha256[:12])
 
     def card_text(self) -> str:
         """Return the card for the panel: long lists, such as of scans with hashes, cut short."""
