@@ -21,9 +21,9 @@ class FitSettings:
     The two-phase paper finds the same: one epoch is best, more overfit.
     """
 
-    hidden: int = 64
+    hidden: int = 128
     """Channels of the hidden layer of one network."""
-    epochs: int = 4
+    epochs: int = 3
     """How often all rows are seen."""
     batch: int = 2048
     """Rows a step."""

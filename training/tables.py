@@ -98,7 +98,9 @@ def read_results(path: Path) -> dict[str, Any]:
 def model_name(result: Mapping[str, Any]) -> str:
     """Name of a model with how its tiles overlapped, where that is not how they usually do."""
     name, overlap = result["model"]["name"], result["parameters"]["overlap"]
-    return name if overlap == ScreenSettings().overlap else f"{name}, overlap {overlap:g}"
+    if overlap is None or overlap == ScreenSettings().overlap:
+        return name
+    return f"{name}, overlap {overlap:g}"
 
 
 def evaluation_table(results: Mapping[str, Any]) -> str:

