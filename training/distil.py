@@ -21,9 +21,9 @@ from ctscreener.errors import InputError
 from ctscreener.model import Distilled, Model, ModelSettings, Networks, load_model
 from ctscreener.networks import Shape, UNet
 from ctscreener.preprocess import PreprocessSettings
-from ctscreener.screen import autocast
 from ctscreener.settings import from_json, read_json, write_json
 from ctscreener.student import StudentSettings
+from ctscreener.tiled import autocast
 from training.data.cache import tiles_of
 from training.data.lessons import Lesson, Lessons, draw, learn, some_scores
 from training.data.store import Store
@@ -174,7 +174,7 @@ def load_teacher(name: str, store: Store) -> Model:
         InputError: It is distilled itself, or the store was prepared otherwise.
     """
     teacher = load_model(name)
-    if teacher.settings.student:
+    if not isinstance(teacher.networks, Networks):
         raise InputError(
             "distil.teacher",
             f"Expected a model of three networks as the teacher, found that {name} is distilled.",
@@ -274,6 +274,7 @@ def held_out_lessons(
     Raises:
         InputError: No scan has such a name.
     """
+    assert isinstance(teacher.networks, Networks), "`load_teacher` has refused others"
     store = Store(settings.store, (*trained_on, *settings.exclude))
     counts = [HELD_OUT_TILES] * len(store.names)
     return learn(teacher.networks, store, counts, 0, settings.run / "teacher" / "held_out")

@@ -14,8 +14,8 @@ from torch.nn import functional
 from ctscreener.calibration import Calibration
 from ctscreener.density import Density
 from ctscreener.scorers import Distilled
-from ctscreener.screen import autocast
 from ctscreener.student import Student
+from ctscreener.tiled import autocast
 from training.data.lessons import Lessons, whole
 from training.loop import processes
 
@@ -111,7 +111,7 @@ def watch(scorer: Distilled, lessons: Lessons) -> dict[str, float]:
             part[None].to(device) for part in (lesson.image.float() / 255, lesson.positions, where)
         )
         with autocast(device, reduced=True):
-            nll = scorer.nll(x, positions, inside)[0].cpu()
+            nll = scorer.scores(x, positions, inside)[0].cpu()
         said.append(nll[where])
         wanted.append(lesson.nll[where])
     return agreement(torch.cat(wanted).numpy(), torch.cat(said).numpy())

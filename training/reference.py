@@ -37,7 +37,7 @@ def reference_nll(
         path = keep / f"{name}-{settings.overlap:g}.npz"
         known = load_arrays(path, key)
         if known is None:
-            nll = score(prepared, networks, settings, device).nll
+            nll = score(prepared, networks, settings, device).scores
             known = {"nll": nll[np.isfinite(nll)]}
             save_arrays(path, key, **known)
         found[name] = known["nll"]

@@ -1,12 +1,12 @@
 """What is tried, in order, where a graphics card has too little memory: it is always announced."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from ctscreener.model import ModelSettings
 from ctscreener.networks import Shape
+from ctscreener.scorer import Tiled
 
 Notice = Callable[[str, str], None]
 """Called as `notice(code, message)` when something is not done as it was asked for."""
@@ -40,7 +40,7 @@ class Plan:
     message: str = ""
 
 
-def plans(device: torch.device, batch: int, model: ModelSettings) -> Iterator[Plan]:
+def plans(device: torch.device, batch: int, model: Tiled) -> Iterator[Plan]:
     """What was asked for, then what takes less memory: one tile at a time, smaller ones, the CPU.
 
     The map of smaller tiles differs a little, since the networks see less around each voxel.
@@ -68,7 +68,7 @@ def plans(device: torch.device, batch: int, model: ModelSettings) -> Iterator[Pl
     yield Plan(torch.device("cpu"), 1, model.tile, "device.processor", text)
 
 
-def halved(tile: Shape, model: ModelSettings) -> Shape | None:
+def halved(tile: Shape, model: Tiled) -> Shape | None:
     """Half of a tile along each axis, where the networks can still take it.
 
     Arguments:
@@ -80,6 +80,6 @@ def halved(tile: Shape, model: ModelSettings) -> Shape | None:
     """
     depth, height, width = (side // 2 for side in tile)
     try:
-        return replace(model, tile=(depth, height, width)).tile
+        return model.with_tile((depth, height, width)).tile
     except ValueError:
         return None

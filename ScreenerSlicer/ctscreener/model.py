@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
-from ctscreener.scorers import Distilled, ModelSettings, Networks, Scorer, new_scorer
+from ctscreener.scorer import Scorer
+from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
 
 __all__ = [

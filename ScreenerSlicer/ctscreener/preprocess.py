@@ -226,19 +226,19 @@ def equalize(hu: np.ndarray, settings: PreprocessSettings) -> np.ndarray:
     return np.rint(equal * 255).astype(np.uint8)
 
 
-def restore(values: np.ndarray, prepared: Prepared, stride: Shape, scan: Scan) -> np.ndarray:
-    """Bring scores on the pooled grid back to the scan's own grid.
+def restore(values: np.ndarray, affine: np.ndarray, prepared: Prepared, scan: Scan) -> np.ndarray:
+    """Bring scores back to the scan's own grid.
 
     Arguments:
-        values: Scores on the grid of `prepared` pooled by `stride`, NaN where there is none.
-        prepared: The scan as the networks saw it.
-        stride: Voxels of `prepared` for one score, along (D, H, W).
+        values: Scores, NaN where there is none, `(d, h, w)`.
+        affine: Voxel of the scores' grid to RAS mm, `(4, 4)`.
+        prepared: The scan as the networks saw it; its body is what is scored.
         scan: The scan.
 
     Returns:
         float32 on the scan's grid, NaN outside of the body.
     """
-    affine = pooled_affine(prepared.affine, stride)
+    affine = affine.copy()
     # Edges repeated, since half a pooled voxel lies beyond the outermost centres.
     known = np.pad(np.isfinite(values), 1, mode="edge")
     padded = np.where(known, np.pad(values, 1, mode="edge"), 0).astype(np.float32)

@@ -1,17 +1,17 @@
 """What scores tiles: the three networks of a model, or a descriptor and a student of the others."""
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Self, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ctscreener.conditions import Condition, ConditionSettings
 from ctscreener.density import Density, DensitySettings
 from ctscreener.networks import NetworkSettings, Shape, UNet
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scorer import TiledScorer
 from ctscreener.student import Student, StudentSettings
 
 
@@ -59,28 +59,13 @@ class ModelSettings:
         """Size in mm of the voxel that one score stands for, along (D, H, W), `(3,)`."""
         return np.multiply(self.preprocess.spacing, self.pool)
 
-
-class Scorer(nn.Module, ABC):
-    """What gives tiles their scores; its settings say how it was built."""
-
-    settings: ModelSettings
-
-    @abstractmethod
-    def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
-        """Anomaly scores of tiles.
-
-        Arguments:
-            x: The image, scaled to 0..1, `(B, 1, D, H, W)`.
-            positions: Share of the body's box, `(B, 3, d, h, w)`, d = D / pool and so on.
-            where: Which pooled voxels to score, bool, `(B, d, h, w)`.
-
-        Returns:
-            nll in nats, float32, `(B, d, h, w)`, NaN where not scored.
-        """
+    def with_tile(self, tile: Shape) -> Self:
+        """The same with another tile; raises ValueError where the networks cannot take it."""
+        return replace(self, tile=tile)
 
 
 @final
-class Networks(Scorer):
+class Networks(TiledScorer[ModelSettings]):
     """The three networks of a model.
 
     Arguments:
@@ -101,7 +86,7 @@ class Networks(Scorer):
             generator,
         )
 
-    def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
+    def scores(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         """How unlikely the descriptors are, given their conditions."""
         y = self.descriptor.pooled(x, self.settings.pool)
         c = self.condition.pooled(x, y, positions, where, self.settings.pool)
@@ -109,7 +94,7 @@ class Networks(Scorer):
 
 
 @final
-class Distilled(Scorer):
+class Distilled(TiledScorer[ModelSettings]):
     """The descriptor of a distilled model, and the student that reads scores off it.
 
     Arguments:
@@ -124,12 +109,12 @@ class Distilled(Scorer):
         self.descriptor = UNet(settings.descriptor)
         self.student = Student(settings.student, settings.descriptor.out)
 
-    def nll(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
+    def scores(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         """What the student thinks that its teacher would say."""
         y = self.descriptor.pooled(x, self.settings.pool)
         return self.student.nll(y, positions, where)
 
 
-def new_scorer(settings: ModelSettings) -> Scorer:
+def new_scorer(settings: ModelSettings) -> Networks | Distilled:
     """The networks that the settings ask for, without weights of any worth."""
     return Distilled(settings) if settings.student else Networks(settings)

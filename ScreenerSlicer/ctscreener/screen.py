@@ -7,19 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy import ndimage
-from torch import Tensor
 
-from ctscreener import tiles
-from ctscreener.conditions import tile_positions
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
-from ctscreener.fallback import Notice, Plan, plans, unheard
+from ctscreener.fallback import Notice, unheard
 from ctscreener.findings import Finding, FindingSettings, find
-from ctscreener.model import Model, ModelSettings, Scorer
+from ctscreener.model import Model
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
+from ctscreener.scorer import Scored, Scorer, TiledScorer
+from ctscreener.tiled import Ways, part_of, score_tiled
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def screen(
     with clock.measure("restoring"):
         progress("restoring", 0, 1)
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
-        rarity = restore(scored.nll, shown, model.settings.pool, scan)
+        rarity = restore(scored.scores, scored.affine, shown, scan)
         known = np.isfinite(rarity)
         rarity[known] = model.scale(settings.overlap).rarity(rarity[known])
         progress("restoring", 1, 1)
@@ -139,21 +137,6 @@ def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:
     return replace(prepared, region=inside)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Scores of a prepared scan.
-
-    Arguments:
-        nll: In nats, float32, on the pooled grid, `(D, H, W)`, NaN where not scored.
-        tiles: Tiles that went through the networks.
-        device: Where the networks ran in the end.
-    """
-
-    nll: np.ndarray
-    tiles: int
-    device: torch.device
-
-
 def score(
     prepared: Prepared,
     networks: Scorer,
@@ -162,134 +145,14 @@ def score(
     progress: Progress = silent,
     notice: Notice = unheard,
 ) -> Scored:
-    """Nll of a prepared scan on the pooled grid, with less memory where there is too little.
+    """Score a prepared scan, by tiles or as a whole, as its scorer can.
 
     Raises:
-        torch.OutOfMemoryError: The last plan has too little memory as well.
+        torch.OutOfMemoryError: There is too little memory in every way that was tried.
     """
-    *others, last = plans(device, settings.batch, networks.settings)
-    for plan in others:
-        try:
-            return score_by(plan, prepared, networks, settings, progress, notice)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-    return score_by(last, prepared, networks, settings, progress, notice)
-
-
-def score_by(
-    plan: Plan,
-    prepared: Prepared,
-    networks: Scorer,
-    settings: ScreenSettings,
-    progress: Progress,
-    notice: Notice,
-) -> Scored:
-    """Score by one plan; the map is that of the scan, without the padding to a whole tile."""
-    if plan.code:
-        notice(plan.code, plan.message)
-    model = replace(networks.settings, tile=plan.tile)
-    image, body = padded(prepared, model)
-    where = pooled_mask(body, model.pool)
-    average = tiles.Average(where.shape)
-    wanted = part_of(body, prepared.region)
-    boxes = body_tiles(wanted, model, settings.overlap)
-    # Weights in the order of the images: a tenth faster on processors.
-    order = torch.channels_last_3d
-    networks.to(plan.device, memory_format=order).eval()  # pyright: ignore[reportCallIssue]
-    done = 0
-    for batch in batched(boxes, plan.batch):
-        progress("scoring", done, len(boxes))
-        x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
-        with torch.inference_mode(), autocast(plan.device, settings.reduced):
-            nll = networks.nll(*(part.to(plan.device) for part in (x, positions, mask)))
-        for box, values in zip(batch, nll.cpu().numpy(), strict=True):
-            average.add(tiles.pooled(box, model.pool), values)
-        done += len(batch)
-    progress("scoring", len(boxes), len(boxes))
-    extent = [n // unit for n, unit in zip(prepared.shape, model.pool, strict=True)]
-    # Conditions and blur see the body around the region, as they do without one.
-    nll = smoothed(average.mean(), model.smooth / model.voxel)
-    nll[~pooled_mask(wanted, model.pool)] = np.nan
-    return Scored(nll[: extent[0], : extent[1], : extent[2]], len(boxes), plan.device)
-
-
-def part_of(body: np.ndarray, region: np.ndarray | None) -> np.ndarray:
-    """The body inside a region, which may be smaller than a padded body; all of it for None."""
-    if region is None:
-        return body
-    pads = [(0, n - m) for n, m in zip(body.shape, region.shape, strict=True)]
-    return body & np.pad(region, pads)
-
-
-def smoothed(nll: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Blur scores over the scored voxels alone.
-
-    Arguments:
-        nll: Scores, NaN where there is none, `(D, H, W)`.
-        sigma: Standard deviation of the Gaussian in voxels, `(3,)`; zeros change nothing.
-
-    Returns:
-        float32, NaN where `nll` is.
-    """
-    if not sigma.any():
-        return nll
-    scored = np.isfinite(nll)
-    total = ndimage.gaussian_filter(np.where(scored, nll, 0).astype(np.float64), sigma)
-    weight = ndimage.gaussian_filter(scored.astype(np.float64), sigma)
-    return np.where(scored, total / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
-
-
-def padded(prepared: Prepared, model: ModelSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Image and mask, at least a tile large: edges of the image repeated, nothing there scored."""
-    short = [max(0, n - m) for n, m in zip(model.tile, prepared.image.shape, strict=True)]
-    pads = [(0, n) for n in short]
-    return np.pad(prepared.image, pads, mode="edge"), np.pad(prepared.body, pads)
-
-
-def pooled_mask(body: np.ndarray, stride: tuple[int, int, int]) -> np.ndarray:
-    """Blocks of `stride` voxels that hold any body."""
-    split = [m for n, unit in zip(body.shape, stride, strict=True) for m in (n // unit, unit)]
-    return np.asarray(body.reshape(split).any(axis=(1, 3, 5)))
-
-
-def body_tiles(body: np.ndarray, model: ModelSettings, overlap: float) -> list[tiles.Box]:
-    """The tiles that hold any body."""
-    stride = tiles.step(model.tile, overlap, model.pool)
-    return [box for box in tiles.boxes(body.shape, model.tile, stride) if body[box].any()]
-
-
-def batch_of(
-    batch: list[tiles.Box],
-    image: np.ndarray,
-    where: np.ndarray,
-    shape: tiles.Shape,
-    model: ModelSettings,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Images `(B, 1, D, H, W)`, positions `(B, 3, d, h, w)` and masks `(B, d, h, w)` of tiles."""
-    x = torch.stack([torch.from_numpy(image[box]) for box in batch])[:, None].float() / 255
-    positions = torch.stack(
-        [
-            tile_positions(
-                (box[0].start, box[1].start, box[2].start), model.tile, shape, model.pool
-            )
-            for box in batch
-        ]
-    )
-    mask = torch.stack(
-        [torch.from_numpy(where[tiles.pooled(box, model.pool)].copy()) for box in batch]
-    )
-    return x.contiguous(memory_format=torch.channels_last_3d), positions, mask
-
-
-def batched(boxes: list[tiles.Box], size: int) -> Iterator[list[tiles.Box]]:
-    """The boxes in groups of `size`."""
-    for start in range(0, len(boxes), size):
-        yield boxes[start : start + size]
-
-
-def autocast(device: torch.device, reduced: bool) -> torch.autocast:
-    """Networks in bfloat16 where asked for."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=reduced)
+    assert isinstance(networks, TiledScorer), "the only kind of scorer"
+    ways = Ways(settings.overlap, settings.batch, settings.reduced)
+    return score_tiled(prepared, networks, ways, device, progress, notice)
 
 
 class Clock:

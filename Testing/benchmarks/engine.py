@@ -115,8 +115,9 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
 
     from ctscreener.files import read_scan
     from ctscreener.model import load_model
-    from ctscreener.preprocess import prepare, restore
-    from ctscreener.screen import Clock, ScreenSettings, score, smoothed
+    from ctscreener.preprocess import pooled_affine, prepare, restore
+    from ctscreener.screen import Clock, ScreenSettings, score
+    from ctscreener.tiled import smoothed
 
     torch.set_num_threads(threads)
     loaded = load_model(model)
@@ -133,10 +134,10 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
         else:
             how = ScreenSettings(overlap=OVERLAP, device="cpu", reduced=way == "engine")
             scored = score(prepared, loaded.networks, how, torch.device("cpu"))
-            nll, tiles = scored.nll, scored.tiles
+            nll, tiles = scored.scores, scored.tiles
             kept, stride = nll, pool
     with clock.measure("restoring"):
-        restore(nll, prepared, stride, scan)
+        restore(nll, pooled_affine(prepared.affine, stride), prepared, scan)
     took = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - worked}
     np.save(to, kept)
     # Kilobytes on Linux, bytes on macOS.
@@ -161,7 +162,7 @@ def monai_scores(prepared: Any, networks: Any) -> tuple[np.ndarray, int]:  # noq
     from torch.nn import functional
 
     from ctscreener.conditions import tile_positions
-    from ctscreener.screen import padded, pooled_mask
+    from ctscreener.tiled import padded, pooled_mask
     from ctscreener.tiles import pooled as on_pooled_grid
     from ctscreener.tiles import weights
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ctscreener import screen as screen_module
+from ctscreener import tiled as tiled_module
 from ctscreener.fallback import Plan, halved, plans
 from ctscreener.model import Networks
 from ctscreener.preprocess import Prepared
@@ -37,12 +37,12 @@ def without_card(monkeypatch: pytest.MonkeyPatch) -> None:
         made = ours(CARD, batch, MODEL)
         return [Plan(CPU, p.batch, p.tile, p.code, p.message) for p in made]
 
-    monkeypatch.setattr(screen_module, "plans", here)
+    monkeypatch.setattr(tiled_module, "plans", here)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, too_large: Callable[[Tensor], bool]) -> list[int]:
     """Let the networks run out of memory on some tiles; returns the sizes that went through."""
-    ours, through = Networks.nll, list[int]()
+    ours, through = Networks.scores, list[int]()
 
     def nll(self: Networks, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         if too_large(x):
@@ -50,7 +50,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, too_large: Callable[[Tensor], bool])
         through.append(x.numel())
         return ours(self, x, positions, where)
 
-    monkeypatch.setattr(Networks, "nll", nll)
+    monkeypatch.setattr(Networks, "scores", nll)
     return through
 
 
@@ -76,7 +76,7 @@ def test_a_tile_is_halved_while_the_networks_can_take_it() -> None:
 
 @pytest.mark.usefixtures("without_card")
 def test_one_tile_at_a_time_gives_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = score(some_body(), networks(MODEL), SETTING, CPU).nll
+    wanted = score(some_body(), networks(MODEL), SETTING, CPU).scores
     through = refuse(monkeypatch, lambda x: len(x) > 1)
     told: list[str] = []
     found = score(
@@ -85,7 +85,7 @@ def test_one_tile_at_a_time_gives_the_same_map(monkeypatch: pytest.MonkeyPatch) 
     )  # fmt: skip
     assert told == ["device.one_tile"]
     assert len(through) == found.tiles
-    np.testing.assert_allclose(found.nll, wanted, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(found.scores, wanted, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("without_card")
@@ -99,8 +99,8 @@ def test_smaller_tiles_cover_the_same_body(monkeypatch: pytest.MonkeyPatch) -> N
     )
     assert told == ["device.smaller_tiles"]
     assert found.tiles > wanted.tiles
-    assert found.nll.shape == wanted.nll.shape
-    assert np.isfinite(found.nll).all()
+    assert found.scores.shape == wanted.scores.shape
+    assert np.isfinite(found.scores).all()
 
 
 @pytest.mark.usefixtures("without_card")

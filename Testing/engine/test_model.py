@@ -65,7 +65,7 @@ def nll(folder: Path) -> torch.Tensor:
     x = torch.rand(2, 1, *SETTINGS.tile, generator=generator)
     positions = torch.rand(2, 3, 12, 12, 12, generator=generator)
     where = torch.rand(2, 12, 12, 12, generator=generator) < 0.5
-    return load_model(str(folder)).networks.nll(x, positions, where)
+    return load_model(str(folder)).networks.scores(x, positions, where)
 
 
 def test_everything_comes_back(folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_rounding_to_half_precision_hardly_moves_a_score(folder: Path) -> None:
     x = torch.rand(2, 1, *SETTINGS.tile, generator=generator)
     positions = torch.rand(2, 3, 12, 12, 12, generator=generator)
     where = torch.rand(2, 12, 12, 12, generator=generator) < 0.5
-    exact = made.nll(x, positions, where)
+    exact = made.scores(x, positions, where)
     assert torch.equal(stored.isnan(), ~where)
     torch.testing.assert_close(stored, exact, atol=0.02, rtol=0.02, equal_nan=True)
     assert not torch.equal(stored.nan_to_num(), exact.nan_to_num())

@@ -17,7 +17,7 @@ from ctscreener.preprocess import (
     to_lattice,
 )
 from ctscreener.scan import CANONICAL, Scan, reoriented_to_canonical
-from ctscreener.screen import batch_of, pooled_mask
+from ctscreener.tiled import batch_of, pooled_mask
 from Testing.engine.small_model import SETTINGS
 from Testing.engine.torso import (
     AXES,
@@ -209,7 +209,7 @@ def test_scores_come_back_to_their_own_place(scan: Scan) -> None:
     split = [m for n, unit in zip(where.shape, POOL, strict=True) for m in (n, unit)]
     blocks = plane(done.affine, done.image.shape).reshape(split).mean(axis=(1, 3, 5))
     values = np.where(where, blocks, np.nan)
-    restored = restore(values.astype(np.float32), done, POOL, scan)
+    restored = restore(values.astype(np.float32), pooled_affine(done.affine, POOL), done, scan)
     assert restored.shape == scan.shape
     assert restored.dtype == np.float32
     expected = plane(scan.affine, scan.shape)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from ctscreener import screen as screen_module
+from ctscreener import tiled as tiled_module
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings, find
@@ -15,16 +15,8 @@ from ctscreener.model import Model, ModelSettings, Networks
 from ctscreener.preprocess import Prepared, prepare, resample
 from ctscreener.provenance import request
 from ctscreener.scan import Scan
-from ctscreener.screen import (
-    Screened,
-    ScreenSettings,
-    batch_of,
-    body_tiles,
-    padded,
-    pooled_mask,
-    score,
-    screen,
-)
+from ctscreener.screen import Screened, ScreenSettings, score, screen
+from ctscreener.tiled import batch_of, body_tiles, padded, pooled_mask
 from ctscreener.tiles import Box, pooled
 from Testing.engine.small_model import SETTINGS, networks, small_model
 from Testing.engine.torso import (
@@ -113,7 +105,7 @@ def test_the_batch_does_not_matter(prepared: Prepared, batch: int) -> None:
     one = score(prepared, networks(), EXACT, CPU)
     many = score(prepared, networks(), replace(EXACT, batch=batch), CPU)
     assert one.tiles == many.tiles > 3
-    np.testing.assert_allclose(many.nll, one.nll, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(many.scores, one.scores, atol=1e-3, rtol=1e-4)
 
 
 def test_the_order_of_tiles_does_not_matter(
@@ -127,8 +119,10 @@ def test_the_order_of_tiles_does_not_matter(
         found = body_tiles(body, model, overlap)
         return [found[index] for index in np.random.default_rng(0).permutation(len(found))]
 
-    monkeypatch.setattr(screen_module, "body_tiles", backward)
-    np.testing.assert_array_equal(score(prepared, networks(), settings, CPU).nll, forward.nll)
+    monkeypatch.setattr(tiled_module, "body_tiles", backward)
+    np.testing.assert_array_equal(
+        score(prepared, networks(), settings, CPU).scores, forward.scores
+    )
 
 
 @pytest.mark.parametrize(("order", "flips"), AXES)
@@ -194,19 +188,19 @@ def test_only_tiles_that_hold_body_go_through_the_networks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown = []
-    ours = Networks.nll
+    ours = Networks.scores
 
     def counted(self: Networks, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         shown.append(len(x))
         return ours(self, x, *others)
 
-    monkeypatch.setattr(Networks, "nll", counted)
+    monkeypatch.setattr(Networks, "scores", counted)
     found = score(corner_of_body(), networks(), replace(EXACT, batch=2), CPU)
-    assert found.nll.shape == (24, 24, 36)
+    assert found.scores.shape == (24, 24, 36)
     assert found.tiles == sum(shown) == 1
-    scored = np.zeros(found.nll.shape, bool)
+    scored = np.zeros(found.scores.shape, bool)
     scored[:5, :7, :10] = True
-    np.testing.assert_array_equal(np.isfinite(found.nll), scored)
+    np.testing.assert_array_equal(np.isfinite(found.scores), scored)
 
 
 def test_what_is_scored_elsewhere_does_not_change_a_voxel() -> None:
@@ -215,8 +209,8 @@ def test_what_is_scored_elsewhere_does_not_change_a_voxel() -> None:
     one = score(some, networks(), EXACT, CPU)
     other = score(everything, networks(), EXACT, CPU)
     assert other.tiles > one.tiles
-    scored = np.isfinite(one.nll)
-    np.testing.assert_allclose(other.nll[scored], one.nll[scored], atol=1e-3, rtol=1e-4)
+    scored = np.isfinite(one.scores)
+    np.testing.assert_allclose(other.scores[scored], one.scores[scored], atol=1e-3, rtol=1e-4)
 
 
 def test_every_stage_tells_its_progress_to_the_end(model: Model) -> None:
@@ -236,8 +230,8 @@ def test_every_stage_tells_its_progress_to_the_end(model: Model) -> None:
 
 
 def test_bfloat16_hardly_moves_a_score(prepared: Prepared) -> None:
-    exact = score(prepared, networks(), EXACT, CPU).nll
-    reduced = score(prepared, networks(), replace(EXACT, reduced=True), CPU).nll
+    exact = score(prepared, networks(), EXACT, CPU).scores
+    reduced = score(prepared, networks(), replace(EXACT, reduced=True), CPU).scores
     assert reduced.dtype == np.float32
     body = np.isfinite(exact)
     np.testing.assert_array_equal(np.isfinite(reduced), body)
@@ -287,10 +281,10 @@ def test_a_regions_conditions_see_the_body_around_it() -> None:
     whole = Prepared(body, np.ones(body.shape, bool), np.eye(4))
     region = np.zeros(body.shape, bool)
     region[20:30, 30:42, 30:42] = True
-    part = score(replace(whole, region=region), networks(settings), EXACT, CPU).nll
+    part = score(replace(whole, region=region), networks(settings), EXACT, CPU).scores
     scored = np.isfinite(part)
     np.testing.assert_array_equal(scored, pooled_mask(region, POOL))
-    everything = score(whole, networks(settings), EXACT, CPU).nll
+    everything = score(whole, networks(settings), EXACT, CPU).scores
     np.testing.assert_allclose(part[scored], everything[scored], atol=1e-3, rtol=1e-4)
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ctscreener import command
-from ctscreener import screen as screen_module
+from ctscreener import tiled as tiled_module
 from ctscreener.errors import InputError
 from ctscreener.fallback import halved
 from ctscreener.files import write_map
@@ -28,8 +28,9 @@ from ctscreener.model import (
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import Prepared, prepare
 from ctscreener.provenance import request
-from ctscreener.screen import ScreenSettings, body_tiles, pooled_mask, score, screen
+from ctscreener.screen import ScreenSettings, score, screen
 from ctscreener.student import Student, StudentSettings
+from ctscreener.tiled import body_tiles, pooled_mask
 from ctscreener.tiles import Box
 from Testing.engine.small_model import CALIBRATION, CARD, SETTINGS, perturb
 from Testing.engine.torso import COARSE, SHAPE, canonical_affine, torso
@@ -91,7 +92,7 @@ def test_a_folder_holds_descriptor_and_student_alone(folder: Path, model: Model)
     assert model.settings == FAST
     assert isinstance(model.networks, Distilled)
     assert not any(p.requires_grad for p in model.networks.parameters())
-    found, made = model.networks.nll(*tile()), scorer().nll(*tile())
+    found, made = model.networks.scores(*tile()), scorer().scores(*tile())
     torch.testing.assert_close(found, made, atol=0.02, rtol=0.02, equal_nan=True)
     again = folder.with_name("again")
     save_model(again, model.networks, model.calibration, model.provenance, model.card)
@@ -100,10 +101,10 @@ def test_a_folder_holds_descriptor_and_student_alone(folder: Path, model: Model)
 
 def test_scores_are_finite_where_asked_for_and_nowhere_else() -> None:
     x, positions, where = tile()
-    nll = scorer().nll(x, positions, where)
+    nll = scorer().scores(x, positions, where)
     assert nll.dtype == torch.float32
     assert torch.equal(nll.isnan(), ~where)
-    absurd = scorer().nll(x * float("nan"), positions, where)
+    absurd = scorer().scores(x * float("nan"), positions, where)
     assert torch.equal(absurd.isfinite(), where)
     assert absurd[where].min() > nll[where].max()
 
@@ -111,34 +112,34 @@ def test_scores_are_finite_where_asked_for_and_nowhere_else() -> None:
 def test_a_score_hangs_on_image_place_and_body() -> None:
     x, positions, where = tile()
     both = where & where.flip(0)
-    nll = scorer().nll(x, positions, where)[both]
-    assert not torch.allclose(scorer().nll(x.flip(0), positions, where)[both], nll)
-    assert not torch.allclose(scorer().nll(x, positions.flip(0), where)[both], nll)
-    assert not torch.allclose(scorer().nll(x, positions, where.flip(0))[both], nll)
+    nll = scorer().scores(x, positions, where)[both]
+    assert not torch.allclose(scorer().scores(x.flip(0), positions, where)[both], nll)
+    assert not torch.allclose(scorer().scores(x, positions.flip(0), where)[both], nll)
+    assert not torch.allclose(scorer().scores(x, positions, where.flip(0))[both], nll)
 
 
 def test_scores_have_no_steps_in_reduced_precision() -> None:
     x, positions, where = tile()
     with torch.autocast("cpu", torch.bfloat16):
-        nll = scorer().nll(x, positions, where)[where]
+        nll = scorer().scores(x, positions, where)[where]
     assert nll.dtype == torch.float32
     assert len(nll.unique()) > 0.9 * len(nll)
-    exact = scorer().nll(x, positions, where)[where]
+    exact = scorer().scores(x, positions, where)[where]
     assert np.corrcoef(nll.detach(), exact.detach())[0, 1] > 0.999
 
 
 def test_a_student_sees_descriptors_in_its_teachers_units() -> None:
     x, positions, where = tile()
     made = scorer()
-    nll = made.nll(x, positions, where)
+    nll = made.scores(x, positions, where)
     with torch.no_grad():
         # The same descriptors in other units, and a student that knows these.
         for parameter in made.descriptor.heads.parameters():
             parameter *= 3
         made.student.y_mean *= 3
-        assert not torch.allclose(made.nll(x, positions, where)[where], nll[where], rtol=1e-3)
+        assert not torch.allclose(made.scores(x, positions, where)[where], nll[where], rtol=1e-3)
         made.student.y_std *= 3
-    torch.testing.assert_close(made.nll(x, positions, where), nll, equal_nan=True)
+    torch.testing.assert_close(made.scores(x, positions, where), nll, equal_nan=True)
 
 
 @pytest.mark.parametrize(("surround", "reach"), [((), 1), (((1, 3),), 4), (((0, 2), (1, 4)), 5)])
@@ -241,7 +242,7 @@ def test_a_scan_is_screened(model: Model) -> None:
     assert 0.1 < finite.mean() < 0.9
     assert (screened.rarity[finite] > 0).all()
     assert screened.rarity[finite].std() > 0.01
-    wanted = score(prepared, model.networks, EXACT, CPU).nll
+    wanted = score(prepared, model.networks, EXACT, CPU).scores
     np.testing.assert_array_equal(np.isfinite(wanted), pooled_mask(prepared.body, FAST.pool))
 
 
@@ -256,7 +257,7 @@ def test_the_batch_does_not_matter(prepared: Prepared, batch: int) -> None:
     one = score(prepared, scorer(), EXACT, CPU)
     many = score(prepared, scorer(), replace(EXACT, batch=batch), CPU)
     assert one.tiles == many.tiles > 3
-    np.testing.assert_allclose(many.nll, one.nll, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(many.scores, one.scores, atol=1e-3, rtol=1e-4)
 
 
 def test_the_order_of_tiles_does_not_matter(
@@ -269,8 +270,8 @@ def test_the_order_of_tiles_does_not_matter(
         found = body_tiles(body, model, overlap)
         return [found[index] for index in np.random.default_rng(0).permutation(len(found))]
 
-    monkeypatch.setattr(screen_module, "body_tiles", shuffled)
-    np.testing.assert_array_equal(score(prepared, scorer(), EXACT, CPU).nll, forward.nll)
+    monkeypatch.setattr(tiled_module, "body_tiles", shuffled)
+    np.testing.assert_array_equal(score(prepared, scorer(), EXACT, CPU).scores, forward.scores)
 
 
 def test_a_result_says_whose_student_made_it(model: Model, folder: Path) -> None:

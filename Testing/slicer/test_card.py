@@ -12,8 +12,8 @@ from ctscreener import preprocess
 from ctscreener.files import read_scan
 from ctscreener.model import ModelSettings, find_model, read_description
 from ctscreener.scan import Scan, reoriented_to_canonical
-from ctscreener.screen import body_tiles, padded
 from ctscreener.settings import from_json
+from ctscreener.tiled import body_tiles, padded
 from ScreenerSlicerLib.preflight.card import (
     SECONDS_A_VOXEL,
     START_SECONDS,

@@ -138,7 +138,7 @@ def test_a_model_with_anatomical_positions_is_exported_and_scores(trained: Path)
     assert "anatomical position (APE)" in model.card
     assert "| ape | 40 |" in model.card
     prepared = Store(settings.store).prepared("a")
-    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).nll
+    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).scores
     # Blocks that hold any body are scored, and only those.
     blocks = prepared.body.reshape(12, 2, 12, 3, 12, 3).any(axis=(1, 3, 5))
     np.testing.assert_array_equal(np.isfinite(nll), blocks)

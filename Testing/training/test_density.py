@@ -16,7 +16,9 @@ from ctscreener.flow import FlowSettings
 from ctscreener.model import Networks, load_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import Prepared
-from ctscreener.screen import Scored, ScreenSettings, score, smoothed
+from ctscreener.scorer import Scored
+from ctscreener.screen import ScreenSettings, score
+from ctscreener.tiled import smoothed
 from Testing.training.small_store import make_store
 from training import condition, density, descriptor, export, reference
 from training.data.cache import Cache, describe, draw, draw_box, pick
@@ -85,7 +87,7 @@ def test_the_nll_falls_and_the_exported_model_scores_with_it(
     assert "| density | 80 |" in model.card
     assert [scan["name"] for scan in model.provenance["reference"]] == ["a", "b"]
     prepared = Store(settings.store).prepared("a")
-    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).nll
+    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).scores
     rarity = model.calibration.rarity(nll[np.isfinite(nll)])
     # The scan is half of the reference: about a tenth of its voxels are rarer than 1.
     assert 0.02 < (rarity > 1).mean() < 0.3
@@ -102,7 +104,7 @@ def test_rarities_keep_their_promise_where_tiles_do_not_overlap(runs: Path) -> N
     for overlap in (0.0, 0.5):
         how = ScreenSettings(overlap=overlap)
         scores = [
-            score(store.prepared(name), model.networks, how, torch.device("cpu")).nll
+            score(store.prepared(name), model.networks, how, torch.device("cpu")).scores
             for name in store.names
         ]
         nll = np.concatenate([each[np.isfinite(each)] for each in scores])

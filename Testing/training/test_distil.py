@@ -187,7 +187,7 @@ def test_a_lesson_is_what_a_screening_of_that_tile_gives(trained: DistilSettings
     d, h, w = (slice(a, a + n) for a, n in zip(start, TILE, strict=True))
     np.testing.assert_array_equal(told.image[0], prepared.image[d, h, w])
     alone = replace(prepared, image=prepared.image[d, h, w], body=prepared.body[d, h, w])
-    nll = score(alone, teacher.networks, ScreenSettings(), torch.device("cpu")).nll
+    nll = score(alone, teacher.networks, ScreenSettings(), torch.device("cpu")).scores
     np.testing.assert_allclose(told.nll[0], nll, atol=1e-5)
     # A box of a tile: its voxels, its place in the scan, its scores.
     lesson = told.cut(0, (slice(2, 6), slice(1, 5), slice(4, 8)))
@@ -264,7 +264,7 @@ def test_the_exported_model_says_where_it_is_from_and_screens(
         torch.equal(value, kept[name]) for name, value in model.networks.state_dict().items()
     )
     prepared = Store(trained.store).prepared("a")
-    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).nll
+    nll = score(prepared, model.networks, ScreenSettings(), torch.device("cpu")).scores
     rarity = model.calibration.rarity(nll[np.isfinite(nll)])
     assert 0.02 < (rarity > 1).mean() < 0.3
     shape = (22, 25, 25)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ctscreener import tiles
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import Shape
-from ctscreener.screen import autocast, batch_of, body_tiles, padded, pooled_mask
+from ctscreener.tiled import autocast, batch_of, body_tiles, padded, pooled_mask
 from training.data.store import Store
 from training.loop import processes
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from ctscreener import tiles
 from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
-from ctscreener.model import ModelSettings, Scorer
+from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import Shape
 from ctscreener.preprocess import Prepared
-from ctscreener.screen import autocast, batch_of, padded, pooled_mask, smoothed
+from ctscreener.tiled import autocast, batch_of, padded, pooled_mask, smoothed
 from training.data.cache import BLOCK, draw_box, random_tiles
 from training.data.store import Store
 from training.loop import processes
@@ -80,7 +80,7 @@ class Lesson:
 
 
 def learn(
-    teacher: Scorer, store: Store, counts: Sequence[int], seed: int, folder: Path
+    teacher: Networks, store: Store, counts: Sequence[int], seed: int, folder: Path
 ) -> Lessons:
     """Ask the teacher about random tiles of each scan, unless that has been done.
 
@@ -111,7 +111,7 @@ def file_of(name: str) -> str:
 
 
 @torch.inference_mode()
-def ask(teacher: Scorer, store: Store, counts: Sequence[int], seed: int, folder: Path) -> None:
+def ask(teacher: Networks, store: Store, counts: Sequence[int], seed: int, folder: Path) -> None:
     """Write what the teacher says of those scans of this process that have no file yet."""
     device = processes.device()
     teacher.to(device).eval()
@@ -130,7 +130,7 @@ def ask(teacher: Scorer, store: Store, counts: Sequence[int], seed: int, folder:
 
 
 def answers(
-    teacher: Scorer,
+    teacher: Networks,
     prepared: Prepared,
     count: int,
     rng: np.random.Generator,
@@ -148,7 +148,7 @@ def answers(
     for first in range(0, len(boxes), BLOCK):
         batch = batch_of(boxes[first : first + BLOCK], image, where, prepared.shape, model)
         with autocast(device, reduced=True):
-            nll = teacher.nll(*(part.to(device) for part in batch))
+            nll = teacher.scores(*(part.to(device) for part in batch))
         scores += [smoothed(one, model.smooth / model.voxel) for one in nll.cpu().numpy()]
     start = [[side.start for side in box] for box in boxes]
     return torch.tensor(start, dtype=torch.int32), torch.from_numpy(np.stack(scores))

@@ -1,0 +1,182 @@
+"""A scan with synthetic anomalies, and where they are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from training.synthetic.kinds import IN_LUNG, KINDS, Kind, Site
+from training.synthetic.shapes import box_shape, draw_shape
+from training.synthetic.tissue import Tissue
+
+Box = tuple[slice, slice, slice]
+
+SEEN_HU = 12.0
+"""A voxel counts as changed where its mean with its neighbours moved further than this."""
+SEEN_SHARE = 0.4
+"""Share of an anomaly's voxels that are changed at least; what no one could see is none."""
+TRIES = 4
+"""Anomalies drawn for each that is wanted, before it is given up."""
+
+
+@dataclass(frozen=True)
+class CorruptionSettings:
+    """How many anomalies a scan receives, and how large they are."""
+
+    a_litre: float = 1.2
+    """Anomalies for each litre of body."""
+    fewest: int = 8
+    """Anomalies of the smallest scan."""
+    most: int = 40
+    """Anomalies of the largest scan."""
+    radius_mm: tuple[float, float] = (3.0, 35.0)
+    """Smallest and largest radius in mm; drawn evenly on a logarithmic scale."""
+    in_lung: float = 0.35
+    """Share of them that are put into lungs, where there are any."""
+    without: tuple[str, ...] = ()
+    """Kinds that are left out."""
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """A scan with synthetic anomalies.
+
+    Arguments:
+        hu: HU, float32, `(D, H, W)`.
+        label: Number of the anomaly that a voxel belongs to, from 1 on; 0 for none, int16.
+        touched: Voxels that differ from the scan, bool, `(D, H, W)`.
+        kinds: Kind of each anomaly, in the order of their numbers.
+    """
+
+    hu: np.ndarray = field(repr=False)
+    label: np.ndarray = field(repr=False)
+    touched: np.ndarray = field(repr=False)
+    kinds: tuple[str, ...]
+
+
+def corrupt(
+    tissue: Tissue,
+    donors: Sequence[Tissue],
+    settings: CorruptionSettings,
+    rng: np.random.Generator,
+) -> Corrupted:
+    """Put anomalies into a scan.
+
+    Arguments:
+        tissue: The scan.
+        donors: Scans that foreign patches come from.
+        settings: How many, how large.
+        rng: Draws everything.
+    """
+    hu = tissue.hu.copy()
+    label = np.zeros(hu.shape, np.int16)
+    touched = np.zeros(hu.shape, bool)
+    kinds: list[str] = []
+    litres = float(tissue.body.sum() * np.prod(tissue.spacing)) / 1e6
+    wanted = int(np.clip(settings.a_litre * litres, settings.fewest, settings.most))
+    places = {True: np.flatnonzero(tissue.lung), False: np.flatnonzero(tissue.body)}
+    for _ in range(TRIES * wanted):
+        if len(kinds) == wanted:
+            break
+        aired = bool(rng.random() < settings.in_lung and len(places[True]))
+        middle = np.unravel_index(int(rng.choice(places[aired])), hu.shape)
+        kind = _one(tissue, donors, settings, hu, label, touched, np.array(middle), rng)
+        if kind:
+            kinds.append(kind)
+            label[label < 0] = len(kinds)
+    return Corrupted(hu, label, touched, tuple(kinds))
+
+
+def _one(
+    tissue: Tissue,
+    donors: Sequence[Tissue],
+    settings: CorruptionSettings,
+    hu: np.ndarray,
+    label: np.ndarray,
+    touched: np.ndarray,
+    middle: np.ndarray,
+    rng: np.random.Generator,
+) -> str | None:
+    """Add one anomaly, marked by -1 in `label`, and name its kind; None where it would not do."""
+    radius = float(np.exp(rng.uniform(*np.log(settings.radius_mm))))
+    size = box_shape(radius, tissue.spacing)
+    box, part = _overlap(middle, size, hu.shape)
+    if touched[box].any():
+        return None
+    shape = draw_shape(radius, tissue.spacing, rng)
+    aired = bool(tissue.lung[tuple(middle)])
+    name, kind = _draw_kind(IN_LUNG if aired else KINDS, settings.without, rng)
+    share = shape.share.copy()
+    # Only the body changes: what lies outside would be air on air, or a couch.
+    inside = np.zeros(size, bool)
+    inside[part] = tissue.body[box]
+    share[~inside] = 0
+    if name == "opacity":
+        lung = np.zeros(size, bool)
+        lung[part] = hu[box] < -300
+        share[~lung] = 0
+    shape = type(shape)(share, shape.depth)
+    before = _cut(hu, middle, size)
+    site = Site(before, shape, radius, aired, tissue, _donor(donors, size, aired, rng))
+    after = kind(site, rng)
+    marked = (share > 0.5) if name != "swelling" else (shape.depth > 0) & inside
+    if not _seen(after, before, marked, name):
+        return None
+    changed = (after != before) & inside
+    hu[box] = np.where(changed[part], after[part], hu[box])
+    label[box][marked[part]] = -1
+    touched[box] |= changed[part]
+    return name
+
+
+def _draw_kind(
+    kinds: Mapping[str, tuple[Kind, float]], without: tuple[str, ...], rng: np.random.Generator
+) -> tuple[str, Kind]:
+    names = [name for name in kinds if name not in without]
+    odds = np.array([kinds[name][1] for name in names])
+    name = names[int(rng.choice(len(names), p=odds / odds.sum()))]
+    return name, kinds[name][0]
+
+
+def _overlap(middle: np.ndarray, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Box, Box]:
+    """Part of a scan that a box around a voxel covers, and the same part of the box."""
+    whole, inner = [], []
+    for at, n, extent in zip(middle, size, shape, strict=True):
+        start, stop = int(at) - n // 2, int(at) - n // 2 + n
+        low, high = max(start, 0), min(stop, extent)
+        whole.append(slice(low, high))
+        inner.append(slice(low - start, high - start))
+    return (whole[0], whole[1], whole[2]), (inner[0], inner[1], inner[2])
+
+
+def _cut(hu: np.ndarray, middle: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A box around a voxel; beyond the scan its border goes on."""
+    index = [
+        np.clip(int(at) - n // 2 + np.arange(n), 0, extent - 1)
+        for at, n, extent in zip(middle, size, hu.shape, strict=True)
+    ]
+    return hu[np.ix_(*index)]
+
+
+def _donor(
+    donors: Sequence[Tissue], size: tuple[int, ...], aired: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """A box of some scan around a place in its body, mirrored at random."""
+    other = donors[int(rng.integers(len(donors)))]
+    places = np.flatnonzero(other.soft if aired and other.soft.any() else other.body)
+    middle = np.array(np.unravel_index(int(rng.choice(places)), other.hu.shape))
+    patch = _cut(other.hu, middle, size)
+    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(3))
+    return patch[flips]
+
+
+def _seen(after: np.ndarray, before: np.ndarray, marked: np.ndarray, name: str) -> bool:
+    """Whether an anomaly is large enough, and different enough from what was there."""
+    if marked.sum() < 4:
+        return False
+    if name == "smeared":
+        # Its means stay, its structure goes: compared voxel by voxel.
+        return float((np.abs(after - before)[marked] > 2 * SEEN_HU).mean()) > SEEN_SHARE / 2
+    change = ndimage.uniform_filter(after - before, 3, mode="nearest")
+    return float((np.abs(change[marked]) > SEEN_HU).mean()) > SEEN_SHARE

@@ -1,0 +1,79 @@
+"""What a scan is made of, as far as synthetic anomalies care, and what its noise is like."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+LUNG_HU = (-980.0, -550.0)
+"""Smoothed lung lies between these."""
+SOFT_HU = (-30.0, 220.0)
+"""Smoothed soft tissue lies between these."""
+CALM_MM = 3.0
+"""Width in mm of the Gaussian that tissue is told apart on."""
+DEEP_MM = 6.0
+"""Lung is taken from this distance to what is not lung on: bowel gas is seldom so wide."""
+NOISE_REACH = 2
+"""Voxels on either side over which noise is taken to be correlated."""
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """A scan that is ready to receive anomalies.
+
+    Arguments:
+        hu: HU, float32, `(D, H, W)`, D to superior.
+        body: Voxels of the body, bool, `(D, H, W)`.
+        spacing: mm along `(D, H, W)`, `(3,)`.
+        lung: Voxels well inside of lungs, bool, `(D, H, W)`.
+        soft: Voxels of soft tissue, bool, `(D, H, W)`.
+        noise_hu: Standard deviation of the noise in soft tissue.
+        noise_blur: Standard deviation in voxels of a Gaussian that makes white noise as smooth.
+    """
+
+    hu: np.ndarray = field(repr=False)
+    body: np.ndarray = field(repr=False)
+    spacing: np.ndarray
+    lung: np.ndarray = field(repr=False)
+    soft: np.ndarray = field(repr=False)
+    noise_hu: float
+    noise_blur: float
+
+    def noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw noise like the scan's, HU, float32, `(D, H, W)`."""
+        white = rng.standard_normal(shape).astype(np.float32)
+        smooth = ndimage.gaussian_filter(white, self.noise_blur, mode="wrap", truncate=3.0)
+        return smooth * (self.noise_hu / max(float(smooth.std()), 1e-6))
+
+
+def read_tissue(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> Tissue:
+    """Tell tissues of a scan apart and measure its noise.
+
+    Arguments:
+        hu: HU, `(D, H, W)`.
+        body: Voxels of the body, bool, `(D, H, W)`.
+        spacing: mm along `(D, H, W)`, `(3,)`.
+    """
+    hu = hu.astype(np.float32)
+    calm = ndimage.gaussian_filter(hu, CALM_MM / 2 / spacing, mode="nearest", truncate=3.0)
+    aired = body & (calm > LUNG_HU[0]) & (calm < LUNG_HU[1])
+    lung = np.asarray(ndimage.distance_transform_edt(aired, spacing)) > DEEP_MM
+    soft = body & (calm > SOFT_HU[0]) & (calm < SOFT_HU[1])
+    noise_hu, noise_blur = _noise(hu, soft, spacing)
+    return Tissue(hu, body, spacing, lung, soft, noise_hu, noise_blur)
+
+
+def _noise(hu: np.ndarray, soft: np.ndarray, spacing: np.ndarray) -> tuple[float, float]:
+    """Deviation and blur of the noise within slices, where soft tissue is calmest."""
+    inner = np.asarray(ndimage.binary_erosion(soft, iterations=2), bool)
+    if inner.sum() < 1000:
+        inner = soft if soft.any() else np.ones_like(soft)
+    # Anatomy is smooth over a few voxels: differences of neighbours within a slice are noise.
+    near = (hu[:, :, 1:] - hu[:, :, :-1])[inner[:, :, 1:] & inner[:, :, :-1]]
+    far = (hu[:, :, 3:] - hu[:, :, :-3])[inner[:, :, 3:] & inner[:, :, :-3]]
+    spread = [1.4826 * float(np.median(np.abs(d))) / np.sqrt(2) for d in (near, far)]
+    deviation = float(np.clip(spread[1], 2.0, 60.0))
+    # Of noise blurred by a Gaussian of deviation s, neighbours correlate by exp(-1 / 4 s^2).
+    correlated = 1 - min((spread[0] / max(spread[1], 1e-3)) ** 2, 1.0)
+    blur = np.sqrt(-0.25 / np.log(np.clip(correlated, 0.02, 0.9)))
+    return deviation, float(np.clip(blur, 0.25, 1.6))
