@@ -17,7 +17,7 @@ from torch import nn
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Scan
-from ctscreener.scorers import Scorer
+from ctscreener.scorer import AnyScorer
 from training.data.store import Store
 from training.loop.schedule import LoopSettings
 from training.loop.task import Task
@@ -94,7 +94,7 @@ class WholeScan(nn.Module, ABC):
         """
 
 
-Rival = Scorer | WholeScan
+Rival = AnyScorer | WholeScan
 """What scores; its weights and buffers are all that its folder keeps beside the settings."""
 S = TypeVar("S", bound=RivalSettings)
 

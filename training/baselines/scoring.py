@@ -28,7 +28,6 @@ def rival_map(rival: Rival, scan: Scan, body: np.ndarray, settings: ScreenSettin
     """
     if isinstance(rival, WholeScan):
         return rival.map(scan, body)
-    tiled = rival.settings
-    prepared = prepare(scan, tiled.preprocess)
+    prepared = prepare(scan, rival.settings.preprocess)
     scored = score(prepared, rival, settings, torch.device(find_device(settings.device)))
-    return masked(restore(scored.nll, prepared, tiled.pool, scan), body)
+    return masked(restore(scored.scores, scored.affine, prepared, scan), body)

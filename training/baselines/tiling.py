@@ -11,7 +11,7 @@ from ctscreener.preprocess import PreprocessSettings
 
 @dataclass(frozen=True)
 class Tiling:
-    """What `ctscreener.screen.score` has to know of a rival (`ctscreener.scorers.Tiled`)."""
+    """What `ctscreener.screen.score` has to know of a rival (`ctscreener.scorer.Tiled`)."""
 
     preprocess: PreprocessSettings
     """What is done to a scan."""
