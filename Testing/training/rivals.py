@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -16,10 +17,13 @@ from ctscreener.settings import to_json
 from Testing.training.small_store import SPACING
 from training.baselines.folder import load_folder
 from training.baselines.method import Phase, Rival, RunSettings, TrainedSettings, WholeScan
+from training.baselines.parts.efficientnet import EfficientNetLite0
 from training.baselines.parts.map_scorer import MapScorer
+from training.baselines.parts.slice_features import FeatureSettings
 from training.baselines.stage import main
 from training.data.patches import PatchSource
 from training.data.store import Store, StoredScan, write_array, write_manifest
+from training.loop.loop import seeded
 from training.loop.schedule import LoopSettings
 from training.loop.session import Session
 
@@ -51,6 +55,16 @@ def one_scan(folder: Path, names: str = "a") -> Path:
         scans.append(StoredScan(name, SHAPE, SPACING, f"/scans/{name}.nii.gz", f"{seed:064x}"))
     write_manifest(folder, to_json(PreprocessSettings()), scans, [])
     return folder
+
+
+def random_features(folder: Path) -> FeatureSettings:
+    """Weights of a network for photographs that has seen none, in a file."""
+    path = folder / "features.safetensors"
+    if not path.exists():
+        with seeded(3):
+            network = EfficientNetLite0()
+        save_file(network.state_dict(), path)
+    return FeatureSettings(path, groups=(1, 2), zoom=1)
 
 
 def fit(name: str, settings: TrainedSettings, store: Path, run: Path, **loop: float) -> Path:

@@ -254,7 +254,7 @@ PRESETS = {
     "small": CutPasteSettings(
         loop=LoopSettings(steps=20_000, lr=1e-3, warmup=500, workers=8),
     ),
-    # Li et al.: batches of 64 images in each kind, SGD at .03 along a cosine for 65,536 steps.
+    # Li et al. take SGD at .03 along a cosine, 64 images a step; the loop has AdamW.
     "paper": CutPasteSettings(
         patches=PatchSettings(size=(24, 36, 36), count=64),
         channels=(64, 128, 256, 512),

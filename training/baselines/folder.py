@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings
 from ctscreener.settings import from_json, read_json, to_json, write_json
@@ -100,6 +101,9 @@ def write_folder(
         "preprocess": store.preprocess,
         "sha256": hashlib.sha256(content).hexdigest(),
         "data": store.provenance()["scans"],
+        "files": {
+            what: fingerprint(path) for what, path in METHODS[method].files(settings).items()
+        },
     }
     write_json(folder / "baseline.json", description)
 

@@ -123,6 +123,11 @@ def nothing(settings: RivalSettings, rival: Rival, store: Store) -> None:
     """Fit nothing after the training."""
 
 
+def no_files(settings: RivalSettings) -> Mapping[str, Path]:
+    """Read nothing beside the store."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Method(Generic[S]):
     """A rival.
@@ -135,6 +140,8 @@ class Method(Generic[S]):
         build: Makes it without weights of any worth, for scans prepared in some way.
         phases: Its trainings in order; a generator, so that one may rest on the one before.
         settle: Fits what is not trained by gradients, such as a bank or a Gaussian.
+        files: What it reads beside the store, such as pretrained weights, by what they are; their
+            hashes are kept.
     """
 
     title: str
@@ -143,6 +150,7 @@ class Method(Generic[S]):
     build: Callable[[S, PreprocessSettings], Rival]
     phases: Callable[[S, Any, Store], Iterator[Phase]] = no_phases
     settle: Callable[[S, Any, Store], None] = nothing
+    files: Callable[[S], Mapping[str, Path]] = no_files
 
     def preset(self, name: str) -> S:
         """The settings of a preset.

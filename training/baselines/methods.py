@@ -11,6 +11,7 @@ from training.baselines import (
     gaussian,
     mean_at_place,
     mood_top1,
+    patchcore,
 )
 from training.baselines.method import Method
 
@@ -23,4 +24,5 @@ METHODS: dict[str, Method[Any]] = {
     "f_anogan": f_anogan.METHOD,
     "cutpaste": cutpaste.METHOD,
     "mood_top1": mood_top1.METHOD,
+    "patchcore": patchcore.METHOD,
 }
