@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ctscreener.encoded import EncodedSettings
 from ctscreener.model import ModelSettings
 from training.evaluation.seen import seen_by
 from training.tables import rarity_table
+from training.whole_model import encoded_lines
 
 NOTICE = (
     "Research use only, not for diagnosis. Absence of colour is not absence of disease: the map "
@@ -18,7 +20,7 @@ HEADER_LINES = 2
 
 def write_card(
     name: str,
-    model: ModelSettings,
+    model: ModelSettings | EncodedSettings,
     provenance: dict[str, Any],
     notes: Path | None,
     sha256: str = "",
@@ -37,10 +39,10 @@ def write_card(
     """
     sections = [
         f"# Model `{name}`\n\n**{NOTICE}**",
-        *([teacher_text(provenance)] if model.student else []),
+        *([teacher_text(provenance)] if provenance.get("teacher") else []),
         *([notes.read_text(encoding="utf-8").strip()] if notes else []),
         *measured(provenance["results"], sha256),
-        "## Networks\n\n" + "\n".join(f"- {line}" for line in network_lines(model)),
+        "## Networks\n\n" + "\n".join(f"- {line}" for line in lines_of(model)),
         "## Training\n\n" + training_table(provenance["stages"]),
         "## Data\n\n" + data_text(provenance),
     ]
@@ -93,6 +95,8 @@ def _whose(result: Mapping[str, Any], sha256: str) -> str:
 
 def calibration_text(provenance: Mapping[str, Any]) -> str:
     """Whether the scans that rarity refers to were also trained on."""
+    if provenance.get("left_out"):
+        return "Each of them was scored by networks that had not seen its patient."
     digests = [scan["sha256"] for scan in provenance["reference"]]
     stages = {"stages": provenance["stages"], "reference": []}
     seen = {stage: many for stage, many in (seen_by(stages, digests) or {}).items() if many}
@@ -105,6 +109,11 @@ def calibration_text(provenance: Mapping[str, Any]) -> str:
             "rarity promises."
         )
     return f"What scores was trained on none of these; other networks were: {listed}."
+
+
+def lines_of(model: ModelSettings | EncodedSettings) -> list[str]:
+    """One line for each network, of either kind of model."""
+    return encoded_lines(model) if isinstance(model, EncodedSettings) else network_lines(model)
 
 
 def network_lines(model: ModelSettings) -> list[str]:
@@ -161,7 +170,8 @@ def training_table(stages: dict[str, Any]) -> str:
     for stage, facts in stages.items():
         result = facts["result"]
         hours = result["seconds"] / 3600
-        rows.append(f"| {stage} | {result['step']} | {hours:.2f} | {len(facts['data'])} |")
+        steps = result.get("step", "")
+        rows.append(f"| {stage} | {steps} | {hours:.2f} | {len(facts['data'])} |")
     return "\n".join(rows)
 
 

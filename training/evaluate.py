@@ -3,9 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -13,9 +11,9 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.events import Terminal
-from ctscreener.maps import whole_file
 from ctscreener.provenance import request
 from ctscreener.settings import write_json
+from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
 from training.baselines.folder import Fitted, check_rated
 from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
 from training.evaluation.evaluator import EvaluateSettings, Evaluator
@@ -24,6 +22,7 @@ from training.evaluation.method import describe
 from training.evaluation.seen import digest_of
 from training.evaluation.summary import promise, summary
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
+from training.workers import pool
 
 __all__ = ["EvaluateSettings", "main"]
 
@@ -41,6 +40,7 @@ def main(settings: EvaluateSettings) -> None:
         InputError: The model, a set or a setting cannot be used, or no scan could be.
     """
     check(settings)
+    clear_tree(settings.out)
     evaluator = Evaluator.of(settings)
     model = evaluator.model
     labelled = find_cases(
@@ -77,8 +77,7 @@ def main(settings: EvaluateSettings) -> None:
     }
     results["table"] = table = evaluation_table(results)
     write_json(settings.out / "results.json", results)
-    with whole_file(settings.out / "table.md") as beside:
-        beside.write_text(f"{table}\n{rarity_table([results])}", encoding="utf-8")
+    write_text(settings.out / "table.md", f"{table}\n{rarity_table([results])}")
     print(table, rarity_table([results]), sep="\n", end="")
 
 
@@ -149,10 +148,9 @@ def _measured(
             yield case, _refusal(evaluator, case)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
+    with pool(workers, threads) as processes:
         measure = partial(_elsewhere, evaluator.settings)
-        for case, refused in zip(cases, pool.map(measure, cases), strict=True):
+        for case, refused in zip(cases, processes.map(measure, cases), strict=True):
             yield case, InputError(*refused) if refused else None
 
 
@@ -160,6 +158,8 @@ def _refusal(evaluator: Evaluator, case: Case) -> InputError | None:
     """Measure one scan; what is wrong with it, if anything is."""
     try:
         evaluator.measure(case)
+    except NotWrittenError:
+        raise
     except InputError as error:
         return error
     return None

@@ -29,6 +29,7 @@ from training.data.store import Store
 from training.density import DensitySettings, assemble
 from training.distil import scorer_of, teacher_of
 from training.reference import ordinary, reference_nll
+from training.whole_model import left_out_reference, load_encoded
 
 AnyScorer = TypeVar("AnyScorer", bound=Scorer)
 
@@ -60,6 +61,11 @@ class ExportSettings:
     """Markdown for the card: what is known of this model that no number says."""
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     """How the reference scans are screened."""
+    discriminator: Path | None = None
+    """Run folder of the stage `discriminator`: a whole-volume model is exported, calibrated on
+    scans that none of its networks had seen."""
+    weights: tuple[float, float] = (1.0, 0.3)
+    """How much the discriminator and the density of such a model count."""
     distilled: Path | None = None
     """Run folder of the stage `distil`: its student is exported in place of condition and
     density."""
@@ -74,6 +80,9 @@ def main(settings: ExportSettings) -> None:
     Raises:
         InputError: A run folder or the store does not fit, or no scan is left to calibrate on.
     """
+    if settings.discriminator:
+        export_whole(settings, settings.discriminator)
+        return
     networks = load_scorer(settings)
     store = reference_scans(settings)
     sha256 = hashlib.sha256(packed(networks)).hexdigest()
@@ -90,6 +99,28 @@ def main(settings: ExportSettings) -> None:
     card = write_card(settings.out.name, networks.settings, provenance, settings.notes, sha256)
     save_model(settings.out, networks, standard, provenance, card, fast)
     odd = ", ".join(sorted(set(nll) - set(kept))) or "none"
+    print(f"export: wrote {settings.out}, calibrated on {len(kept)} scans; left out as odd: {odd}")
+
+
+def export_whole(settings: ExportSettings, run: Path) -> None:
+    """Write the folder of a whole-volume model; it has one speed."""
+    networks = as_stored(load_encoded(run, settings.weights))
+    scores = left_out_reference(run, networks.settings)
+    kept = ordinary(scores, settings.odd)
+    scale = Calibration.fit(np.concatenate([scores[name] for name in kept]))
+    scans = read_json(run / "data.json")["scans"]
+    provenance = {
+        "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
+        "stages": {"discriminator": trace_stage(run)},
+        "reference": [scan for scan in scans if scan["name"] in kept],
+        "odd": [scan["name"] for scan in scans if scan["name"] not in kept],
+        "left_out": True,
+        "results": [measured(path) for path in settings.results],
+    }
+    sha256 = hashlib.sha256(packed(networks)).hexdigest()
+    card = write_card(settings.out.name, networks.settings, provenance, settings.notes, sha256)
+    save_model(settings.out, networks, scale, provenance, card)
+    odd = ", ".join(sorted(set(scores) - set(kept))) or "none"
     print(f"export: wrote {settings.out}, calibrated on {len(kept)} scans; left out as odd: {odd}")
 
 
@@ -150,7 +181,9 @@ def check_finished(weights: Path, stage: str, flag: str) -> None:
 
 def as_stored(scorer: AnyScorer) -> AnyScorer:
     """Calibrated and used must be the same numbers: those that half precision leaves."""
-    scorer.load_state_dict({name: value.float() for name, value in half(scorer).items()})
+    # An encoder whose weights lie elsewhere is not stored, and already rounded.
+    stored = {name: value.float() for name, value in half(scorer).items()}
+    scorer.load_state_dict(scorer.state_dict() | stored)
     return scorer.eval().requires_grad_(False)
 
 

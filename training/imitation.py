@@ -91,7 +91,7 @@ def weights_of(nll: Tensor, scale: Calibration, tail: float) -> Tensor:
         From 1 to 10^(tail * RAREST), NaN outside of the body.
 
     Example:
-        >>> scale = Calibration((0.0, 2.0), (1.0, 3.0), tail_nll=0.5, voxels=1000)
+        >>> scale = Calibration((0.0, 2.0), (1.0, 3.0), tail_nll=0.5, voxels=100_000)
         >>> weights_of(torch.tensor([1.0, 2.0, 9.0]), scale, 1.0)
         tensor([  100.,  1000., 10000.])
     """

@@ -1,14 +1,14 @@
 """The stage that turns scans of any format into a store of prepared scans."""
 
-import errno
-import multiprocessing
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,15 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
-from ctscreener.files import read_scan
+from ctscreener.events import say
+from ctscreener.files import files_of
 from ctscreener.preprocess import PreprocessSettings, prepare
+from ctscreener.reading import Reader
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
+from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
 from training.data.store import (
@@ -35,6 +39,7 @@ from training.data.store import (
     write_manifest,
 )
 from training.loop.journal import PLAIN_EVERY
+from training.workers import pool
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,12 @@ class PrepareSettings:
     """Spacing (D, H, W) in mm of a second, finer copy that crops are cut from; the preset `paper`
     has 1.5 1.0 1.0, as the authors store their scans."""
 
+    plain: bool = False
+    """HU as they are, on the grid of the encoder: for the stage `discriminator`."""
+
     def copies(self) -> list[tuple[Path, PreprocessSettings]]:
         """The folders to fill and how; the last one is that which a screening sees."""
-        seen = (self.store, self.preprocess)
+        seen = (self.store, PLAIN if self.plain else self.preprocess)
         if self.fine is None:
             return [seen]
         # Crops are not pooled, so that their grid needs to be no multiple of anything.
@@ -91,7 +99,7 @@ def main(settings: PrepareSettings) -> None:
             for found in known:
                 found.pop(source.name, None)
             skipped.append({"source": str(source.path), "reason": outcome})
-            print(f"Skipped {source.path}: {outcome}", file=sys.stderr, flush=True)
+            say(sys.stderr, f"Skipped {source.path}: {outcome}")
             continue
         for found, stored in zip(known, outcome, strict=True):
             found[source.name] = stored
@@ -132,21 +140,20 @@ def _prepared(
         for source in todo:
             yield source, prepare_one(source, copies)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = {pool.submit(prepare_one, source, copies): source for source in todo}
+    with pool(workers) as processes:
+        jobs = {processes.submit(prepare_one, source, copies): source for source in todo}
         try:
             for job in as_completed(jobs):
                 yield jobs[job], job.result()
         except BrokenProcessPool as error:
             raise InputError(
                 "prepare.killed",
-                f"Expected {workers} processes to prepare scans, found that the system ended one, "
-                "as it does where memory runs out.",
+                f"Expected {workers} processes to prepare scans, found that one of them ended "
+                "before its time, as happens where memory runs out.",
                 "Run it again with fewer --workers: what is prepared is kept.",
             ) from error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            processes.shutdown(wait=True, cancel_futures=True)
 
 
 def prepare_one(
@@ -162,21 +169,28 @@ def prepare_one(
         What was stored, one for each copy, or why the scan cannot be used.
 
     Raises:
-        OSError: A copy cannot be written; `ENOSPC` where the disk is full.
+        NotWrittenError: A copy cannot be written, as where the disk is full.
     """
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
-        scan, digest = read_scan(source.path), hash_source(source.path)
+        scan = _reader().read(source.path, source.series)
+        digest = hash_source(source.path, source.series)
         return [_stored_copy(source, scan, digest, *copy) for copy in copies]
+    except NotWrittenError:
+        raise
     except InputError as error:
         return error.message
     except MemoryError:
         return "Expected a scan that fits the memory, found a larger one."
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
         return f"Expected a file that can be read, found: {error}."
+
+
+@lru_cache(maxsize=1)
+def _reader() -> Reader:
+    """The process beside this one that reads scans: a file that crashes it is skipped."""
+    return Reader()
 
 
 def _stored_copy(
@@ -202,7 +216,8 @@ def _stored_copy(
 
 def _claim_store(store: Path, preprocess: PreprocessSettings) -> None:
     """Refuse to mix scans prepared in two ways in one store."""
-    store.mkdir(parents=True, exist_ok=True)
+    make_folder(store)
+    clear_tree(store)
     path = store / "preprocess.json"
     mine: Any = to_json(preprocess)
     if path.exists() and read_json(path) != mine:
@@ -232,8 +247,11 @@ def _is_done(stored: StoredScan | None, source: Source, store: Path) -> bool:
     """
     if stored is None or stored.source != str(source.path):
         return False
-    files = source.path.rglob("*") if source.path.is_dir() else [source.path]
-    newest = max(file.stat().st_mtime for file in files)
+    try:
+        newest = max((file.stat().st_mtime for file in files_of(source.path)), default=math.inf)
+    except (OSError, InputError):
+        # Gone, or not all there any more: preparing it anew says why.
+        return False
     return newest <= (store / f"{source.name}.json").stat().st_mtime
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar, get_args
 import tyro
 
 from ctscreener.errors import InputError
+from ctscreener.events import open_streams
+from ctscreener.threads import share_the_machine
 
 Settings = TypeVar("Settings")
 DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -22,6 +24,8 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
+  encoder     take the first stages of a public CT encoder
+  discriminator  train what reads anomaly scores off an encoder's maps
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
   ape         train the network of anatomical positions, another kind of condition
@@ -42,8 +46,10 @@ def main(arguments: list[str]) -> int:
         arguments: The command line without the name of the program.
 
     Returns:
-        Exit status: 0 done, 2 the input cannot be used.
+        Exit status: 0 done, 2 the input cannot be used, 130 stopped by Ctrl-C.
     """
+    share_the_machine()
+    open_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
@@ -59,6 +65,12 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            "Stopped before the end. Run the same command again: it goes on where it was.",
+            file=sys.stderr,
+        )
+        return 130
     except OSError as error:
         if error.errno not in DISK:
             raise
@@ -134,9 +146,23 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
     from training.presets import FINE_SPACING
 
     settings = _parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
-    if preset and settings.fine is None:
+    if preset and settings.fine is None and not settings.plain:
         settings = replace(settings, fine=FINE_SPACING[preset])
     main(settings)
+
+
+def encoder(preset: str | None, arguments: list[str]) -> None:
+    """Take the first stages of a public CT encoder."""
+    from training.encoder import EncoderStageSettings, main
+
+    main(_parse(EncoderStageSettings, arguments, None, "encoder"))
+
+
+def discriminator(preset: str | None, arguments: list[str]) -> None:
+    """Train what reads scores off an encoder's maps."""
+    from training.discriminator import DiscriminatorSettings, main
+
+    main(_parse(DiscriminatorSettings, arguments, None, "discriminator"))
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:
@@ -231,6 +257,8 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "phantoms": phantoms,
     "insert": insert,
     "prepare": prepare,
+    "encoder": encoder,
+    "discriminator": discriminator,
     "descriptor": descriptor,
     "condition": condition,
     "ape": ape,

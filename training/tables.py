@@ -10,9 +10,9 @@ from typing import Any
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.maps import whole_file
 from ctscreener.screen import ScreenSettings
 from ctscreener.settings import read_json
+from ctscreener.whole_file import make_folder, write_text
 
 FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 2
 
@@ -64,7 +64,7 @@ def main(settings: TablesSettings) -> None:
     # The page needs matplotlib, the table does not.
     from training.page.page import page
 
-    settings.out.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.out)
     folders = [path.parent for path in settings.results]
     texts = {
         "table.md": table,
@@ -72,8 +72,7 @@ def main(settings: TablesSettings) -> None:
         "page.html": page(results, folders, settings.pictures),
     }
     for name, text in texts.items():
-        with whole_file(settings.out / name) as beside:
-            beside.write_text(text, encoding="utf-8")
+        write_text(settings.out / name, text)
     print(f"Wrote {', '.join(texts)} in {settings.out}")
 
 

@@ -4,10 +4,13 @@ Rarity is `-log10 P(a reference body voxel is at least as rare)`: 3 means as rar
 1,000. It is a strictly increasing function of the -log p, so it changes no ranking and no metric
 that rests on one; it only gives the same number the same meaning in every scan and every model.
 
-Between the quantiles of the reference voxels the scale is linear. Beyond the last of them it
-goes on as an exponential tail, fitted to the exceedances of the rarest 0.1%: its rarity is linear
-in -log p, and it has no end point at which two voxels would become equal. Below the first, it
-falls as a hyperbola towards 0 and never reaches it.
+Between the quantiles of the reference voxels the scale is linear. Beyond the last of them nothing
+was counted, and no reference can say of a voxel that it is rarer than one of all its own: there
+the scale bends towards a ceiling that it never reaches, `min(6, log10(reference voxels))`. It
+leaves the last quantile as steeply as the exponential tail that is fitted to the exceedances of
+the rarest 0.1%, and goes on as a hyperbola, which keeps apart what float64 keeps apart for long;
+float32 makes some of them equal, far out. Below the first quantile, it falls as a hyperbola towards
+0 and never reaches it.
 """
 
 from collections.abc import Callable
@@ -25,6 +28,11 @@ _BEYOND_TABLE = 10
 """The table ends where this many reference voxels are rarer: fewer would be chance."""
 _TAIL_SHARE = 1e-3
 """The share of rarest voxels that the exponential tail is fitted to (the rarest 100 at least)."""
+_CEILING = 6.0
+"""No scan is as large that it could be 10 times rarer: a few million voxels of body, and those of
+one patient are alike. Colours end here, too."""
+_ROOM = 0.25
+"""Rarity between the table's end and the ceiling, at least: what lies beyond is ranked, too."""
 _BLOCK = 1 << 20
 """Values converted at once: bounds the memory of a whole scan's temporaries."""
 
@@ -42,9 +50,14 @@ def _unusable(found: str) -> InputError:
 
 def _shares(voxels: float) -> np.ndarray:
     """Shares of voxels at least as rare at which to take a quantile, falling from almost 1."""
-    end = min(_BEYOND_TABLE / voxels, 0.25)
+    end = min(max(_BEYOND_TABLE / voxels, 10 ** (_ROOM - _CEILING)), 0.25)
     shares = np.geomspace(end, 0.5, int(np.ceil(_LEVELS_A_DECADE * np.log10(0.5 / end))) + 1)
     return np.concatenate([1 - shares, shares[-2::-1]])
+
+
+def _ceiling(counted: float, voxels: float) -> float:
+    """The ceiling over a table that ends at a rarity."""
+    return max(min(_CEILING, float(np.log10(voxels))), counted + _ROOM)
 
 
 def _mean_excess(values: np.ndarray, mass: np.ndarray) -> float:
@@ -75,22 +88,26 @@ class Calibration:
     Arguments:
         knots_nll: Quantiles of the reference body voxels' -log p in nats, strictly increasing.
         knots_rarity: The rarity at each of them, strictly increasing, above 0.
-        tail_nll: Nats for one more unit of rarity beyond the last knot, above 0.
+        tail_nll: Nats for one more unit of rarity just beyond the last knot, above 0.
         voxels: Number of reference voxels (of effective ones, where they were weighted).
+        ceiling: The rarity that none reaches, above the last knot's. None, as in models that
+            were made before there was one, for `min(6, log10(voxels))`, but at least 0.25 above
+            the last knot.
 
     Raises:
         InputError: `model.calibration` when the numbers are not such a scale.
 
     Example:
-        >>> scale = Calibration((0.0, 2.0), (1.0, 3.0), tail_nll=0.5, voxels=1000)
-        >>> scale.rarity(np.array([1.0, 2.0, 3.0])).tolist()
-        [2.0, 3.0, 5.0]
+        >>> scale = Calibration((0.0, 2.0), (1.0, 3.0), tail_nll=0.5, voxels=10_000)
+        >>> scale.rarity(np.array([1.0, 2.0, 2.5, 1000.0])).round(2).tolist()
+        [2.0, 3.0, 3.5, 4.0]
     """
 
     knots_nll: tuple[float, ...]
     knots_rarity: tuple[float, ...]
     tail_nll: float
     voxels: int
+    ceiling: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is not a strictly increasing scale."""
@@ -108,6 +125,8 @@ class Calibration:
             raise _unusable(f"a tail of {self.tail_nll:g} nats for a unit of rarity")
         if self.voxels < 1:
             raise _unusable(f"{self.voxels} reference voxels")
+        if not rarity[-1] < self.highest < limit:
+            raise _unusable(f"a ceiling of {self.highest:g} over a rarity of {rarity[-1]:g}")
 
     @classmethod
     def fit(cls, nll: np.ndarray, weights: np.ndarray | None = None) -> Self:
@@ -147,12 +166,21 @@ class Calibration:
         scale = _mean_excess(values[rarest], mass[rarest]) if rarest.any() else 0.0
         # Rarest voxels that are all alike have no tail: go on as steeply as the table on average.
         tail = scale * _LN10 if scale > 0 else np.ptp(knots) / np.ptp(rarity)
-        return cls(tuple(knots.tolist()), tuple(rarity.tolist()), float(tail), round(voxels))
+        ceiling = _ceiling(float(rarity[-1]), voxels)
+        table = tuple(knots.tolist()), tuple(rarity.tolist())
+        return cls(*table, float(tail), round(voxels), ceiling)
 
     @property
     def measured_up_to(self) -> float:
-        """The highest rarity that was counted; what lies beyond is the fitted tail's."""
+        """The highest rarity that was counted; beyond it there is an order, and no count."""
         return self.knots_rarity[-1]
+
+    @property
+    def highest(self) -> float:
+        """The ceiling, which no rarity reaches."""
+        if self.ceiling is not None:
+            return self.ceiling
+        return _ceiling(self.measured_up_to, self.voxels)
 
     def rarity(self, nll: np.ndarray) -> np.ndarray:
         """Turn -log p into rarity.
@@ -161,7 +189,8 @@ class Calibration:
             nll: -log p in nats, any shape, float32 or float64.
 
         Returns:
-            Rarity of the same shape and type, above 0, finite; NaN where `nll` is NaN.
+            Rarity of the same shape and type, between 0 and the ceiling, which only rounding
+            reaches; NaN where `nll` is NaN.
         """
         return self._blockwise(nll, self._rarity)
 
@@ -172,8 +201,9 @@ class Calibration:
             rarity: Rarity, any shape, float32 or float64.
 
         Returns:
-            -log p in nats of the same shape and type; NaN where `rarity` is NaN, and the lowest
-            finite number where it is 0 or below, which no finite -log p reaches.
+            -log p in nats of the same shape and type; NaN where `rarity` is NaN, the lowest
+            finite number where it is 0 or below and the highest from the ceiling on: no finite
+            -log p reaches these.
         """
         return self._blockwise(rarity, self._nll)
 
@@ -184,6 +214,7 @@ class Calibration:
             "knots_rarity": list(self.knots_rarity),
             "tail_nll": self.tail_nll,
             "voxels": self.voxels,
+            "ceiling": self.ceiling,
         }
 
     @classmethod
@@ -201,7 +232,9 @@ class Calibration:
             raise _unusable("something without " + ", ".join(names))
         try:
             nll, rarity = (tuple(float(knot) for knot in data[name]) for name in names[:2])
-            return cls(nll, rarity, float(data["tail_nll"]), int(data["voxels"]))
+            ceiling = data.get("ceiling")
+            ceiling = None if ceiling is None else float(ceiling)
+            return cls(nll, rarity, float(data["tail_nll"]), int(data["voxels"]), ceiling)
         except (TypeError, ValueError, OverflowError) as error:
             raise _unusable(f"values that are not numbers ({error})") from error
 
@@ -221,7 +254,9 @@ class Calibration:
     def _rarity(self, nll: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Rarity of one block; `x` and `y` are the knots."""
         body = _between(nll, x, y)
-        tail = y[-1] + (nll - x[-1]) / self.tail_nll
+        room = self.highest - y[-1]
+        reach = room * self.tail_nll
+        tail = np.maximum(self.highest - room * (reach / (reach + (nll - x[-1]))), y[-1])
         # This width makes the hyperbola leave the first knot as steeply as the table does.
         width = y[0] * (x[1] - x[0]) / (y[1] - y[0])
         head = y[0] * (width / (width + (x[0] - nll)))
@@ -230,7 +265,9 @@ class Calibration:
     def _nll(self, rarity: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """-log p of one block; `x` and `y` are the knots."""
         body = _between(rarity, y, x)
-        tail = x[-1] + (rarity - y[-1]) * self.tail_nll
+        left = self.highest - rarity
+        reach = (self.highest - y[-1]) * self.tail_nll
+        tail = np.where(left > 0, x[-1] + reach * (rarity - y[-1]) / left, np.inf)
         width = y[0] * (x[1] - x[0]) / (y[1] - y[0])
         head = np.where(rarity > 0, x[0] - width * (y[0] - rarity) / rarity, -np.inf)
         return np.where(rarity > y[-1], tail, np.where(rarity < y[0], head, body))

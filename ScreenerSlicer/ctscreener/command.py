@@ -14,7 +14,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, reporter
+from ctscreener.events import Reporter, open_streams, reporter, say
+from ctscreener.lock import held
 from ctscreener.outputs import (
     SummaryRow,
     check_space,
@@ -23,10 +24,12 @@ from ctscreener.outputs import (
     scan_names,
     summary_text,
 )
+from ctscreener.threads import share_the_machine
 from ctscreener.version import VERSION
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
+    from ctscreener.reading import Reader
     from ctscreener.screen import ScreenSettings
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         stopped by Ctrl-C, a termination or a reader that has gone.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    share_the_machine()
+    open_streams()
     with reporter("--events" in arguments) as report, _termination_stops():
         try:
             options = _parser().parse_args(arguments)
@@ -97,11 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ctscreener {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="screen|model")
     screen = verbs.add_parser(
-        "screen", allow_abbrev=False, help="find what is unusual in one scan or several"
+        "screen",
+        allow_abbrev=False,
+        help="find what is unusual in one scan or several",
+        epilog="A scan that cannot be read within 20 minutes is given up.",
     )
     add = screen.add_argument
-    add("scans", nargs="+", type=Path, metavar="SCAN", help="a file, or a folder of DICOM files")
-    add("--out", required=True, type=Path, metavar="DIR", help="where the results go")
+    add("scans", nargs="+", type=_path, metavar="SCAN", help="a file, or a folder of DICOM files")
+    add("--out", required=True, type=_path, metavar="DIR", help="where the results go")
     add("--model", default="preview", metavar="NAME|DIR", help="what to screen with (preview)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto: cuda or cpu)")
     add("--threshold", type=float, default=3.0, help="lowest rarity of a finding, 0 to 20 (3)")
@@ -109,13 +117,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--min-volume", type=float, default=0.1, metavar="ML", help="smallest finding (0.1)")
     bounds = ("R0", "R1", "A0", "A1", "S0", "S1")
     add("--region", nargs=6, type=float, metavar=bounds, help="score this box alone, RAS mm")
-    add("--series", metavar="UID", help="which series of a DICOM folder with several")
+    add(
+        "--series",
+        metavar="UID",
+        help="which series of a DICOM folder with several; UID#2 for its second part",
+    )
     add("--batch", type=int, default=1, metavar="N", help="tiles at once (1)")
     add("--events", action="store_true", help="JSON lines on stdout, for programs")
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")
     model.add_argument("name", nargs="?", default="preview", metavar="NAME|DIR")
     model.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
     return parser
+
+
+def _path(text: str) -> Path:
+    """Take a path; an empty one, as of a shell's unset variable, would be the working folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, found nothing between the quotes")
+    return Path(text)
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:
@@ -153,18 +172,28 @@ class _Job:
     settings: "ScreenSettings"
     series: str | None
     wanted: Mapping[str, Any]
+    reader: "Reader"
     report: Reporter
 
 
 def _screen(options: argparse.Namespace, report: Reporter) -> int:
+    from ctscreener.reading import Reader
+
     check_writable(options.out)
+    # The process that reads gets ready while torch is loaded here.
+    with held(options.out), Reader() as reader:
+        return _screen_held(options, reader, report)
+
+
+def _screen_held(options: argparse.Namespace, reader: "Reader", report: Reporter) -> int:
+    """Screen what was asked for into a folder that is ours."""
     settings = _settings(options)
     from ctscreener.model import load_model
     from ctscreener.provenance import request
 
     model = load_model(options.model)
     wanted = request(model, settings, options.series)
-    job = _Job(model, settings, options.series, wanted, report)
+    job = _Job(model, settings, options.series, wanted, reader, report)
     if len(options.scans) > 1:
         return _screen_several(job, options.scans, options.out)
     (name,) = scan_names(options.scans)
@@ -216,16 +245,17 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
     """Screen one scan and write its result folder; returns the contents of `findings.json`."""
     import json
 
-    from ctscreener.files import read_scan, write_map
+    from ctscreener.files import write_map
     from ctscreener.findings import findings_to_csv, findings_to_json
     from ctscreener.overview import draw_overview
     from ctscreener.provenance import fingerprint, provenance
+    from ctscreener.rarity_text import counted_up_to
     from ctscreener.screen import screen
 
     began = time.perf_counter()
     job.report.progress("reading", 0, 1)
     with _memory_explained():
-        scan = read_scan(path, job.series)
+        scan = job.reader.read(path, job.series)
         source = fingerprint(path)
         job.report.progress("reading", 1, 1)
         reading = time.perf_counter() - began
@@ -233,16 +263,24 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
         screened = screen(scan, job.model, job.settings, job.report.progress, job.report.notice)
     seconds = {"reading": reading, **screened.seconds}
     origin = provenance(source, scan, job.wanted, screened, seconds)
-    text = findings_to_json(screened.findings, origin)
+    counted = counted_up_to(origin)
+    text = findings_to_json(screened.findings, origin, screened.found, counted)
     title = f"{name}, model {job.model.name}"
     job.report.progress("writing", 0, 1)
     publish(
         folder,
         {
             "anomaly.nrrd": lambda file: write_map(file, screened.rarity, scan.affine),
-            "findings.csv": lambda file: _write_text(file, findings_to_csv(screened.findings)),
+            "findings.csv": lambda file: _write_text(
+                file, findings_to_csv(screened.findings, counted)
+            ),
             "overview.png": lambda file: draw_overview(
-                scan, screened.rarity, screened.findings, title
+                scan,
+                screened.rarity,
+                screened.findings,
+                title,
+                found=screened.found,
+                counted=counted,
             ).save(file),
             "findings.json": lambda file: _write_text(file, text),
         },
@@ -275,12 +313,10 @@ def _model(options: argparse.Namespace) -> int:
     from ctscreener.model import load_model
 
     model = load_model(options.name)
-    print(f"Model {model.name}, weights SHA-256 {model.sha256}\n")
-    print(model.card.strip())
-    print("\nProvenance")
-    for key, value in _flat(model.provenance):
-        print(f"  {key}: {value}")
-    sys.stdout.flush()
+    lines = [f"Model {model.name}, weights SHA-256 {model.sha256}", ""]
+    lines += [*model.card.strip().splitlines(), "", "Provenance"]
+    lines += [f"  {key}: {value}" for key, value in _flat(model.provenance)]
+    say(sys.stdout, *lines)
     return DONE
 
 

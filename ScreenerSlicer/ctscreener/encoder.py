@@ -16,9 +16,6 @@ from ctscreener.networks import Shape
 
 STEM_STRIDE: Shape = (2, 4, 4)
 """Voxels of the input for one voxel of the first stage."""
-HALO = 4
-"""Slices of the first stage on either side that a slab must have beside its own: three 3x3x3
-convolutions, the pooling and the stem reach no further."""
 EXPANSION = 4
 """Channels out of a bottleneck for each channel in its middle."""
 
@@ -29,22 +26,30 @@ class EncoderSettings:
 
     widths: tuple[int, ...] = (64, 128)
     """Channels in the middle of the bottlenecks of each stage; the stem has the first of them."""
-    blocks: tuple[int, ...] = (3, 8)
+    bottlenecks: tuple[int, ...] = (3, 8)
     """Bottlenecks of each stage."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where stages and their blocks do not match."""
-        sizes = (*self.widths, *self.blocks)
-        if not self.widths or len(self.widths) != len(self.blocks) or min(sizes) < 1:
+        sizes = (*self.widths, *self.bottlenecks)
+        if not self.widths or len(self.widths) != len(self.bottlenecks) or min(sizes) < 1:
             raise ValueError(
                 f"Expected a width and a number of blocks for each stage, found {self.widths} "
-                f"and {self.blocks}."
+                f"and {self.bottlenecks}."
             )
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of the map of each stage."""
         return tuple(EXPANSION * width for width in self.widths)
+
+    @property
+    def halo(self) -> int:
+        """Slices of the first stage that a slab must have beside its own on either side.
+
+        Every bottleneck reaches one slice further; pooling and stem together another.
+        """
+        return self.bottlenecks[0] + 1
 
     @property
     def strides(self) -> tuple[Shape, ...]:
@@ -87,7 +92,7 @@ class Encoder(nn.Module):
         settings: The sizes.
 
     Example:
-        >>> encoder = Encoder(EncoderSettings(widths=(2, 4), blocks=(1, 1)))
+        >>> encoder = Encoder(EncoderSettings(widths=(2, 4), bottlenecks=(1, 1)))
         >>> [tuple(y.shape) for y in encoder(torch.zeros(1, 1, 9, 16, 17))]
         [(1, 8, 5, 4, 5), (1, 16, 3, 2, 3)]
     """
@@ -98,7 +103,7 @@ class Encoder(nn.Module):
         self.stem = nn.Conv3d(1, settings.widths[0], (3, 7, 7), (1, 2, 2), padding=(1, 3, 3))
         stages, inputs = [], settings.widths[0]
         for number, (width, blocks) in enumerate(
-            zip(settings.widths, settings.blocks, strict=True)
+            zip(settings.widths, settings.bottlenecks, strict=True)
         ):
             strides = [1 if number == 0 else 2, *[1] * (blocks - 1)]
             stage = []
@@ -117,17 +122,17 @@ class Encoder(nn.Module):
         Returns:
             For each stage `(B, channels, D / stride, H / stride, W / stride)`, rounded up.
         """
-        return self.onwards(self.first(x))
+        return self.onwards(self.first(x), len(self.stages) - 1)
 
     def first(self, x: Tensor) -> Tensor:
         """The map of the first stage; the image is `(B, 1, D, H, W)`."""
         h = F.max_pool3d(F.relu_(self.stem(x)), 3, 2, padding=1)
         return self.stages[0](h)
 
-    def onwards(self, first: Tensor) -> list[Tensor]:
-        """The maps of all stages from that of the first, which is given back among them."""
+    def onwards(self, first: Tensor, last: int) -> list[Tensor]:
+        """The maps of the stages 0 to `last` from that of the first, given back among them."""
         maps = [first]
-        for stage in self.stages[1:]:
+        for stage in self.stages[1 : last + 1]:
             maps.append(stage(maps[-1]))
         return maps
 
@@ -144,28 +149,28 @@ class Encoder(nn.Module):
         Returns:
             What `first` gives, up to rounding.
         """
-        return torch.cat(
-            [self.first(x[:, :, s])[:, :, keep] for s, keep in slabs(x.shape[2], depth)], 2
-        )
+        cuts = slabs(x.shape[2], depth, self.settings.halo)
+        return torch.cat([self.first(x[:, :, seen])[:, :, kept] for seen, kept in cuts], 2)
 
 
-def slabs(slices: int, depth: int) -> Iterator[tuple[slice, slice]]:
+def slabs(slices: int, depth: int, halo: int) -> Iterator[tuple[slice, slice]]:
     """Cut a scan into slabs for the first stage.
 
     Arguments:
         slices: Slices of the image.
         depth: Slices of the first stage's map in one slab.
+        halo: Slices of that map that a slab sees beside its own, on either side.
 
     Yields:
         The slices of the image that a slab sees, and those of the map it gives that are kept.
 
     Example:
-        >>> list(slabs(40, 10))
+        >>> list(slabs(40, 10, 4))
         [(slice(0, 28, None), slice(0, 10, None)), (slice(12, 40, None), slice(4, 14, None))]
     """
     unit = STEM_STRIDE[0]
     total = -(-slices // unit)
     for start in range(0, total, depth):
         stop = min(start + depth, total)
-        low, high = max(start - HALO, 0), min(stop + HALO, total)
+        low, high = max(start - halo, 0), min(stop + halo, total)
         yield slice(low * unit, min(high * unit, slices)), slice(start - low, stop - low)

@@ -1,5 +1,7 @@
 """The one exception that a user, not a programmer, is meant to read."""
 
+from ctscreener.texts import plain
+
 
 class InputError(Exception):
     """A scan, a model, an option or a disk that cannot be used: exit status 2.
@@ -17,7 +19,12 @@ class InputError(Exception):
     """
 
     def __init__(self, code: str, message: str, action: str) -> None:
-        super().__init__(" ".join(f"{message} {action}".split()))
         self.code = code
-        self.message = " ".join(message.split())
-        self.action = " ".join(action.split())
+        # Names of files and texts in them may hold what a terminal would obey.
+        self.message = plain(" ".join(message.split()))
+        self.action = plain(" ".join(action.split()))
+        super().__init__(" ".join(f"{self.message} {self.action}".split()))
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
+        """Pass from one process to another with all three parts."""
+        return type(self), (self.code, self.message, self.action)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO, final
 
 from ctscreener.errors import InputError
+from ctscreener.rarity_text import counted_up_to, rarity_text
+from ctscreener.texts import plain
 
 
 class Reporter(ABC):
@@ -125,7 +127,7 @@ class Terminal(Reporter):
         """Print the name of the scan, when there are several."""
         if count > 1:
             self._close()
-            print(f"[{number}/{count}] {name}", file=self._err, flush=True)
+            say(self._err, f"[{number}/{count}] {name}")
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Move the bar."""
@@ -158,27 +160,44 @@ class Terminal(Reporter):
     def notice(self, code: str, message: str) -> None:
         """Print one line; the bar of the stage begins anew."""
         self._close()
-        print(f"ctscreener: {message} [{code}]", file=self._err, flush=True)
+        say(self._err, f"ctscreener: {message} [{code}]")
 
     def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
         """Print the findings as a table, and where the files are."""
         self._close()
         again = " (done before, kept)" if reused else ""
         count = len(record["findings"])
+        counted = counted_up_to(record.get("provenance", {}))
+        # Records of before the cap was told hold no number of all.
+        found = max(count, int(record.get("found", count)))
+        of_all = f"{count} of {found}" if found > count else f"{count}"
         lines = [
-            f"{scan}: {count} finding{'s' * (count != 1)}{again}",
-            *table([_row(finding) for finding in record["findings"]]),
+            f"{scan}: {of_all} finding{'s' * (found != 1)}{again}",
+            *table([_row(finding, counted) for finding in record["findings"]]),
             f"Picture: {folder / 'overview.png'}",
             f"Map:     {folder / 'anomaly.nrrd'}",
             record["notice"],
         ]
-        print("\n".join(lines), file=self._out, flush=True)
+        say(self._out, *lines)
 
     def error(self, code: str, message: str, action: str, scan: str | None) -> None:
         """Print one line."""
         self._close()
         where = f"{scan}: " if scan else ""
-        print(f"ctscreener: {where}{message} {action} [{code}]", file=self._err, flush=True)
+        say(self._err, f"ctscreener: {where}{message} {action} [{code}]")
+
+
+def say(stream: TextIO, *lines: str) -> None:
+    """Print lines in which nothing is left that a terminal would obey, or cannot show.
+
+    Arguments:
+        stream: Where to.
+        lines: Each on a line of its own.
+    """
+    text = "\n".join(map(plain, lines))
+    coding = stream.encoding or "utf-8"
+    shown = text.encode(coding, "backslashreplace").decode(coding)
+    print(shown, file=stream, flush=True)
 
 
 def progress_line(stage: str, done: int, total: int, seconds: float) -> str:
@@ -239,11 +258,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
-def _row(finding: Mapping[str, Any]) -> dict[str, object]:
+def _row(finding: Mapping[str, Any], counted: float) -> dict[str, object]:
     right, anterior, superior = finding["peak_ras"]
     return {
         "rank": finding["rank"],
-        "rarity": finding["peak_rarity"],
+        # As wide as the name of its column, so that points stand below each other.
+        "rarity": f"{rarity_text(finding['peak_rarity'], counted, digits=2):>6}",
         "volume ml": finding["volume_ml"],
         "diameter mm": finding["diameter_mm"],
         "mean HU": finding["mean_hu"],
@@ -255,6 +275,24 @@ def _row(finding: Mapping[str, Any]) -> dict[str, object]:
 
 def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def open_streams() -> None:
+    """Put an empty file in the place of a standard stream that was closed before we began.
+
+    Python has no stream there then, and the first file that is opened would take its number: what
+    libraries print to it would end up in that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            empty = os.open(os.devnull, os.O_RDWR)
+            if empty != number:
+                os.dup2(empty, number)
+                os.close(empty)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 @contextlib.contextmanager

@@ -1,26 +1,28 @@
 """A scan or a mask on disk: a NIfTI, NRRD or MetaImage file, or a folder of DICOM files."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
-from ctscreener import nifti
 from ctscreener.dicom import read_dicom
 from ctscreener.errors import InputError
-from ctscreener.itk import from_image, quiet
+from ctscreener.file_tree import files_below
+from ctscreener.header_text import is_regular
 from ctscreener.maps import write_map
+from ctscreener.meta_header import read_meta
+from ctscreener.nifti import read_nifti
+from ctscreener.nrrd_header import read_nrrd
 from ctscreener.plausible import check_grid, check_scan
-from ctscreener.scan import Scan
+from ctscreener.scan import Scan, same_grid
+from ctscreener.stored import Stored, as_sizes
+from ctscreener.voxels import read_voxels
 
-__all__ = ["read_labels", "read_mask", "read_scan", "write_map"]
+__all__ = ["files_of", "read_labels", "read_mask", "read_scan", "same_grid", "write_map"]
 
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr")
-FORMATS = (*NIFTI, *NRRD, ".mha", ".mhd")
-# Two grids are one when no voxel is further off than this part of a voxel.
-SAME_PLACE = 0.1
+META = (".mha", ".mhd")
+FORMATS = (*NIFTI, *NRRD, *META)
 
 
 def read_scan(path: Path, series: str | None = None) -> Scan:
@@ -39,15 +41,17 @@ def read_scan(path: Path, series: str | None = None) -> Scan:
     Raises:
         InputError: One of `scan.*` or `dicom.*`.
     """
-    if not path.exists():
-        raise InputError(
-            "scan.missing", f"Expected a scan, found nothing at {path}.", "Check the path."
-        )
     if path.is_dir():
         scan = read_dicom(path, series)
+    elif not is_regular(path):
+        found = "a pipe or a device" if path.exists() else "nothing"
+        raise InputError(
+            "scan.missing", f"Expected a scan, found {found} at {path}.", "Check the path."
+        )
     else:
         values, affine = _read(path)
-        scan = Scan(values.astype(np.float32, copy=False), affine)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scan = Scan(values.astype(np.float32, copy=False), affine)
     check_scan(scan)
     return scan
 
@@ -70,8 +74,8 @@ def read_mask(path: Path, like: Scan) -> np.ndarray:
     if not same_grid(labels.shape, affine, like.shape, like.affine):
         raise InputError(
             "mask.grid",
-            f"Expected {path.name} on the {_sizes(like.shape)} voxels of its scan, found "
-            f"{_sizes(labels.shape)} or another place.",
+            f"Expected {path.name} on the {as_sizes(like.shape)} voxels of its scan, found "
+            f"{as_sizes(labels.shape)} or another place.",
             "Resample the mask to the scan, by nearest neighbour.",
         )
     return labels
@@ -90,12 +94,13 @@ def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: `mask.values` when it holds no labels, or one of `scan.*` when it cannot be
             read.
     """
-    if not path.is_file():
+    if not is_regular(path):
         raise InputError(
             "scan.missing", f"Expected a mask, found no file at {path}.", "Check the path."
         )
     values, affine = _read(path)
-    labels = values.astype(np.uint8)
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.uint8)
     if not np.array_equal(labels, values):
         raise InputError(
             "mask.values",
@@ -105,30 +110,39 @@ def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return labels, affine
 
 
-def same_grid(
-    shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray
-) -> bool:
-    """Tell whether two grids have their voxels in the same places.
+def files_of(path: Path) -> list[Path]:
+    """Name every file that a scan or a mask is read from.
 
     Arguments:
-        shape: Voxels of the one, `(D, H, W)`.
-        affine: Its affine, `(4, 4)`.
-        other: Voxels of the other, `(D, H, W)`.
-        other_affine: Its affine, `(4, 4)`.
+        path: As `read_scan` takes it.
 
     Returns:
-        True when the shapes agree and no corner is off by more than a tenth of a voxel.
+        The file itself, first, and the data files that its header names; of a folder every file
+        in it, at any depth, sorted.
+
+    Raises:
+        InputError: `scan.unreadable` or `scan.data_missing`, where the header does not tell, or
+            one of `files_below`.
     """
-    if tuple(shape) != tuple(other):
-        return False
-    corners = np.array([[d, h, w] for d in (0, 1) for h in (0, 1) for w in (0, 1)])
-    points = np.column_stack([corners * (np.array(shape) - 1), np.ones(8)])
-    apart = np.linalg.norm((affine - other_affine) @ points.T, axis=0).max()
-    return bool(apart <= SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min())
+    if path.is_dir():
+        return files_below(path)
+    if not path.name.lower().endswith((*NRRD, *META)):
+        return [path]
+    return list(dict.fromkeys([path, *_header(path).place.parts]))
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read one file: values `(D, H, W)` of the file's own type, and their affine."""
+    """Read one file: values `(D, H, W)`, of the file's own type or rescaled, and their affine."""
+    stored = _header(path)
+    check_grid(stored.affine)
+    try:
+        return read_voxels(stored), stored.affine
+    except OSError as failure:
+        raise _unreadable(path, failure) from failure
+
+
+def _header(path: Path) -> Stored:
+    """Read what a file says of its voxels."""
     name = path.name.lower()
     if not name.endswith(FORMATS):
         raise InputError(
@@ -137,85 +151,18 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path.name}.",
             "For DICOM, give the folder that holds all slices.",
         )
-    expected = None
     try:
         if name.endswith(NIFTI):
-            nifti.check_voxels(path)
-            expected = nifti.header_affine(path)
-            if expected is not None:
-                check_grid(expected)
-        with quiet():
-            image = _read_image(path)
-    except (OSError, RuntimeError) as failure:
+            return read_nifti(path)
+        return read_nrrd(path) if name.endswith(NRRD) else read_meta(path)
+    except OSError as failure:
         raise _unreadable(path, failure) from failure
-    if name.endswith(NRRD) and not image.HasMetaDataKey("NRRD_space"):
-        raise InputError(
-            "scan.orientation",
-            f"Expected to learn from {path.name} how it lies in the patient, found no space.",
-            "Convert the scan from its DICOM files again, or save it with 3D Slicer.",
-        )
-    values, affine = from_image(image)
-    check_grid(affine)
-    if expected is not None and not same_grid(values.shape, affine, values.shape, expected):
-        raise InputError(
-            "scan.orientation",
-            f"Expected one place in the patient, found that qform, sform and voxel spacing of "
-            f"{path.name} contradict each other.",
-            "Convert the scan from its DICOM files again.",
-        )
-    return values, affine
 
 
-def _read_image(path: Path) -> sitk.Image:
-    """Read a three-dimensional image of one real value a voxel, or say what was found."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    sizes = list(reader.GetSize())
-    while len(sizes) > 3 and sizes[-1] == 1:
-        sizes.pop()
-    if len(sizes) != 3 or sizes[2] == 1:
-        raise InputError(
-            "scan.not_3d",
-            f"Expected a three-dimensional scan, found {_sizes(sizes)} voxels in {path.name}.",
-            "Give one volume of a series with many slices.",
-        )
-    if reader.GetNumberOfComponents() != 1:
-        kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-        raise InputError(
-            "scan.not_scalar",
-            f"Expected one real value a voxel, found {reader.GetNumberOfComponents()} ({kind}) in "
-            f"{path.name}.",
-            "Give the CT itself, not a picture or a field of vectors.",
-        )
-    # Axes of size 1 beyond the third are cut off while the file is read.
-    reader.SetExtractSize(sizes + [0] * (reader.GetDimension() - 3))
-    return reader.Execute()
-
-
-def _unreadable(path: Path, failure: Exception) -> InputError:
-    """Say why ITK could not read a file, as far as it tells."""
-    if "orthonormal" in str(failure) or "irection" in str(failure):
-        return InputError(
-            "scan.orientation",
-            f"Expected perpendicular voxel axes in {path.name}, found a sheared, empty or broken "
-            "affine.",
-            "Resample the scan to a straight grid, for example with dcm2niix or 3D Slicer.",
-        )
-    if "pacing" in str(failure):
-        return InputError(
-            "scan.spacing",
-            f"Expected a voxel spacing above 0 mm in {path.name}, found another.",
-            "Correct the spacing in the file, or convert the scan again.",
-        )
+def _unreadable(path: Path, failure: OSError) -> InputError:
+    """Say why the system did not let us read a file."""
     return InputError(
         "scan.unreadable",
-        f"Expected a whole, readable image in {path.name}, found a file that is damaged, cut "
-        "short or locked.",
-        "Copy or convert the file again.",
+        f"Expected a file that can be read, found {path.name}: {failure.strerror or failure}.",
+        "Check its permissions, or copy the file again.",
     )
-
-
-def _sizes(sizes: Sequence[int]) -> str:
-    """Write the sizes of an image as people do."""
-    return " x ".join(str(size) for size in sizes)

@@ -89,6 +89,17 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     Returns:
         By peak rarity, then by size, then by the peak's index, so that the order is certain.
     """
+    return found(rarity, scan, settings)[0]
+
+
+def found(
+    rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
+) -> tuple[list[Finding], int]:
+    """Find and rank as `find` does, and count all there are.
+
+    Returns:
+        The findings kept, and how many there are without the limit of `settings.most`.
+    """
     settings = settings or FindingSettings()
     assert rarity.shape == scan.shape, "a map is as large as its scan"
     values = rarity.ravel()
@@ -97,9 +108,18 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     order = sorted(
         range(len(regions)), key=lambda i: (-values[peaks[i]], -len(regions[i]), peaks[i])
     )[: settings.most]
-    return [
+    kept = [
         _measure(rank, values, regions[i], peaks[i], scan) for rank, i in enumerate(order, start=1)
     ]
+    return kept, len(regions)
+
+
+def told_of_limit(kept: int, total: int) -> str:
+    """Say that there are more findings than are listed, as a notice."""
+    return (
+        f"{total} regions lie above the threshold: the {kept} rarest are listed. A higher "
+        "threshold gives fewer."
+    )
 
 
 def fewest_voxels(affine: np.ndarray, settings: FindingSettings) -> float:
@@ -124,7 +144,9 @@ def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> li
         For each region the flat indices of its voxels, ascending.
     """
     _, height, width = rarity.shape
-    voxels = np.flatnonzero(rarity >= threshold)
+    # Slice by slice: a mask of the whole scan would be a quarter of its map.
+    above = [np.flatnonzero(one >= threshold) + d * one.size for d, one in enumerate(rarity)]
+    voxels = np.concatenate(above) if above else np.zeros(0, int)
     if not len(voxels):
         return []
     first = np.flatnonzero((np.diff(voxels, prepend=-2) != 1) | (voxels % width == 0))
@@ -224,9 +246,10 @@ def _corners(index: np.ndarray) -> np.ndarray:
     return ends[ConvexHull(ends[:, axes]).vertices]
 
 
+_RARITY = "-log10 share of reference body voxels"
 _UNITS = {
-    "peak_rarity": "-log10 share of reference body voxels",
-    "mean_rarity": "-log10 share of reference body voxels",
+    "peak_rarity": _RARITY,
+    "mean_rarity": _RARITY,
     "volume_ml": "ml",
     "diameter_mm": "mm",
     "mean_hu": "HU",
@@ -237,43 +260,56 @@ _UNITS = {
 }
 
 
-def findings_to_csv(findings: list[Finding]) -> str:
+def findings_to_csv(findings: list[Finding], counted: float | None = None) -> str:
     """Write findings as a table, one a line; the column names hold the units.
 
     Arguments:
         findings: What `find` returned.
+        counted: The highest rarity that was counted: beyond it numbers give an order alone.
+            None where that is not known.
     """
     names = ["rank", "peak_rarity_log10", "mean_rarity_log10", "volume_ml", "diameter_mm"]
     names += ["mean_hu", "peak_right_mm", "peak_anterior_mm", "peak_superior_mm"]
     names += [f"{what}_{axis}_voxel" for what in ("peak", "box_min", "box_max") for axis in "dhw"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*names, "voxels"])
+    table.writerow([*names, "voxels", "rarity_counted_up_to_log10"])
+    end = "" if counted is None else f"{counted:.4f}"
     for one in findings:
         measured = (one.peak_rarity, one.mean_rarity, one.volume_ml, one.diameter_mm, one.mean_hu)
         numbers = [f"{number:.4f}" for number in (*measured, *one.peak_ras)]
         table.writerow(
-            [one.rank, *numbers, *one.peak_index, *one.box_min, *one.box_max, one.voxels]
+            [one.rank, *numbers, *one.peak_index, *one.box_min, *one.box_max, one.voxels, end]
         )
     return text.getvalue()
 
 
-def findings_to_json(findings: list[Finding], provenance: dict[str, object]) -> str:
+def findings_to_json(
+    findings: list[Finding],
+    provenance: dict[str, object],
+    total: int | None = None,
+    counted: float | None = None,
+) -> str:
     """Write findings with where they come from as strict JSON, which has no NaN.
 
     Arguments:
         findings: What `find` returned.
         provenance: Model, version, parameters and whatever else made these findings.
+        total: How many there are without the limit of `FindingSettings.most`; as many when None.
+        counted: As in `findings_to_csv`.
 
     Raises:
         ValueError: when a number is not finite.
     """
+    far = "" if counted is None else f"; counted up to {counted:.2f}, beyond it an order alone"
+    rarity = {name: unit + far for name, unit in _UNITS.items() if unit == _RARITY}
     data = {
         "format": "ctscreener.findings",
         "format_version": 1,
         "notice": NOTICE,
         "provenance": provenance,
-        "units": _UNITS,
+        "units": _UNITS | rarity,
+        "found": len(findings) if total is None else total,
         "findings": [asdict(one) for one in findings],
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"

@@ -78,7 +78,9 @@ class Rotation(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator) -> None:
         super().__init__()
-        q, _ = torch.linalg.qr(torch.randn(channels, channels, generator=generator))
+        # On the processor even where a model is built without memory: tracing this takes seconds.
+        drawn = torch.randn(channels, channels, generator=generator, device="cpu")
+        q, _ = torch.linalg.qr(drawn)
         self.register_buffer("matrix", q)
 
     def forward(self, y: Tensor) -> Tensor:

@@ -1,24 +1,22 @@
-"""A map on disk: written beside its final name and renamed once it is whole."""
+"""A map on disk: NRRD written slice by slice, so that it takes no second map's memory; or NIfTI."""
 
 import errno
-import os
-import shutil
+import gzip
+import math
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from ctscreener import nifti
 from ctscreener.errors import InputError
-from ctscreener.itk import quiet, to_image
+from ctscreener.itk import LPS, in_array_order, quiet, to_image
+from ctscreener.whole_file import whole_file
 
 FORMATS = (".nrrd", ".nii.gz")
 # Maps are noise in their last bits: harder compression takes five times as long for 1 % less.
 COMPRESSION = 1
-# A disk with less than this left while a file is being written is what made the writing fail.
-FULL_BYTES = 1 << 16
 
 
 def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
@@ -30,7 +28,8 @@ def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
         affine: Voxel index `(d, h, w, 1)` to RAS mm, `(4, 4)`, with perpendicular axes.
 
     Raises:
-        InputError: `output.format` for another file name, or one of `whole_file`.
+        InputError: `output.format` for another file name, `output.name` for one that ITK cannot
+            write, or one of `whole_file`.
     """
     if not path.name.endswith(FORMATS):
         raise InputError(
@@ -38,58 +37,88 @@ def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
             f"Expected a map's name to end in {' or '.join(FORMATS)}, found {path.name}.",
             "Choose one of these endings.",
         )
-    image = to_image(values.astype(np.float32, copy=False), affine)
-    with whole_file(path) as part, quiet():
-        try:
-            sitk.WriteImage(image, str(part), True, COMPRESSION)
-            if path.name.endswith(".nii.gz"):
-                # ITK reports no error when the disk is full while it writes this format.
-                nifti.check_whole(part)
-        except (RuntimeError, InputError) as failure:
-            raise OSError(errno.EIO, str(failure)) from failure
+    with whole_file(path) as part:
+        if path.name.endswith(".nrrd"):
+            _write_nrrd(part, values, affine)
+        else:
+            image = to_image(values.astype(np.float32, copy=False), affine)
+            write_image(part, image, COMPRESSION)
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Lend a hidden name beside `path`, and rename it to `path` once the block has ended well.
+def _write_nrrd(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Write a compressed NRRD file; see http://teem.sourceforge.net/nrrd/format.html."""
+    with path.open("wb") as file:
+        file.write(_nrrd_header(values.shape, affine).encode("ascii"))
+        for piece in _zipped(values):
+            file.write(piece)
+
+
+def _nrrd_header(shape: tuple[int, ...], affine: np.ndarray) -> str:
+    """Describe a grid; a number stands for each float64, none is rounded."""
+    columns = (LPS @ in_array_order(affine))[:3].T
+    vectors = ["({})".format(",".join(repr(float(x)) for x in column)) for column in columns]
+    lines = [
+        "NRRD0004",
+        "type: float",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {' '.join(str(extent) for extent in shape[::-1])}",
+        f"space directions: {' '.join(vectors[:3])}",
+        "kinds: domain domain domain",
+        "endian: little",
+        "encoding: gzip",
+        f"space origin: {vectors[3]}",
+    ]
+    return "\n".join(lines) + "\n\n"
+
+
+def _zipped(values: np.ndarray) -> Iterator[bytes]:
+    """Give the voxels as little-endian float32 in gzip, a slice at a time."""
+    packer = zlib.compressobj(COMPRESSION, wbits=31)
+    for one in values:
+        yield packer.compress(np.ascontiguousarray(one, "<f4").data)
+    yield packer.flush()
+
+
+def write_image(path: Path, image: sitk.Image, compression: int = -1) -> None:
+    """Write an image by ITK, compressed, and turn its failures into those of the system.
 
     Arguments:
-        path: The file to make, in a folder that exists.
-
-    Yields:
-        Where to write, with the same ending as `path`.
+        path: The file; its ending chooses the format.
+        image: What to write.
+        compression: From 1, quick, to 9; ITK's own choice by default.
 
     Raises:
-        InputError: `output.disk_full` or `output.unwritable` when the disk or its permissions
-            were in the way; nothing is left behind then, and an older file at `path` stays.
+        InputError: `output.name` where the path is no UTF-8: ITK would end the whole process.
+        OSError: It cannot be written.
     """
-    part = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        yield part
-        os.replace(part, path)
-    except OSError as failure:
-        raise _not_written(path, failure) from failure
-    finally:
-        with suppress(OSError):
-            part.unlink()
+        name = str(path)
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "output.name",
+            f"Expected a path that is written in UTF-8, found {path.parent.parent}.",
+            "Rename the folder, or choose another.",
+        ) from error
+    try:
+        with quiet():
+            sitk.WriteImage(image, name, True, compression)
+    except RuntimeError as failure:
+        raise OSError(errno.EIO, str(failure)) from failure
+    voxel_bytes = image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
+    if name.endswith(".nii.gz") and _unzipped(path) < voxel_bytes * math.prod(image.GetSize()):
+        # ITK reports no error when the disk is full while it writes this format.
+        raise OSError(errno.EIO, "the file ends too early")
 
 
-def _not_written(path: Path, failure: OSError) -> InputError:
-    """Say why a file could not be written."""
-    if failure.errno in (errno.ENOSPC, errno.EDQUOT) or _is_full(path.parent):
-        return InputError(
-            "output.disk_full",
-            f"Expected room on the disk for {path.name}, found it full.",
-            "Free some space or choose another folder.",
-        )
-    reason = os.strerror(failure.errno) if failure.errno else "the file could not be finished"
-    return InputError(
-        "output.unwritable",
-        f"Expected to write {path.name} into the folder {path.parent}, found: {reason}.",
-        "Check the folder and its permissions, or choose another.",
-    )
-
-
-def _is_full(folder: Path) -> bool:
-    """Tell whether a disk has no room left; SimpleITK's errors do not."""
-    return folder.is_dir() and shutil.disk_usage(folder).free < FULL_BYTES
+def _unzipped(path: Path) -> int:
+    """Bytes that a gzip file holds; 0 where it is damaged or cut short."""
+    total = 0
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(1 << 20):
+                total += len(piece)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return 0
+    return total

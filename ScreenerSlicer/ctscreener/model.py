@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from ctscreener.calibration import Calibration
+from ctscreener.encoded import Encoded, EncodedSettings
 from ctscreener.errors import InputError
-from ctscreener.scorer import Scorer
+from ctscreener.model_limits import check_depth, check_limits
+from ctscreener.public_encoder import convert, find_weights
+from ctscreener.scorer import AnyScorer, Scorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
+from ctscreener.weights import check_tensors, read_weights
+from ctscreener.whole_file import make_folder, write_bytes
 
 __all__ = [
     "Distilled",
@@ -36,8 +41,12 @@ __all__ = [
 
 FORMAT = "ctscreener-model"
 FORMAT_VERSION = 1
+TILED, WHOLE = "tiled", "whole"
+"""Kinds of models: networks that see tiles, or an encoder that sees the whole scan."""
 LITTLE_OVERLAP = 0.25
 """Below it, tiles that do not overlap are more alike than those that overlap by a half."""
+ENCODER = "encoder."
+"""How the names of an encoder's tensors begin."""
 BUNDLED = Path(__file__).parent.parent / "Resources" / "Models"
 
 
@@ -57,7 +66,7 @@ class Model:
     """
 
     name: str
-    networks: Scorer
+    networks: AnyScorer
     calibration: Calibration
     provenance: dict[str, Any]
     card: str
@@ -65,7 +74,7 @@ class Model:
     calibration_fast: Calibration | None = None
 
     @property
-    def settings(self) -> ModelSettings:
+    def settings(self) -> Any:  # noqa: ANN401 - of whichever kind of scorer it is
         """What the networks were built from."""
         return self.networks.settings
 
@@ -106,29 +115,35 @@ def user_models() -> Path:
     return Path(set_by_user or platformdirs.user_data_path("ctscreener") / "models")
 
 
-def load_model(name: str) -> Model:
+def load_model(name: str, encoder: Path | None = None) -> Model:
     """Load and check a model.
 
     Arguments:
         name: A name or a folder, see `find_model`.
+        encoder: The file with the encoder's weights, for a model that names them; None for the
+            file or the packages that `ctscreener.public_encoder` looks for.
 
     Raises:
         InputError: `model.missing`, `model.version`, `model.hash`, `model.tensors` or
-            `model.unreadable`.
+            `model.unreadable`; `encoder.missing` or `encoder.hash`.
     """
     folder = find_model(name)
     description = read_description(folder)
-    networks = build(description, folder)
-    fill(networks, read_weights(folder, description["sha256"]), folder)
+    settings = read_settings(description, folder)
+    weights = read_weights(folder, description["sha256"]) | from_elsewhere(settings, encoder)
+    # Without memory for its tensors first: settings may ask for what the weights have not.
+    with torch.device("meta"):
+        check_tensors(build(settings, folder).state_dict(), weights, folder)
+    networks = build(settings, folder)
+    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     networks.eval().requires_grad_(False)
-    card = folder / "CARD.md"
     fast = description.get("calibration_fast")
     return Model(
         name=folder.resolve().name,
         networks=networks,
         calibration=Calibration.from_json(description["calibration"]),
         provenance=description["provenance"],
-        card=card.read_text(encoding="utf-8") if card.is_file() else "This model has no card.",
+        card=read_card(folder),
         sha256=description["sha256"],
         calibration_fast=Calibration.from_json(fast) if fast else None,
     )
@@ -138,16 +153,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     """Read `model.json` and check format, version and parts."""
     try:
         description = read_json(folder / "model.json")
+        check_depth(description)
     except InputError as error:
         raise damaged(folder, error.message) from error
+    except ValueError as error:
+        raise damaged(folder, str(error)) from error
     if not isinstance(description, dict):
         raise damaged(folder, "it is no JSON object")
     found = description.get("format"), description.get("format_version")
     if found != (FORMAT, FORMAT_VERSION):
         raise InputError(
             "model.version",
-            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]} version "
-            f"{found[1]} in {folder / 'model.json'}.",
+            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]!s:.40} version "
+            f"{found[1]!s:.40} in {folder / 'model.json'}.",
             "Update Screener, or export the model again with this version.",
         )
     parts = {"settings": dict, "sha256": str, "calibration": dict, "provenance": dict}
@@ -159,19 +177,52 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def build(description: dict[str, Any], folder: Path) -> Scorer:
-    """Build the networks that `model.json` describes, without their weights."""
+def read_settings(description: dict[str, Any], folder: Path) -> ModelSettings | EncodedSettings:
+    """Read what the networks are built from, and check that it is within bounds."""
+    kind = description.get("kind", TILED)
+    if kind not in (TILED, WHOLE):
+        raise damaged(folder, f"it is of a kind {kind!r} that this version does not know")
     try:
-        return new_scorer(from_json(ModelSettings, description["settings"]))
+        check_limits(description["settings"])
+        if kind == WHOLE:
+            return from_json(EncodedSettings, description["settings"])
+        return from_json(ModelSettings, description["settings"])
     except InputError as error:
         raise damaged(folder, error.message) from error
-    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        # Whatever stands where sizes should: the layers refuse it in many ways.
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        # Whatever stands where sizes should: the settings refuse it in many ways.
         raise damaged(folder, str(error)) from error
+
+
+def build(settings: ModelSettings | EncodedSettings, folder: Path) -> AnyScorer:
+    """Build the networks that `model.json` describes, without their weights."""
+    try:
+        if isinstance(settings, EncodedSettings):
+            return Encoded(settings)
+        return new_scorer(settings)
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        # Sizes that do not fit each other: the layers refuse them in many ways.
+        raise damaged(folder, str(error)) from error
+
+
+def read_card(folder: Path) -> str:
+    """Read the card of a model; without one it can be used too."""
+    card = folder / "CARD.md"
+    if not card.is_file():
+        return "This model has no card."
+    try:
+        return card.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "model.unreadable",
+            f"Expected a card of UTF-8 text in {card}: {error}.",
+            "Copy or export the model again.",
+        ) from error
 
 
 def damaged(folder: Path, found: str) -> InputError:
     """The error of a `model.json` that cannot be used."""
+    found = f"{found:.300}".rstrip(".")
     return InputError(
         "model.unreadable",
         f"Expected the description of a model in {folder / 'model.json'}, but {found}.",
@@ -179,81 +230,54 @@ def damaged(folder: Path, found: str) -> InputError:
     )
 
 
-def read_weights(folder: Path, sha256: str) -> dict[str, Tensor]:
-    """Read `weights.safetensors` and check its hash."""
-    path = folder / "weights.safetensors"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            "model.unreadable",
-            f"Expected the weights at {path}: {error.strerror}.",
-            "Copy the model again.",
-        ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InputError(
-            "model.hash",
-            f"Expected weights with SHA-256 {sha256[:12]}..., found {found[:12]}... in {path}.",
-            "The file is damaged or was replaced: copy the model again.",
-        )
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise InputError(
-            "model.unreadable",
-            f"Expected safetensors in {path}: {error}.",
-            "Copy or export the model again.",
-        ) from error
+def from_elsewhere(
+    settings: ModelSettings | EncodedSettings, encoder: Path | None
+) -> dict[str, Tensor]:
+    """The tensors of the encoder, for a model that names its weights; none for others."""
+    if not isinstance(settings, EncodedSettings) or settings.elsewhere is None:
+        return {}
+    content = find_weights(encoder, settings.elsewhere.sha256)
+    state = convert(content, settings.encoder)
+    # As training stores them: what is calibrated and what is used are the same numbers.
+    return {f"{ENCODER}{name}": tensor.half() for name, tensor in state.items()}
 
 
-def fill(networks: Scorer, weights: dict[str, Tensor], folder: Path) -> None:
-    """Put the weights into the networks; every tensor must be there with the right shape."""
-    expected = networks.state_dict()
-    wrong = [f"lacks {name}" for name in expected if name not in weights]
-    wrong += [f"has an unknown tensor {name}" for name in weights if name not in expected]
-    wrong += [
-        f"has {name} of shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 1} more faults" if wrong[1:] else ""
-        raise InputError(
-            "model.tensors",
-            f"{folder / 'weights.safetensors'} {wrong[0]}{more}.",
-            "Copy or export the model again.",
-        )
-    networks.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+def half(networks: AnyScorer) -> dict[str, Tensor]:
+    """The tensors to store: large networks in float16, what is less forgiving, such as a density, not.
 
-
-def half(networks: Scorer) -> dict[str, Tensor]:
-    """The tensors to store: the UNets in float16, what is less forgiving, such as the density, as is."""
+    The tensors of an encoder whose weights lie elsewhere are left out.
+    """
+    named = isinstance(networks, Encoded) and networks.settings.elsewhere
     return {
-        name: tensor.half().contiguous() if is_unet(name) else tensor.contiguous()
+        name: tensor.half().contiguous() if is_large(name) else tensor.contiguous()
         for name, tensor in networks.state_dict().items()
+        if not (named and name.startswith(ENCODER))
     }
 
 
-def is_unet(name: str) -> bool:
-    """Whether a tensor belongs to the descriptor, the condition or the student network."""
-    return name.startswith(("descriptor.", "condition.", "student.network."))
+def is_large(name: str) -> bool:
+    """Whether a tensor belongs to a large network, which bears rounding."""
+    return name.startswith(
+        ("descriptor.", "condition.", "student.network.", ENCODER, "discriminator.inputs.")
+    )
 
 
-def packed(networks: Scorer) -> bytes:
+def packed(networks: AnyScorer) -> bytes:
     """The weights as they are stored: the same networks give the same bytes, and the same hash."""
     return save(half(networks))
 
 
 def save_model(
     folder: Path,
-    networks: Scorer,
+    networks: AnyScorer,
     calibration: Calibration,
     provenance: dict[str, Any],
     card: str,
     calibration_fast: Calibration | None = None,
 ) -> None:
     """Write a model folder; `model.json`, by which it is found, comes last.
+
+    Unlike results it may be read by everybody: a model is made to be passed on.
 
     Arguments:
         folder: Where to; made if missing.
@@ -263,11 +287,12 @@ def save_model(
         card: Markdown.
         calibration_fast: The same for tiles that hardly overlap.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, private=False)
     content = packed(networks)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "kind": WHOLE if isinstance(networks, Encoded) else TILED,
         "settings": to_json(networks.settings),
         "sha256": hashlib.sha256(content).hexdigest(),
         "calibration": calibration.to_json(),
@@ -275,7 +300,5 @@ def save_model(
         "provenance": provenance,
     }
     for name, data in (("weights.safetensors", content), ("CARD.md", card.encode())):
-        beside = folder / f"{name}.part"
-        beside.write_bytes(data)
-        os.replace(beside, folder / name)
-    write_json(folder / "model.json", description)
+        write_bytes(folder / name, data, private=False)
+    write_json(folder / "model.json", description, private=False)

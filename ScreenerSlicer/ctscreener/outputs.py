@@ -2,24 +2,26 @@
 
 import contextlib
 import csv
-import errno
 import io
 import os
 import re
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from ctscreener.errors import InputError
+from ctscreener.texts import cell, plain
+from ctscreener.whole_file import FULL, finish, make_folder, stage, sync_folder
+
+RESULTS = ("anomaly.nrrd", "findings.csv", "overview.png", "findings.json", "summary.csv")
+"""All files that a screening writes."""
 
 Writer = Callable[[Path], None]
 """Writes one file at the path that it is given."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _ENDINGS = re.compile(r"(\.(nii|img|hdr|mhd|mha|nrrd|nhdr|dcm))?(\.gz)?$", re.IGNORECASE)
 
 
@@ -52,7 +54,9 @@ def summary_text(rows: Iterable[SummaryRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(SummaryRow))
-    writer.writerows(asdict(row).values() for row in rows)
+    for row in rows:
+        values = asdict(row) | {"scan": cell(plain(row.scan)), "error": cell(plain(row.error))}
+        writer.writerow(values.values())
     return text.getvalue()
 
 
@@ -140,48 +144,45 @@ def publish(folder: Path, writers: Mapping[str, Writer]) -> None:
     stands, all the others belong to it.
 
     Arguments:
-        folder: The result folder; made if it does not exist.
+        folder: The result folder; made, for its owner alone, if it does not exist.
         writers: Writers by file name. The last is the seal.
 
     Raises:
         InputError: `output.disk_full` or `output.unwritable`; nothing new is left.
     """
     fresh = not folder.exists()
-    beside = folder.parent if fresh else folder
-    stage = beside / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
-        with _undo_folders(stage):
+        with _undo_folders(folder.parent if fresh else folder) as beside, stage(beside) as made:
             for name, write in writers.items():
-                write(stage / name)
+                write(made / name)
+                finish(made / name)
             if fresh:
-                stage.rename(folder)
-                return
-            (folder / list(writers)[-1]).unlink(missing_ok=True)
-            for name in writers:
-                os.replace(stage / name, folder / name)
+                made.rename(folder)
+            else:
+                (folder / list(writers)[-1]).unlink(missing_ok=True)
+                for name in writers:
+                    os.replace(made / name, folder / name)
+                sync_folder(folder)
+            sync_folder(beside)
     except OSError as error:
         raise _explain(error, folder) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _undo_folders(folder: Path) -> Iterator[None]:
+def _undo_folders(folder: Path) -> Iterator[Path]:
     """Make a folder and those above it; when the block fails, unmake what is new."""
-    new = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
+    new = make_folder(folder)
     try:
-        folder.mkdir(parents=True)
-        yield
+        yield folder
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
-            for place in new[1:]:
+            for place in new:
                 place.rmdir()
         raise
 
 
 def _explain(error: OSError, folder: Path) -> InputError:
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return InputError(
             "output.disk_full",
             f"Expected room for the results in {folder}, found the disk full.",

@@ -1,5 +1,6 @@
 """The overview: one picture of a scan with its most unusual places, to look at first."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ctscreener.colours import HIGHEST, LOWEST, rarity_to_rgba
 from ctscreener.findings import NOTICE, Finding
 from ctscreener.planes import PLANES, Plane, View, Window
+from ctscreener.rarity_text import rarity_text
 from ctscreener.scan import Scan
 
 _WIDTH = 1800
@@ -26,6 +28,9 @@ _LONGEST = 200
 _BAR = (400, 18)
 """Width and height of the colour bar."""
 
+_CLEAR = 85
+"""Pixels from a marker's middle within which no letter stands: the largest marker and its rank."""
+
 _BACKGROUND = (18, 20, 24)
 _TEXT = (232, 234, 237)
 _FAINT = (154, 160, 168)
@@ -43,6 +48,8 @@ def draw_overview(
     findings: Sequence[Finding],
     title: str,
     notice: str = NOTICE,
+    found: int | None = None,
+    counted: float = math.inf,
 ) -> Image.Image:
     """Draw three planes through each of the top findings, with and without the map.
 
@@ -52,6 +59,8 @@ def draw_overview(
         findings: What was found, highest rank first; the rarest place is shown without any.
         title: What to write above it, such as the scan's name and the model's.
         notice: What to write below it.
+        found: How many findings there are, those that are not listed included.
+        counted: The highest rarity that was counted on the reference scans.
 
     Returns:
         An RGB picture, 1800 pixels wide.
@@ -62,10 +71,12 @@ def draw_overview(
     row_height = _ROW_HEADER + _tallest(view, scale)
     height = _HEADER + row_height * max(1, len(shown)) + _FOOTER
     picture = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
-    _draw_header(picture, view, scale, title, len(shown), len(findings))
+    _draw_header(picture, view, scale, title, len(shown), found or len(findings))
     for row in range(max(1, len(shown))):
         finding = shown[row] if shown else None
-        _draw_row(picture, view, scale, _HEADER + row * row_height, finding)
+        top = _HEADER + row * row_height
+        stated = _stated(view, finding, counted)
+        _draw_row(picture, view, scale, top, finding, stated)
     _draw_footer(picture, height - _FOOTER, notice)
     return picture
 
@@ -131,58 +142,97 @@ def _draw_header(
 
 
 def _draw_row(
-    picture: Image.Image, view: View, scale: float, top: int, finding: Finding | None
+    picture: Image.Image,
+    view: View,
+    scale: float,
+    top: int,
+    finding: Finding | None,
+    text: str,
 ) -> None:
-    """Draw the three planes through one finding, or through the rarest place."""
+    """Draw the three planes through one finding, or through the rarest place, under a text."""
     draw = ImageDraw.Draw(picture)
     index = view.index(finding.peak_ras) if finding else view.rarest()
     window = view.window(index)
     stated = f"{window.name} window (W {window.width:.0f}, L {window.level:.0f} HU)"
     if finding:
         _write(draw, (_MARGIN, top + 8), f"{finding.rank}", 24, _WARNING)
-        _write(draw, (_MARGIN + 28, top + 11), _label(finding), 20)
-    else:
-        highest = view.rarity[tuple(index)]
-        known = "nothing is scored" if np.isnan(highest) else f"rarity {highest:.1f}, no finding"
-        _write(draw, (_MARGIN, top + 11), f"The rarest place: {known}", 20)
+    _write(draw, (_MARGIN + (28 if finding else 0), top + 11), text, 20)
     _write(draw, (_WIDTH - _MARGIN, top + 13), stated, 18, _FAINT, "ra")
     tallest = _tallest(view, scale)
     for plane, left in zip(PLANES, _lefts(view, scale), strict=True):
         step = view.size(plane, scale)[0] + _PAIR_GAP
         for x, coloured in ((left, False), (left + step, True)):
-            panel = _panel(view, plane, index, scale, window, coloured)
-            if finding and coloured:
-                _mark(panel, view.pixel(plane, index, scale), finding, scale)
+            at = view.pixel(plane, index, scale) if finding and coloured else None
+            panel = _panel(view, plane, index, scale, window, coloured, at)
+            if finding and at:
+                _mark(panel, at, finding, scale)
             picture.paste(panel, (x, top + _ROW_HEADER + (tallest - panel.height) // 2))
 
 
-def _label(finding: Finding) -> str:
+def _stated(view: View, finding: Finding | None, counted: float) -> str:
+    """What is said about a finding, or about the rarest place, in one line."""
+    if finding:
+        return _label(finding, counted)
+    highest = float(view.rarity[tuple(view.rarest())])
+    if np.isnan(highest):
+        return "The rarest place: nothing is scored"
+    return f"The rarest place: rarity {rarity_text(highest, counted)}, no finding"
+
+
+def _label(finding: Finding, counted: float) -> str:
     """What is said about a finding in one line."""
     places = zip(finding.peak_ras, ("RL", "AP", "SI"), strict=True)
     where = "  ".join(f"{name[value < 0]} {abs(value):.0f}" for value, name in places)
     return (
-        f"rarity {finding.peak_rarity:.1f}   ·   {finding.volume_ml:.1f} ml   ·   "
+        f"rarity {rarity_text(finding.peak_rarity, counted)}   ·   {finding.volume_ml:.1f} ml   ·   "
         f"{finding.diameter_mm:.0f} mm across   ·   mean {finding.mean_hu:.0f} HU   ·   "
         f"at {where} mm"
     )
 
 
 def _panel(
-    view: View, plane: Plane, index: np.ndarray, scale: float, window: Window, coloured: bool
+    view: View,
+    plane: Plane,
+    index: np.ndarray,
+    scale: float,
+    window: Window,
+    coloured: bool,
+    marked: _Place | None,
 ) -> Image.Image:
     """Draw one plane with the letters of its sides, and a length on the bare one."""
-    panel = view.draw(plane, index, scale, window, coloured)
+    shown = view.filled(plane, index)
+    panel = view.draw(plane, shown, scale, window, coloured)
     draw = ImageDraw.Draw(panel)
     width, height = panel.size
-    places = ((5, height / 2, "lm"), (width - 5, height / 2, "rm"))
-    places += ((width / 2, 4, "mt"), (width / 2, height - 4, "mb"))
-    for letter, (x, y, anchor) in zip(plane.letters, places, strict=True):
-        _outlined(draw, (x, y), letter, anchor)
+    for letter, (place, anchor) in zip(plane.letters, _sides(panel.size, marked), strict=True):
+        _outlined(draw, place, letter, anchor)
+    apart = abs(shown - index)[plane.across] * view.scan.spacing[plane.across]
+    if apart:
+        _outlined(draw, (width - 6, height - 4), f"{apart:.0f} mm beside the peak", "rb")
     length = 50 * scale
     if not coloured and length < width / 2:
         draw.line((8, height - 9, 8 + length, height - 9), fill=_TEXT, width=2)
         _outlined(draw, (8, height - 14), "5 cm", "lb")
     return panel
+
+
+def _sides(size: tuple[int, int], marked: _Place | None) -> list[tuple[_Place, str]]:
+    """Where the letters of the four sides stand, and their anchors: away from a marker.
+
+    Arguments:
+        size: Width and height of the panel.
+        marked: Where the marker is; None for no marker.
+    """
+    width, height = size
+    sides = []
+    for x, y, anchor in ((5, 0, "lm"), (width - 5, 0, "rm"), (0, 4, "mt"), (0, height - 4, "mb")):
+        for share in (0.5, 0.2, 0.8):
+            upright = anchor in ("lm", "rm")
+            place = (x, share * height) if upright else (share * width, y)
+            if marked is None or np.hypot(*np.subtract(place, marked)) > _CLEAR:
+                break
+        sides.append((place, anchor))
+    return sides
 
 
 def _outlined(draw: ImageDraw.ImageDraw, at: _Place, text: str, anchor: str) -> None:

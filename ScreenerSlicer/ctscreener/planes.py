@@ -5,12 +5,13 @@ axial plane and at the left of a sagittal one, superior at the top of the other 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
 
 from ctscreener.colours import rarity_to_rgba
-from ctscreener.scan import Scan, reoriented_to_canonical
+from ctscreener.scan import Scan, canonical_view
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ LUNG = Window("lung", 1500, -600)
 _LUNG_BELOW_HU = -400.0
 _AROUND_MM = 10.0
 """How far around a voxel the tissue is looked at to choose its window."""
+_INWARD_MM = 20.0
+"""How far from a voxel a plane may lie that is shown in the place of its own."""
+_ENOUGH = 0.25
+"""Share of the fullest slice's body that a plane has to show."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,10 @@ class View:
     @classmethod
     def of(cls, scan: Scan, rarity: np.ndarray) -> "View":
         """Turn and crop a scan and its map; a scan with nothing scored is kept whole."""
-        turned = reoriented_to_canonical(scan)
-        values = reoriented_to_canonical(Scan(rarity, scan.affine)).hu
-        scored = np.isfinite(values)
-        box = []
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            at = np.flatnonzero(scored.any(axis=others))
-            box.append(slice(at[0], at[-1] + 1) if len(at) else slice(None))
+        turned = canonical_view(scan)
+        values = canonical_view(Scan(rarity, scan.affine)).hu
+        found = [np.flatnonzero(count) for count in _scored(values)]
+        box = [slice(at[0], at[-1] + 1) if len(at) else slice(None) for at in found]
         affine = turned.affine.copy()
         affine[:3, 3] += affine[:3, :3] @ np.array([side.start or 0 for side in box], float)
         return cls(Scan(turned.hu[tuple(box)], affine), values[tuple(box)])
@@ -107,9 +108,13 @@ class View:
 
     def rarest(self) -> np.ndarray:
         """Index `(d, h, w)` of the rarest voxel; the middle where nothing is scored."""
-        if not np.isfinite(self.rarity).any():
+        # Slice by slice: a whole map without its NaN would be a second map.
+        highest = np.array([np.fmax.reduce(one, axis=None) for one in self.rarity])
+        if not np.isfinite(highest).any():
             return np.array(self.scan.shape) // 2
-        return np.array(np.unravel_index(np.nanargmax(self.rarity), self.rarity.shape))
+        first = int(np.nanargmax(highest))
+        place = np.unravel_index(np.nanargmax(self.rarity[first]), self.rarity.shape[1:])
+        return np.array([first, *place])
 
     def window(self, index: np.ndarray) -> Window:
         """Choose the window that shows the tissue around a voxel."""
@@ -118,7 +123,38 @@ class View:
             slice(max(0, int(i - far)), int(i + far + 1))
             for i, far in zip(index, reach, strict=True)
         )
-        return LUNG if np.median(self.scan.hu[around]) < _LUNG_BELOW_HU else SOFT_TISSUE
+        hu, scored = self.scan.hu[around], np.isfinite(self.rarity[around])
+        # At the skin the room around would pass for lung.
+        tissue = hu[scored] if scored.any() else hu
+        return LUNG if np.median(tissue) < _LUNG_BELOW_HU else SOFT_TISSUE
+
+    @cached_property
+    def scored(self) -> list[np.ndarray]:
+        """How many voxels are scored in each slice across D, H and W."""
+        return _scored(self.rarity)
+
+    def filled(self, plane: Plane, index: np.ndarray) -> np.ndarray:
+        """Move a place to the nearest slice that shows enough of the body.
+
+        A plane that only grazes the skin, or the oblique end of a scan, would be black.
+
+        Arguments:
+            plane: The direction to look from.
+            index: Index `(d, h, w)` of a voxel.
+
+        Returns:
+            The index with another slice across the plane, at most `_INWARD_MM` away.
+        """
+        count, at = self.scored[plane.across], int(index[plane.across])
+        reach = int(_INWARD_MM / self.scan.spacing[plane.across])
+        near = np.arange(max(0, at - reach), min(len(count), at + reach + 1))
+        enough = near[count[near] >= _ENOUGH * count.max()]
+        moved = index.copy()
+        if len(enough):
+            moved[plane.across] = enough[np.argmin(np.abs(enough - at))]
+        else:
+            moved[plane.across] = near[np.argmax(count[near])]
+        return moved
 
     def size(self, plane: Plane, scale: float) -> tuple[int, int]:
         """Width and height of a plane's picture in pixels, at `scale` pixels a mm."""
@@ -155,6 +191,18 @@ class View:
             rgba = rarity_to_rgba(_rarest(_cut(self.rarity, plane, index), size))
             picture.paste(Image.fromarray(rgba[..., :3]), mask=Image.fromarray(rgba[..., 3]))
         return picture
+
+
+def _scored(values: np.ndarray) -> list[np.ndarray]:
+    """How many numbers a map `(D, H, W)` holds in each slice across each axis."""
+    found = [np.zeros(extent, int) for extent in values.shape]
+    # Slice by slice, for the memory.
+    for d, one in enumerate(values):
+        scored = np.isfinite(one)
+        found[0][d] = np.count_nonzero(scored)
+        found[1] += np.count_nonzero(scored, axis=1)
+        found[2] += np.count_nonzero(scored, axis=0)
+    return found
 
 
 def _cut(volume: np.ndarray, plane: Plane, index: np.ndarray) -> np.ndarray:

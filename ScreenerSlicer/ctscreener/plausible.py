@@ -7,6 +7,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
+from ctscreener.stored import as_sizes
 
 MIN_SLICES = 16
 # Anything thicker than the 8 mm of old chest protocols hides what the networks look at.
@@ -42,7 +43,7 @@ def check_scan(scan: Scan) -> None:
     if min(scan.shape) < MIN_SLICES:
         raise InputError(
             "scan.too_few_slices",
-            f"Expected at least {MIN_SLICES} voxels along every axis, found {_sizes(scan.shape)}.",
+            f"Expected at least {MIN_SLICES} voxels along every axis, found {as_sizes(scan.shape)}.",
             "Choose a series with more slices.",
         )
     low, high = float(scan.hu.min()), float(scan.hu.max())
@@ -95,10 +96,11 @@ def check_grid(affine: np.ndarray) -> None:
 
 def _bad_spacing(spacing: np.ndarray) -> InputError:
     """Say which spacing was found and which is needed."""
+    found = " x ".join(f"{length:.3g}" for length in spacing)
     return InputError(
         "scan.spacing",
         f"Expected voxels of {MIN_SPACING_MM:g} to {MAX_PLANE_SPACING_MM:g} mm in the slice and "
-        f"slices less than {MAX_SLICE_SPACING_MM:g} mm apart, found {_sizes(spacing.round(3))} mm.",
+        f"slices less than {MAX_SLICE_SPACING_MM:g} mm apart, found {found} mm.",
         "Choose a series with thinner slices, or correct the spacing in the file.",
     )
 
@@ -111,6 +113,8 @@ def _check_hounsfield(hu: np.ndarray, low: float, high: float) -> None:
     # A scan of air alone is told from a scan of something else by preprocessing.
     enough = tissue.size >= MIN_TISSUE_SHARE * sample.size
     found = f"found values from {low:g} to {high:g}"
+    if low >= 0 and high <= 1:
+        raise _not_hu(f"{found}: a picture scaled to 0..1, or a mask", "Give the CT itself.")
     if low >= 0 and high <= 255:
         raise _not_hu(f"{found}: 8-bit grey values", "Give the CT itself, not a picture of it.")
     first, last = OFFSET_TISSUE_HU
@@ -136,13 +140,3 @@ def _share(values: np.ndarray, low: float, high: float) -> float:
 def _not_hu(found: str, action: str) -> InputError:
     """Say that the values are not those of a CT."""
     return InputError("scan.not_hu", f"Expected Hounsfield units, {found}.", action)
-
-
-def _sizes(sizes: tuple[int, ...] | np.ndarray) -> str:
-    """Write three sizes as people do.
-
-    Example:
-        >>> _sizes((2, 3, 4))
-        '2 x 3 x 4'
-    """
-    return " x ".join(f"{size:g}" for size in sizes)

@@ -5,6 +5,7 @@ that is fixed in the patient's coordinates, so that the file's axes cannot chang
 Source of the steps: Goncharov et al., arXiv 2502.08321, appendix D.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +15,22 @@ from skimage import exposure
 
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
-from ctscreener.scan import Scan, reoriented_to_canonical
+from ctscreener.padding import without_padding
+from ctscreener.scan import Scan, canonical_view
+from ctscreener.unscored import unscored
 
 Shape = tuple[int, int, int]
 
 PADDING_HU = -1024.0
 """Values below mark voxels outside of the scanner's field of view (-2000, -3024): read as air."""
+AIR_HU = -1000.0
+"""What stands where nothing was measured."""
 FWHM = 2.355
 """Full width at half maximum of a Gaussian, in standard deviations."""
+TRUNCATE = 3.0
+"""Standard deviations from which a Gaussian counts as nothing."""
 SLAB = 32
-"""Slices written at a time on the way back: bounds the memory."""
+"""Slices made at a time on the way there and back: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class PreprocessSettings:
     window: tuple[float, float] = (-1000.0, 300.0)
     """HU that become 0 and 1; what lies outside is clipped."""
     clahe_clip: float = 0.05
-    """Clip limit of the contrast-limited adaptive histogram equalization."""
+    """Clip limit of the contrast-limited adaptive histogram equalization; 0 for HU as they are."""
     clahe_tile: float = 48.0
     """Side of its tiles in mm, whatever the field of view."""
     multiple: Shape = (2, 3, 3)
@@ -47,16 +54,19 @@ class Prepared:
     """A scan as the networks see it.
 
     Arguments:
-        image: Equalized intensities, uint8, `(D, H, W)`; the networks get them divided by 255.
+        image: Equalized intensities, uint8, which networks get divided by 255; or HU, int16,
+            where nothing is equalized, `(D, H, W)`.
         body: Which voxels are body, bool, `(D, H, W)`.
         affine: Voxel index to RAS mm, `(4, 4)`.
         region: Which voxels are asked for, bool, `(D, H, W)`; None for all. Body is scored there.
+        notices: Codes and sentences about what of the patient is not in `body`.
     """
 
     image: np.ndarray
     body: np.ndarray
     affine: np.ndarray
     region: np.ndarray | None = None
+    notices: tuple[tuple[str, str], ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -71,11 +81,14 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     Raises:
         InputError: `scan.no_body`.
     """
-    scan = reoriented_to_canonical(scan)
+    scan = canonical_view(scan)
     hu, affine = on_body_grid(scan, settings)
     beyond = beyond_ends(scan, affine, hu.shape)
-    body = body_mask(hu, np.array(settings.spacing), beyond)
-    return Prepared(equalize(hu, settings), body, affine)
+    spacing = np.array(settings.spacing)
+    body = body_mask(hu, spacing, beyond)
+    left_out = tuple(unscored(hu, body, spacing))
+    image = equalize(hu, settings) if settings.clahe_clip else whole_hu(hu)
+    return Prepared(image, body, affine, notices=left_out)
 
 
 def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -86,13 +99,14 @@ def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, 
         settings: Spacing, and what the sides are multiples of.
 
     Returns:
-        HU, float32, `(D, H, W)`, NaN outside of the scan; and its affine.
+        HU, float32, `(D, H, W)`, NaN outside of the scan and in its padding; and its affine.
 
     Raises:
         InputError: `scan.no_body`.
     """
     spacing = np.array(settings.spacing)
     hu, affine = to_lattice(scan, spacing)
+    hu = without_padding(hu, spacing)
     box = body_box(hu, spacing)
     start, shape = tuple(side.start for side in box), whole(box, settings.multiple)
     affine[:3, 3] += affine[:3, :3] @ np.array(start, float)
@@ -125,17 +139,54 @@ def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             f"Expected a scan of several cm, found {scan.shape} voxels of {scan.spacing} mm.",
             "Choose a scan that covers more of the body.",
         )
-    hu = anti_aliased(np.maximum(scan.hu, PADDING_HU), scan.spacing, spacing)
-    return resample(hu, scan.affine, affine, (d, h, w)), affine
+    hu = np.empty((d, h, w), np.float32)
+    # A slab at a time: a whole scan blurred along each axis would take most of the memory.
+    for start in range(0, d, SLAB):
+        target = affine.copy()
+        target[:3, 3] += affine[:3, 0] * start
+        shape = (min(SLAB, d - start), h, w)
+        part, place = anti_aliased(scan, target, shape, spacing)
+        hu[start : start + SLAB] = resample(part, place, target, shape)
+    return hu, affine
 
 
-def anti_aliased(hu: np.ndarray, spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Blur along the axes that get coarser, to the width of the new voxels."""
-    for axis in range(3):
-        if target[axis] > 1.01 * spacing[axis]:
-            sigma = np.sqrt(target[axis] ** 2 - spacing[axis] ** 2) / FWHM / spacing[axis]
-            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=3.0)
-    return hu
+def anti_aliased(
+    scan: Scan, target: np.ndarray, shape: Shape, spacing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blur the slices that a part of a lattice lies in, along the axes that get coarser.
+
+    Arguments:
+        scan: The scan, its axes in canonical order.
+        target: The part of the lattice: index to RAS mm.
+        shape: Its voxels along (D, H, W).
+        spacing: Its spacing in mm along (D, H, W): the width to blur to.
+
+    Returns:
+        HU, float32, the same as if the whole scan were blurred; and their affine.
+    """
+    row = (np.linalg.inv(scan.affine) @ target)[0]
+    spans, count = row[:3] * (np.array(shape) - 1), scan.shape[0]
+    first = int(np.clip(row[3] + np.minimum(spans, 0).sum() - 1, 0, count - 1))
+    last = int(np.clip(row[3] + np.maximum(spans, 0).sum() + 3, first + 1, count))
+    deviations = widths(scan.spacing, spacing)
+    reach = math.ceil(TRUNCATE * deviations[0])
+    read = max(0, first - reach)
+    hu = np.array(scan.hu[read : last + reach], np.float32, order="C")
+    np.maximum(hu, np.float32(PADDING_HU), out=hu)
+    for axis, sigma in enumerate(deviations):
+        if sigma:
+            hu = ndimage.gaussian_filter1d(hu, sigma, axis, mode="nearest", truncate=TRUNCATE)
+        if axis == 0:
+            hu = hu[first - read : last - read]
+    affine = scan.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * first
+    return hu, affine
+
+
+def widths(spacing: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Standard deviations, in voxels, that widen voxels to those of a coarser grid; else 0."""
+    coarser = target > 1.01 * spacing
+    return np.where(coarser, np.sqrt(np.maximum(target**2 - spacing**2, 0)) / FWHM / spacing, 0)
 
 
 def resample(
@@ -156,12 +207,24 @@ def resample(
         outside: The result's value outside of `values`.
         nearest: Take the nearest voxel instead, for masks.
     """
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+    return _resampled(image, affine, target, shape, outside, nearest)
+
+
+def _resampled(
+    image: sitk.Image,
+    affine: np.ndarray,
+    target: np.ndarray,
+    shape: Shape,
+    outside: float,
+    nearest: bool = False,
+) -> np.ndarray:
+    """Values of an image on another grid; see `resample`."""
     matrix = np.linalg.inv(affine) @ target
     flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix((flip @ matrix[:3, :3] @ flip).ravel().tolist())
     transform.SetTranslation((flip @ matrix[:3, 3]).tolist())
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
     method = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     size = [int(n) for n in shape[::-1]]
     grid = ((0.0,) * 3, (1.0,) * 3, np.eye(3).ravel().tolist())
@@ -226,6 +289,12 @@ def equalize(hu: np.ndarray, settings: PreprocessSettings) -> np.ndarray:
     return np.rint(equal * 255).astype(np.uint8)
 
 
+def whole_hu(hu: np.ndarray) -> np.ndarray:
+    """HU as whole numbers, int16, `(D, H, W)`; air where nothing was measured."""
+    known = np.nan_to_num(hu, nan=AIR_HU)
+    return np.rint(np.clip(known, -32768, 32767)).astype(np.int16)
+
+
 def restore(values: np.ndarray, affine: np.ndarray, prepared: Prepared, scan: Scan) -> np.ndarray:
     """Bring scores back to the scan's own grid.
 
@@ -243,17 +312,16 @@ def restore(values: np.ndarray, affine: np.ndarray, prepared: Prepared, scan: Sc
     known = np.pad(np.isfinite(values), 1, mode="edge")
     padded = np.where(known, np.pad(values, 1, mode="edge"), 0).astype(np.float32)
     affine[:3, 3] -= affine[:3, :3].sum(axis=1)
-    weights = known.astype(np.float32)
+    scores, weights = (sitk.GetImageFromArray(one) for one in (padded, known.astype(np.float32)))
+    inside = sitk.GetImageFromArray(prepared.body.astype(np.uint8))
     restored = np.empty(scan.shape, np.float32)
     for start in range(0, scan.shape[0], SLAB):
         shape = (min(SLAB, scan.shape[0] - start), *scan.shape[1:])
         target = scan.affine.copy()
         target[:3, 3] += scan.affine[:3, 0] * start
-        total = resample(padded, affine, target, shape, outside=0.0)
-        weight = resample(weights, affine, target, shape, outside=0.0)
-        body = resample(
-            prepared.body.astype(np.uint8), prepared.affine, target, shape, 0, nearest=True
-        )
+        total = _resampled(scores, affine, target, shape, 0.0)
+        weight = _resampled(weights, affine, target, shape, 0.0)
+        body = _resampled(inside, prepared.affine, target, shape, 0, nearest=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             part = np.where((body > 0) & (weight > 0), total / weight, np.nan)
         restored[start : start + shape[0]] = part

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctscreener.errors import InputError
+from ctscreener.outputs import RESULTS
+from ctscreener.rarity_text import COUNTED
 from ctscreener.scan import Scan
 from ctscreener.settings import to_json
 from ctscreener.version import VERSION
@@ -26,23 +28,48 @@ def fingerprint(path: Path) -> dict[str, Any]:
         path: A file, or a folder of DICOM files.
 
     Returns:
-        `name`, `bytes` and `sha256`: of a file its SHA-256, of a folder the SHA-256 of one line
-        `<sha256>  <name>` for each file in it, in the order of their names.
+        `name`, `bytes` and `sha256`: of a file its SHA-256; of a header with data files, and of a
+        folder, the SHA-256 of one line `<sha256>  <name>` for each file, in the order of
+        `files_of`. What a screening has written into the folder is no part of the scan.
 
     Raises:
-        InputError: `scan.unreadable`, if a file cannot be read.
+        InputError: `scan.unreadable` or `scan.dangling_link`, if a file cannot be read.
     """
-    if not path.is_dir():
+    folder = path.is_dir()
+    files = [file for file in _files_of(path) if not (folder and is_result(file))]
+    if files == [path]:
         size, digest = _measure(path)
         return {"name": path.name, "bytes": size, "sha256": digest}
     lines, total = [], 0
-    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+    for file in files:
         size, digest = _measure(file)
         total += size
-        lines.append(f"{digest}  {file.relative_to(path).as_posix()}\n")
+        name = file.relative_to(path).as_posix() if folder else file.name
+        lines.append(f"{digest}  {name}\n")
     listing = "".join(lines).encode("utf-8", "surrogateescape")
     name = path.resolve().name
     return {"name": name, "bytes": total, "sha256": hashlib.sha256(listing).hexdigest()}
+
+
+def _files_of(path: Path) -> list[Path]:
+    """All files that a scan is read from; of a damaged header, which is never read on, it alone."""
+    from ctscreener.files import files_of
+
+    try:
+        return files_of(path)
+    except InputError:
+        return [path]
+
+
+def is_result(file: Path) -> bool:
+    """Tell whether a file, by its name and its folder's, was written by a screening.
+
+    Example:
+        >>> is_result(Path("scan/out/findings.json")), is_result(Path("scan/IM0001"))
+        (True, False)
+    """
+    hidden = any(part.startswith((".screener", ".ctscreener")) for part in file.parts[-2:])
+    return hidden or file.name in RESULTS
 
 
 def _measure(file: Path) -> tuple[int, str]:
@@ -83,6 +110,7 @@ def request(
         "model": {
             "name": model.name,
             "weights_sha256": model.sha256,
+            COUNTED: scale.measured_up_to,
             "settings_sha256": hashlib.sha256(json.dumps(rest).encode()).hexdigest(),
             # Of a distilled model, whose scores it imitates.
             **({"teacher": teacher} if (teacher := model.provenance.get("teacher")) else {}),

@@ -13,12 +13,16 @@ CANONICAL = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Directions in RAS of the canonical axes, one a row: D to superior, H to posterior, W to left."""
 
 
+# Two grids are one when no voxel is further off than this part of a voxel.
+SAME_PLACE = 0.1
+
+
 @dataclass(frozen=True)
 class Scan:
     """Voxels in HU with their affine.
 
     Arguments:
-        hu: Hounsfield units, float32, `(D, H, W)`.
+        hu: Hounsfield units, float32 `(D, H, W)`; int16 where a long scan has to fit into memory.
         affine: Voxel index `(d, h, w, 1)` to RAS mm, float64, `(4, 4)`.
     """
 
@@ -35,6 +39,39 @@ class Scan:
     def spacing(self) -> np.ndarray:
         """Distance of neighbouring voxels along `(D, H, W)` in mm, `(3,)`."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+
+def same_grid(
+    shape: tuple[int, ...], affine: np.ndarray, other: tuple[int, ...], other_affine: np.ndarray
+) -> bool:
+    """Tell whether two grids have their voxels in the same places.
+
+    Arguments:
+        shape: Voxels of the one, `(D, H, W)`.
+        affine: Its affine, `(4, 4)`.
+        other: Voxels of the other, `(D, H, W)`.
+        other_affine: Its affine, `(4, 4)`.
+
+    Returns:
+        True when the shapes agree and no corner is off by more than a tenth of a voxel.
+    """
+    if tuple(shape) != tuple(other):
+        return False
+    corners = np.array([[d, h, w] for d in (0, 1) for h in (0, 1) for w in (0, 1)])
+    points = np.column_stack([corners * (np.array(shape) - 1), np.ones(8)])
+    apart = np.linalg.norm((affine - other_affine) @ points.T, axis=0).max()
+    return bool(apart <= SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min())
+
+
+def canonical_view(scan: Scan) -> Scan:
+    """Look at a scan as `reoriented_to_canonical` turns it, without a copy of its voxels."""
+    order, flipped = _turn(scan.affine)
+    index = np.zeros((4, 4))
+    index[3, 3] = 1.0
+    for axis, (source, flip) in enumerate(zip(order, flipped, strict=True)):
+        index[source, axis] = -1.0 if flip else 1.0
+        index[source, 3] = scan.shape[source] - 1 if flip else 0.0
+    return Scan(scan.hu.transpose(order)[_directions(flipped)], scan.affine @ index)
 
 
 def reoriented_to_canonical(scan: Scan) -> Scan:
@@ -57,14 +94,8 @@ def reoriented_to_canonical(scan: Scan) -> Scan:
         >>> turned.affine[:3, 3]
         array([ 1.,  2., -3.])
     """
-    order, flipped = _turn(scan.affine)
-    index = np.zeros((4, 4))
-    index[3, 3] = 1.0
-    for axis, (source, flip) in enumerate(zip(order, flipped, strict=True)):
-        index[source, axis] = -1.0 if flip else 1.0
-        index[source, 3] = scan.shape[source] - 1 if flip else 0.0
-    hu = scan.hu.transpose(order)[_directions(flipped)]
-    return Scan(np.ascontiguousarray(hu), scan.affine @ index)
+    view = canonical_view(scan)
+    return Scan(np.ascontiguousarray(view.hu), view.affine)
 
 
 def restore_axes(values: np.ndarray, scan: Scan) -> np.ndarray:

@@ -11,12 +11,13 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, unheard
-from ctscreener.findings import Finding, FindingSettings, find
+from ctscreener.findings import Finding, FindingSettings, found, told_of_limit
 from ctscreener.model import Model
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
-from ctscreener.scorer import Scored, Scorer, TiledScorer
+from ctscreener.score_whole import score_whole
+from ctscreener.scorer import Scored, Scorer, TiledScorer, WholeScorer
 from ctscreener.tiled import Ways, part_of, score_tiled
 
 
@@ -50,6 +51,7 @@ class Screened:
         device: Where the networks ran.
         tiles: Tiles that went through the networks.
         notices: What was not done as asked for, such as smaller tiles for want of memory.
+        found: Regions above the threshold, those beyond the limit of findings included.
     """
 
     rarity: np.ndarray
@@ -58,6 +60,7 @@ class Screened:
     device: str = "cpu"
     tiles: int = 0
     notices: tuple[str, ...] = ()
+    found: int = 0
 
 
 def screen(
@@ -87,9 +90,19 @@ def screen(
         notices.append(message)
         notice(code, message)
 
+    scale = model.scale(settings.overlap)
+    if settings.findings.threshold >= scale.highest:
+        announce(
+            "threshold.beyond",
+            f"No voxel reaches a threshold of {settings.findings.threshold:g}: rarities of this "
+            f"model stay below {scale.highest:.2f}, and were counted up to "
+            f"{scale.measured_up_to:.2f}.",
+        )
     with clock.measure("preparing"):
         progress("preparing", 0, 1)
         prepared = within(prepare(scan, model.settings.preprocess), settings.region)
+        for code, message in prepared.notices:
+            announce(code, message)
         progress("preparing", 1, 1)
     with clock.measure("scoring"):
         scored = score(prepared, model.networks, settings, device, progress, announce)
@@ -97,15 +110,19 @@ def screen(
         progress("restoring", 0, 1)
         shown = replace(prepared, body=part_of(prepared.body, prepared.region))
         rarity = restore(scored.scores, scored.affine, shown, scan)
-        known = np.isfinite(rarity)
-        rarity[known] = model.scale(settings.overlap).rarity(rarity[known])
+        for part in rarity:
+            # Slice by slice: all scored voxels at once would be a second map.
+            known = np.isfinite(part)
+            part[known] = scale.rarity(part[known])
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
-        findings = find(rarity, scan, settings.findings)
+        findings, total = found(rarity, scan, settings.findings)
+        if total > len(findings):
+            announce("findings.limit", told_of_limit(len(findings), total))
         progress("findings", 1, 1)
     where = str(scored.device)
-    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices))
+    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices), total)
 
 
 def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:
@@ -150,7 +167,9 @@ def score(
     Raises:
         torch.OutOfMemoryError: There is too little memory in every way that was tried.
     """
-    assert isinstance(networks, TiledScorer), "the only kind of scorer"
+    if isinstance(networks, WholeScorer):
+        return score_whole(prepared, networks, settings.reduced, device, progress, notice)
+    assert isinstance(networks, TiledScorer), "there is no third kind"
     ways = Ways(settings.overlap, settings.batch, settings.reduced)
     return score_tiled(prepared, networks, ways, device, progress, notice)
 

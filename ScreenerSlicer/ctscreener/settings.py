@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ctscreener.errors import InputError
+from ctscreener.whole_file import make_folder, write_text
 
 Settings = TypeVar("Settings")
 
@@ -89,17 +89,19 @@ def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401 - any type of any fiel
     return hint(value) if hint in (Path, float) else value
 
 
-def write_json(path: Path, data: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+def write_json(path: Path, data: Any, private: bool = True) -> None:  # noqa: ANN401 - any JSON
     """Write a JSON file that is whole or not there.
 
     Arguments:
         path: The file; its folder is made.
         data: What `to_json` accepts.
+        private: Let its owner alone read it.
+
+    Raises:
+        InputError: The disk is full, or the folder may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(to_json(data), indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    make_folder(path.parent, private)
+    write_text(path, json.dumps(to_json(data), indent=2) + "\n", private)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - anything JSON can hold
@@ -116,7 +118,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - anything JSON can hold
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             "json.unreadable",
             f"Expected a JSON file at {path}: {error}.",

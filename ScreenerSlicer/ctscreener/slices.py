@@ -1,28 +1,33 @@
-"""A DICOM slice: what its header says, and its pixels. GDCM reads both, through SimpleITK.
+"""A DICOM slice: what its header says. A file of several frames gives one slice for each.
 
-Nothing here or in `dicom.py` reads or repeats a tag that tells who the patient is.
+Nothing here or in the other `dicom_*.py` reads or repeats a tag that tells who the patient is.
 """
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
+from ctscreener import dicom_tags as tags
+from ctscreener.dicom_elements import DamagedError, Elements, Header
+from ctscreener.dicom_parser import has_magic, looks_like_dicom, read_header, read_meta
+from ctscreener.dicom_pixels import Coding
 from ctscreener.errors import InputError
-from ctscreener.itk import quiet
+from ctscreener.file_tree import files_below
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES = 1024
-CT_STORAGE = b"1.2.840.10008.5.1.4.1.1.2"
-STORAGE_CLASS = b"\x02\x00\x02\x00UI"
-# Files older than the preamble of today begin with their first data element, of group 8.
-OLD_START = b"\x08\x00"
-# Direction cosines are written with few digits.
-UNIT = 1e-3
+CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2",)
+"""What SOP classes of CT begin with: plain, enhanced, and legacy converted enhanced."""
+# Rows and columns at right angles, as far as a few digits can tell.
+PERPENDICULAR = 1e-3
+# Farther than that nothing is from the middle of a scanner.
+FAR_MM = 1e5
+SOME_ANGLE = 0.5
+UNSAID = 99
 
 
 @dataclass(frozen=True)
@@ -31,34 +36,56 @@ class Slice:
 
     Arguments:
         path: Its file.
+        frame: Which image of the file, from 0.
         series: SeriesInstanceUID.
         description: SeriesDescription, printable characters only.
         modality: `CT`, `MR` and so on.
         scout: Whether this is a localizer.
-        size: Rows, columns and frames.
         position: Centre of the first pixel in LPS mm, `(3,)`, NaN where the file tells none.
         rows: Direction in which the row index grows, in LPS, `(3,)`, likewise.
         columns: Direction in which the column index grows, in LPS, `(3,)`, likewise.
         spacing: Distance of rows and of columns in mm, `(2,)`, likewise.
+        number: InstanceNumber, or the frame's; -1 where the file tells none.
+        coding: How its pixels are stored, and what they mean.
+        marks: What may tell phases apart, by name.
+        times: Seconds, or what else grows with time, by name.
     """
 
     path: Path
+    frame: int
     series: str
     description: str
     modality: str
     scout: bool
-    size: tuple[int, int, int]
     position: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
     spacing: np.ndarray
+    number: int
+    coding: Coding
+    marks: Mapping[str, str]
+    times: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The file's name, and which frame of it, for messages."""
+        one = self.coding.frames == 1
+        return self.path.name if one else f"frame {self.frame + 1} of {self.path.name}"
 
     @property
     def placed(self) -> bool:
-        """Whether the file tells where in the patient it lies."""
+        """Whether the file tells where in the patient it lies, in numbers that mean something."""
+        geometry = np.abs([*self.position, *self.rows, *self.columns, *self.spacing])
+        # NaN is not less than anything.
+        return bool(
+            (geometry < FAR_MM).all() and self.spacing.min() > 0 and self.skew < SOME_ANGLE
+        )
+
+    @property
+    def skew(self) -> float:
+        """How far its directions are from unit vectors at a right angle; 0 for exact ones."""
         axes = np.stack([self.rows, self.columns])
-        numbers = np.isfinite([*self.position, *axes.ravel(), *self.spacing]).all()
-        return bool(numbers) and bool(np.abs(axes @ axes.T - np.eye(2)).max() < UNIT)
+        return float(np.abs(axes @ axes.T - np.eye(2)).max())
 
     @property
     def normal(self) -> np.ndarray:
@@ -66,138 +93,174 @@ class Slice:
         across = np.cross(self.columns, self.rows)
         return across / np.linalg.norm(across)
 
-    def stacks_with(self, other: "Slice") -> bool:
-        """Tell whether another slice is of the same series, size and direction.
-
-        Arguments:
-            other: Any slice.
-
-        Returns:
-            True when the two can be slices of one volume.
-        """
-        if (self.series, self.size, self.placed) != (other.series, other.size, other.placed):
-            return False
-        mine, others = (np.concatenate([s.rows, s.columns, s.spacing]) for s in (self, other))
-        return not self.placed or bool(np.abs(mine - others).max() < UNIT)
-
 
 def read_slices(folder: Path) -> list[Slice]:
     """Read the header of every DICOM image below a folder.
 
     Arguments:
-        folder: Searched with its subfolders; hidden files and files of other kinds are skipped.
+        folder: Searched with its subfolders; what is hidden and files of other kinds are skipped.
 
     Returns:
         One entry an image, in the order of the files' paths.
 
     Raises:
-        InputError: `dicom.truncated` for a CT image that cannot be read.
+        InputError: `dicom.truncated` for a CT image that cannot be read, `scan.dangling_link` or
+            `scan.unreadable` for a link or a folder that leads nowhere.
+        OSError: A file cannot be read.
     """
-    with quiet():
-        return list(_images(path for path in sorted(folder.rglob("*")) if path.is_file()))
+    paths = [path for path in files_below(folder) if not path.name.startswith(".")]
+    return [image for path in paths for image in read_images(path)]
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """Read the pixels of one slice, with its own rescale slope and intercept applied.
+def read_images(path: Path) -> list[Slice]:
+    """Read the header of one file.
 
     Arguments:
-        path: A DICOM image of one frame.
+        path: A regular file of any kind.
 
     Returns:
-        Hounsfield units of a CT, float32, `(H, W)`.
+        One entry for each of its frames; none where it holds no DICOM image.
 
     Raises:
-        InputError: `dicom.truncated`, or `scan.not_scalar` for a picture in colour.
+        InputError: `dicom.truncated` for a CT image that cannot be read.
+        OSError: The file cannot be read.
     """
-    reader = _reader(path)
+    if not looks_like_dicom(path):
+        return []
     try:
-        with quiet():
-            image = reader.Execute()
-    except RuntimeError:
-        raise _truncated(path) from None
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(
-            "scan.not_scalar",
-            f"Expected one value a pixel, found a picture in colour in {path.name}.",
-            "Choose the CT series, not a screenshot of it.",
-        )
-    return sitk.GetArrayFromImage(image)[0].astype(np.float32)
+        header = read_header(path, tags.WANTED, tags.ENTERED)
+    except DamagedError as damage:
+        if _may_hold_ct(path):
+            raise damaged(path, damage) from None
+        log.info("Skipped %s: damaged, or no DICOM.", path.name)
+        return []
+    if header.elements.pixels is None:
+        if _says_ct(header.meta):
+            raise damaged(path, DamagedError("a CT header without pixels"))
+        log.info("Skipped %s: DICOM, but no image.", path.name)
+        return []
+    return list(_frames(path, header))
 
 
-def _images(paths: Iterator[Path]) -> Iterator[Slice]:
-    """Yield the header of those files that are DICOM images."""
-    for path in paths:
-        if path.name.startswith("."):
-            continue
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        if head[128:132] != b"DICM" and head[:2] != OLD_START and path.suffix.lower() != ".dcm":
-            continue
-        reader = _reader(path)
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            if _holds_ct(path, head):
-                raise _truncated(path) from None
-            log.info("Skipped %s: DICOM, but no image.", path.name)
-            continue
-        yield _slice(path, reader)
+def damaged(path: Path, damage: DamagedError) -> InputError:
+    """Say what is wrong with a DICOM file.
 
-
-def _holds_ct(path: Path, head: bytes) -> bool:
-    """Tell from name and first bytes of an unreadable file whether it was to hold a CT image."""
-    if head[128:132] != b"DICM":
-        return path.suffix.lower() == ".dcm"
-    start = head.find(STORAGE_CLASS) + len(STORAGE_CLASS) + 2
-    return STORAGE_CLASS not in head or head[start:].startswith(CT_STORAGE)
-
-
-def _reader(path: Path) -> sitk.ImageFileReader:
-    """Return a reader of one DICOM file."""
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    return reader
-
-
-def _slice(path: Path, reader: sitk.ImageFileReader) -> Slice:
-    """Take what is needed out of a header."""
-    direction = _numbers(reader, "0020|0037", 6)
-    columns, rows, frames = (*reader.GetSize(), 1)[:3]
-    description = _text(reader, "0008|103e").encode("ascii", "replace").decode()
-    return Slice(
-        path=path,
-        series=_text(reader, "0020|000e"),
-        description="".join(letter for letter in description if letter.isprintable()),
-        modality=_text(reader, "0008|0060"),
-        scout="LOCALIZER" in _text(reader, "0008|0008").upper().split("\\"),
-        size=(rows, columns, frames),
-        position=_numbers(reader, "0020|0032", 3),
-        rows=direction[3:],
-        columns=direction[:3],
-        spacing=_numbers(reader, "0028|0030", 2),
-    )
-
-
-def _text(reader: sitk.ImageFileReader, tag: str) -> str:
-    """Return the text of a tag, empty where the file has none."""
-    return reader.GetMetaData(tag).strip(" \0") if reader.HasMetaDataKey(tag) else ""
-
-
-def _numbers(reader: sitk.ImageFileReader, tag: str, count: int) -> np.ndarray:
-    """Return the numbers of a tag, NaN where the file does not have just so many."""
-    try:
-        numbers = np.array([float(part) for part in _text(reader, tag).split("\\")])
-    except ValueError:
-        numbers = np.empty(0)
-    return numbers if len(numbers) == count else np.full(count, np.nan)
-
-
-def _truncated(path: Path) -> InputError:
-    """Say that a DICOM file ends early."""
+    Arguments:
+        path: The file.
+        damage: What was found in it.
+    """
     return InputError(
         "dicom.truncated",
-        f"Expected a whole CT slice in {path.name}, found a file of {path.stat().st_size} bytes "
-        "that ends early or is damaged.",
+        f"Expected a whole CT slice in {path.name}, found {damage}.",
         "Copy or download this file again.",
     )
+
+
+def _may_hold_ct(path: Path) -> bool:
+    """Tell of a damaged file whether it was to hold a CT image, as far as it still says."""
+    meta = read_meta(path, tags.WANTED)
+    if tags.CLASS in meta.values:
+        return _says_ct(meta)
+    return path.suffix.lower() == ".dcm" or has_magic(path)
+
+
+def _says_ct(meta: Elements) -> bool:
+    """Tell whether a file says that it holds a CT image."""
+    return meta.text(tags.CLASS).startswith(CT_CLASSES)
+
+
+def _frames(path: Path, header: Header) -> Iterator[Slice]:
+    """Give each frame of a file: what is said of all, overruled by what is said of the one."""
+    top = header.elements
+    common = top.values | _gathered(top.items.get(tags.SHARED, []))
+    single = top.items.get(tags.PER_FRAME, [])
+    count = max(1, _whole(top.text(tags.FRAMES), 1))
+    if single and len(single) != count and _says_ct(header.meta):
+        found = f"{count} frames and functional groups for {len(single)}"
+        raise damaged(path, DamagedError(found))
+    if len(single) != count and count > 1:
+        # One entry stands for all: nothing tells where each of them lies.
+        common.pop(tags.POSITION, None)
+    if len(single) != count:
+        single = [Elements({}, {})]
+    for frame, group in enumerate(single):
+        yield _slice(path, header, frame, common | _gathered([group]), count)
+
+
+def _whole(text: str, missing: int) -> int:
+    """Read a whole number of few digits."""
+    return int(text) if re.fullmatch(r"\d{1,9}", text) else missing
+
+
+def _gathered(items: list[Elements]) -> dict[int, bytes]:
+    """Take the values out of nested functional groups."""
+    values: dict[int, bytes] = {}
+    for item in items:
+        values |= item.values
+        for inner in item.items.values():
+            values |= _gathered(inner)
+    return values
+
+
+def _slice(path: Path, header: Header, frame: int, values: dict[int, bytes], frames: int) -> Slice:
+    """Take what is needed out of a header."""
+    top = header.elements
+    own = Elements(values, top.items, top.order, top.pixels)
+    direction = own.numbers(tags.ORIENTATION, 6)
+    kinds = f"{own.text(tags.IMAGE_TYPE)}\\{own.text(tags.FRAME_TYPE)}".upper().split("\\")
+    return Slice(
+        path=path,
+        frame=frame,
+        series=own.text(tags.SERIES),
+        description=own.text(tags.DESCRIPTION),
+        modality=own.text(tags.MODALITY),
+        scout="LOCALIZER" in kinds,
+        position=own.numbers(tags.POSITION, 3),
+        rows=direction[3:],
+        columns=direction[:3],
+        spacing=own.numbers(tags.SPACING, 2),
+        number=frame if frames > 1 else _whole(own.text(tags.NUMBER), -1),
+        coding=_coding(own, header.syntax, frames),
+        marks={name: mark for name, some in tags.MARKS.items() if (mark := _mark(own, some))},
+        times={name: time for name, some in tags.TIMES.items() if (time := _time(own, some)) >= 0},
+    )
+
+
+def _coding(own: Elements, syntax: str, frames: int) -> Coding:
+    """Take out of a header how its pixels are stored."""
+    stored = own.whole(tags.STORED, 0)
+    assert own.pixels is not None, "an image"
+    return Coding(
+        size=(own.whole(tags.ROWS, 0), own.whole(tags.COLUMNS, 0)),
+        frames=frames,
+        samples=own.whole(tags.SAMPLES, 0),
+        photometric=own.text(tags.PHOTOMETRIC),
+        allocated=own.whole(tags.ALLOCATED, 0),
+        stored=stored,
+        high=own.whole(tags.HIGH_BIT, stored - 1),
+        sign=own.whole(tags.SIGNED, UNSAID),
+        syntax=syntax,
+        order=own.order,
+        pixels=own.pixels,
+        slope=own.text(tags.SLOPE),
+        intercept=own.text(tags.INTERCEPT),
+        units=own.text(tags.UNITS),
+        table=tags.LUT in own.items,
+    )
+
+
+def _mark(own: Elements, some: tuple[int, ...]) -> str:
+    """Return the first of these tags that is there, as text."""
+    for tag in reversed(some):
+        if tag in own.values:
+            if tag in tags.WHOLE_MARKS:
+                return str(own.whole(tag, 0))
+            return f"{own.single(tag):g}" if tag in tags.SINGLE_MARKS else own.text(tag)
+    return ""
+
+
+def _time(own: Elements, some: tuple[int, ...]) -> float:
+    """Return a time as a number that grows with it; negative where there is none."""
+    text = next((own.text(tag) for tag in reversed(some) if tag in own.values), "")
+    found = re.match(r"\d+(\.\d+)?", text.replace(":", ""))
+    return float(found[0]) if found else -1.0

@@ -5,7 +5,10 @@ import pytest
 
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
+from ctscreener.padding import without_padding
 from ctscreener.scan import Scan
+from Testing.engine import patient
+from Testing.engine.patient import Patient
 from Testing.engine.torso import (
     ARM_MM,
     ARM_RAS,
@@ -150,3 +153,71 @@ def test_a_small_lump_is_no_body() -> None:
     with pytest.raises(InputError, match="100 ml") as error:
         mask(hu)
     assert error.value.code == "scan.no_body"
+
+
+def patient_mask(hu: np.ndarray) -> np.ndarray:
+    """The body of a made-up patient."""
+    return body_mask(without_padding(hu, patient.MM), patient.MM, np.zeros(hu.shape, bool))
+
+
+@pytest.mark.parametrize("opening", [9.0, 30.0])
+def test_the_air_of_the_room_does_not_reach_the_lungs_through_nose_or_mouth(
+    opening: float,
+) -> None:
+    man = Patient(-130, 410).with_airway(opening)
+    body = patient_mask(man.noisy())
+    assert body[man.lung].mean() > 0.999
+    assert body[man.trunk].mean() > 0.99
+    assert (body & ~man.body).sum() < 0.002 * man.body.sum()
+
+
+@pytest.mark.parametrize("fill", [-1024.0, -1000.0, 0.0, 500.0])
+@pytest.mark.parametrize("radius", [120.0, 136.0])
+def test_a_cut_through_the_patient_opens_no_lung(fill: float, radius: float) -> None:
+    """The circle cuts through the lungs, or leaves 3 mm of the wall beside them."""
+    man = Patient(-130, 150)
+    outside, seam = man.outside(radius), man.outside(radius - 5)
+    hu = man.noisy()
+    hu[outside] = fill
+    body = patient_mask(hu)
+    assert body[man.lung & ~seam].mean() > 0.999
+    assert body[man.trunk & ~seam].mean() > 0.99
+    assert not body[outside].any()
+
+
+def test_a_ring_of_water_around_the_body_is_no_body() -> None:
+    man = Patient(-130, 150)
+    hu = man.noisy()
+    hu[man.outside(176)] = 0
+    body = patient_mask(hu)
+    assert body[man.trunk].mean() > 0.999
+    assert not body[~man.trunk].any()
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_couch_of_shells_and_foam_is_no_body(flat: bool) -> None:
+    man = Patient(-130, 150).with_arms()
+    couch = man.with_couch(-108, flat)
+    body = patient_mask(man.noisy())
+    assert body[man.body].mean() > 0.99
+    # A shell right under the back cannot be told from it.
+    assert body[couch].mean() < 0.025
+
+
+def test_a_thick_pad_under_the_back_is_no_body() -> None:
+    man = Patient(-130, 150)
+    pad = (man.a < -122) & (man.a > -150) & (np.abs(man.r) < 200) & ~man.body
+    hu = man.noisy()
+    hu[pad] = 60
+    body = patient_mask(hu)
+    assert body[man.trunk].mean() > 0.99
+    assert not body[pad].any()
+
+
+def test_air_between_arm_and_trunk_is_no_body() -> None:
+    man = Patient(-130, 150).with_arms(15)
+    between = (np.abs(man.r) < 185) & (np.abs(man.a) < 60) & (man.s < 60) & ~man.body
+    # A blanket closes the gap from above, a couch from below, but not at the lowest slices.
+    lid = (np.abs(np.abs(man.a) - 60) < 10) & (np.abs(man.r) < 200) & (man.s > -60) & ~man.body
+    man.hu[lid] = 40
+    assert not patient_mask(man.noisy())[between & ~lid].any()

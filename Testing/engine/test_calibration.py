@@ -22,6 +22,13 @@ anywhere = st.floats(-1e30, 1e30)
 near = st.floats(-1e3, 1e3)
 
 
+def kept_apart(scale: Calibration, a: float, b: float) -> bool:
+    """Whether two numbers are near enough for float64 to tell their rarities apart."""
+    beyond = max(a, b) - scale.knots_nll[-1]
+    # Far out the scale loses its digits to the ceiling: its slope falls with the square.
+    return clearly_different(a, b, 1e-9 * max(1.0, beyond / scale.tail_nll) ** 2)
+
+
 def clearly_different(a: float, b: float, share: float) -> bool:
     """Whether rounding to a relative `share` leaves two numbers apart, as the scale sees them."""
     return abs(a - b) > share * max(1, abs(a), abs(b))
@@ -32,22 +39,22 @@ def clearly_different(a: float, b: float, share: float) -> bool:
 def test_a_higher_nll_is_a_higher_rarity_over_all_numbers(which: int, a: float, b: float) -> None:
     a, b = sorted((a, b))
     low, high = SCALES[which].rarity(np.array([a, b]))
-    assert 0 < low <= high
-    assert low < high or not clearly_different(a, b, 1e-9)
+    assert 0 < low <= high <= SCALES[which].highest
+    assert low < high or not kept_apart(SCALES[which], a, b)
 
 
 @settings(deadline=None)
 @given(scales, st.floats(width=32, allow_nan=False), st.floats(width=32, allow_nan=False))
 def test_float32_never_turns_a_ranking_round(which: int, a: float, b: float) -> None:
     low, high = SCALES[which].rarity(np.array(sorted((a, b)), np.float32))
-    assert 0 <= low <= high
-    assert np.isfinite(high)
+    assert 0 <= low <= high <= np.float32(SCALES[which].highest)
 
 
 @settings(deadline=None)
-@given(scales, st.floats(1e-6, 12))
-def test_float32_neighbours_keep_their_order(which: int, at: float) -> None:
+@given(scales, st.floats(1e-6, 1.2))
+def test_float32_neighbours_keep_their_order(which: int, share: float) -> None:
     scale = SCALES[which]
+    at = min(share * scale.measured_up_to, scale.highest * (1 - 1e-5))
     start = scale.nll(np.array([at], np.float32))[0]
     run = np.arange(200, dtype=np.int32) + start.view(np.int32)
     nll = np.sort(run.view(np.float32))
@@ -84,27 +91,61 @@ def test_the_share_above_a_rarity_is_what_the_rarity_says(rarity: int) -> None:
     assert abs(above - expected) < 4 * np.sqrt(2 * expected)
 
 
-def test_it_is_the_exact_survival_of_a_known_distribution_far_into_the_tail() -> None:
-    nll = np.linspace(0.1, 25, 200)
+def test_it_is_the_exact_survival_of_a_known_distribution_as_far_as_it_was_counted() -> None:
+    nll = np.linspace(0.1, EXPONENTIAL.knots_nll[-1], 200)
     exact = -stats.expon.logsf(nll) / np.log(10)
+    assert exact[-1] > 4.9
     np.testing.assert_allclose(EXPONENTIAL.rarity(nll), exact, rtol=0.05)
     counted = exact < 3
     np.testing.assert_allclose(EXPONENTIAL.rarity(nll[counted]), exact[counted], atol=0.03)
 
 
-def test_it_is_linear_beyond_the_table_and_goes_to_0_below_it() -> None:
-    last = EXPONENTIAL.knots_nll[-1]
-    first, second, third = EXPONENTIAL.rarity(last + np.array([0.0, 1000.0, 2000.0]))
-    assert first == EXPONENTIAL.measured_up_to
-    assert second - first == pytest.approx(third - second)
+@pytest.mark.parametrize("scale", SCALES)
+def test_beyond_the_table_it_bends_from_the_tail_s_slope_to_a_ceiling(scale: Calibration) -> None:
+    last, counted, step = scale.knots_nll[-1], scale.measured_up_to, 1e-6 * scale.tail_nll
+    at, next_to = scale.rarity(last + np.array([0.0, step]))
+    assert at == counted
+    assert (next_to - at) / step * scale.tail_nll == pytest.approx(1, rel=1e-4)
+    far = scale.rarity(last + scale.tail_nll * np.geomspace(0.1, 1e6, 500))
+    assert np.all(np.diff(far) > 0)
+    assert counted < far[0]
+    assert far[-1] < scale.highest
+    assert far[-1] == pytest.approx(scale.highest, abs=1e-5)
+    slopes = np.diff(scale.rarity(last + scale.tail_nll * np.linspace(0, 10, 500)))
+    assert np.all(np.diff(slopes) < 0)
+
+
+def test_it_goes_to_0_below_the_table() -> None:
     assert 0 < EXPONENTIAL.rarity(np.array([-1e20]))[0] < 1e-20
 
 
+@pytest.mark.parametrize(("voxels", "ceiling"), [(1000, 3.0), (100_000, 5.0), (3_000_000, 6.0)])
+def test_nothing_is_called_rarer_than_the_reference_supports(voxels: int, ceiling: float) -> None:
+    scale = Calibration.fit(np.random.default_rng(9).exponential(size=voxels))
+    assert scale.highest == pytest.approx(ceiling)
+    assert scale.measured_up_to <= ceiling - 0.25
+    assert scale.rarity(np.array([1e30]))[0] <= ceiling
+
+
+def test_a_scale_without_a_ceiling_gets_the_one_of_its_voxels() -> None:
+    """Models that were made before there was one."""
+    old = {name: part for name, part in EXPONENTIAL.to_json().items() if name != "ceiling"}
+    assert Calibration.from_json(old).highest == pytest.approx(EXPONENTIAL.highest)
+    counted_far = Calibration((0.0, 1.0), (0.5, 6.5), tail_nll=1.0, voxels=10**8)
+    assert counted_far.highest == 6.75
+
+
 @settings(deadline=None)
-@given(scales, st.floats(1e-9, 1e6))
-def test_the_inverse_gives_the_nll_back(which: int, rarity: float) -> None:
-    scale = SCALES[which]
+@given(scales, st.floats(1e-9, 0.9999))
+def test_the_inverse_gives_the_nll_back(which: int, share: float) -> None:
+    scale, rarity = SCALES[which], share * SCALES[which].highest
     assert scale.rarity(scale.nll(np.array([rarity])))[0] == pytest.approx(rarity, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_finite_nll_has_a_rarity_of_the_ceiling(scale: Calibration) -> None:
+    back = scale.nll(np.array([scale.highest, scale.highest + 1, 0.0, -1.0]))
+    assert back.tolist() == (np.finfo(np.float64).max * np.array([1, 1, -1, -1])).tolist()
 
 
 @settings(deadline=None)
@@ -168,6 +209,9 @@ def test_json_keeps_it_exactly() -> None:
         {"tail_nll": 0.0},
         {"tail_nll": None},
         {"voxels": 0},
+        {"ceiling": 1.0},
+        {"ceiling": float("nan")},
+        {"ceiling": "high"},
     ],
 )
 def test_a_damaged_scale_is_one_clear_error(change: dict[str, object]) -> None:

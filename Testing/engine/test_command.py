@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import SimpleITK as sitk
 import torch
 
 import ctscreener
+import ctscreener.files
 import ctscreener.screen
 from ctscreener import model as models
 from ctscreener.calibration import Calibration
@@ -24,8 +27,10 @@ from ctscreener.density import DensitySettings
 from ctscreener.errors import InputError
 from ctscreener.files import write_map
 from ctscreener.findings import FindingSettings
+from ctscreener.lock import held
 from ctscreener.model import ModelSettings, Networks, save_model
 from ctscreener.networks import NetworkSettings
+from ctscreener.reading import serve
 from ctscreener.screen import ScreenSettings
 
 ENGINE = str(Path(ctscreener.__file__).parent.parent)
@@ -57,7 +62,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tile=(16, 48, 48),
     )
     # A Gaussian's -log p in four dimensions is above 3.6: rare by this scale, whatever the weights.
-    calibration = Calibration.fit(random.normal(0, 1, 1000))
+    calibration = Calibration.fit(random.normal(0, 1, 100_000))
     provenance = {"results": {"auroc": 0.75}, "data": [{"name": "a"}, {"name": "b"}]}
     save_model(folder / "model", Networks(settings), calibration, provenance, "# Tiny\n\nLimits.")
     return folder
@@ -93,11 +98,17 @@ def test_a_screening_leaves_four_files_that_agree(
     origin = record["provenance"]
     assert origin["input"]["name"] == "scan.nrrd"
     assert origin["device"] == "cpu"
+    scale = models.load_model(str(data / "model")).calibration
+    assert origin["model"]["rarity_counted_up_to"] == scale.measured_up_to
+    assert float(rows[0]["rarity_counted_up_to_log10"]) == pytest.approx(scale.measured_up_to)
+    assert "counted up to" in record["units"]["peak_rarity"]
     assert origin["torch"] == torch.__version__
     assert origin["parameters"]["findings"]["threshold"] == 0.5
     assert {"reading", "scoring"} <= set(origin["seconds"])
     assert str(tmp_path) not in json.dumps(record), "no folder of the user's is recorded"
     printed = capfd.readouterr()
+    beyond = sum(one["peak_rarity"] > scale.measured_up_to for one in record["findings"])
+    assert printed.out.count(f"> {np.floor(10 * scale.measured_up_to) / 10}") == beyond > 0
     assert str(tmp_path / "out" / "overview.png") in printed.out
     assert "Absence of colour is not absence of disease." in printed.out
     assert "100%" in printed.err
@@ -105,13 +116,9 @@ def test_a_screening_leaves_four_files_that_agree(
     anomaly = sitk.ReadImage(str(tmp_path / "out" / "anomaly.nrrd"))
     assert anomaly.GetPixelID() == sitk.sitkFloat32
     assert scan.IsSameImageGeometryAs(anomaly)
-    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o777 & ~_umask()
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+    if os.name == "posix":
+        assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {0o600}
 
 
 def test_events_are_all_that_a_program_reads_on_stdout(data: Path, tmp_path: Path) -> None:
@@ -343,6 +350,120 @@ def test_a_model_is_printed_with_its_card_numbers_and_hash(
     assert "results.auroc: 0.75" in printed
     assert "data: 2 entries" in printed
     assert models.load_model(str(data / "model")).sha256 in printed
+
+
+@pytest.mark.parametrize("words", [["", "--out", "o"], ["a", "--out", ""], [" ", "--out", "o"]])
+def test_an_empty_path_is_not_the_working_folder(
+    capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["screen", *words]) == 2
+    printed = capfd.readouterr().err
+    assert printed.count("\n") == 1
+    assert "expected a path, found nothing" in printed
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&-"])
+def test_a_closed_stream_is_no_fault(data: Path, tmp_path: Path, closed: str) -> None:
+    fixed = f"--out {tmp_path}/out --model {data}/model --device cpu"
+    line = f"{sys.executable} -m ctscreener screen {data}/scan.nrrd {fixed} {closed}"
+    ended = subprocess.run(["sh", "-c", line], capture_output=True, env=environment(), check=False)
+    assert ended.returncode == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    assert b"100%" not in (tmp_path / "out" / "findings.csv").read_bytes()
+
+
+def serve_until_killed(pipe: Connection) -> None:
+    """Read as ever, but for files that crash their reader."""
+    number = {"crash": signal.SIGSEGV, "memory": signal.SIGKILL}
+    before = ctscreener.files.read_scan
+
+    def read(path: Path, series: str | None) -> object:
+        if path.stem in number:
+            os.kill(os.getpid(), number[path.stem])
+        return before(path, series)
+
+    ctscreener.files.read_scan = read  # pyright: ignore[reportAttributeAccessIssue]
+    serve(pipe)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_scans_that_crash_their_reader_are_named_and_all_others_screened(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ctscreener.reading.serve", serve_until_killed)
+    bad = [tmp_path / f"{name}.nrrd" for name in ("crash", "memory")]
+    for path in bad:
+        shutil.copy(data / "scan.nrrd", path)
+    out = tmp_path / "out"
+    assert screen(data, out, scans=[*bad, data / "scan.nrrd"]) == 2
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert [row["status"] for row in rows] == ["failed"] * 2 + ["done"]
+    said = capfd.readouterr().err
+    for row, words in zip(rows, ("SIGSEGV", "memory runs out"), strict=False):
+        assert f"{row['scan']}.nrrd" in row["error"]
+        assert words in row["error"]
+        assert words in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf_8_are_read_and_written(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scan = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.nrrd"))
+    shutil.copy(data / "scan.nrrd", scan)
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Th\xf6rax"))
+    assert screen(data, out, scans=[scan, data / "scan.nrrd"]) == 0
+    assert "M\\xfcller" in capfd.readouterr().out
+    rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
+    assert [(row["scan"], row["status"]) for row in rows] == [
+        ("M\\xfcller", "done"),
+        ("scan", "done"),
+    ]
+    assert sorted(path.name for path in (out / "scan").iterdir()) == FILES
+
+
+def test_findings_beyond_the_limit_are_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def many(*arguments: object) -> tuple[list[object], int]:
+        return found_before(*arguments)[0], 59
+
+    found_before = ctscreener.screen.found
+    monkeypatch.setattr(ctscreener.screen, "found", many)
+    assert screen(data, tmp_path / "out", "--threshold", "0.5") == 0
+    record = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert record["found"] == 59 > len(record["findings"]) > 0
+    (notice,) = record["provenance"]["notices"]
+    assert notice.startswith("59 regions lie above the threshold")
+    printed = capfd.readouterr()
+    assert f"{notice} [findings.limit]" in printed.err
+    assert f"{len(record['findings'])} of 59 findings" in printed.out
+
+
+def test_a_second_run_on_one_folder_is_told_so_and_changes_nothing(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert screen(data, out, scans=[data / "scan.nrrd"] * 2) == 0
+    before = (out / "summary.csv").read_bytes()
+    with held(out):
+        assert screen(data, out, scans=[data / "scan.nrrd"] * 2) == 2
+    assert "output.busy" in capfd.readouterr().err
+    assert (out / "summary.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None
+) -> None:
+    if chosen is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    monkeypatch.setattr("ctscreener.command._model", lambda _options: 0)
+    assert main(["model"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == (chosen or "PASSIVE")
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -57,19 +57,6 @@ def test_any_direction_gives_the_geometry_of_itk(
     np.testing.assert_allclose(scan.affine, affine, atol=1e-5)
 
 
-def test_slices_are_rescaled_each_by_its_own_slope(
-    tmp_path: Path, body: Scan, write_series: Callable[..., list[Path]]
-) -> None:
-    def rescale(data: pydicom.FileDataset, index: int) -> None:
-        slope = 1 + index % 2
-        data.RescaleSlope, data.RescaleIntercept = slope, -1024 - 16 * slope
-        stored = np.round((body.hu[index] + 1024 + 16 * slope) / slope)
-        data.PixelData = stored.astype("<i2").tobytes()
-
-    write_series(tmp_path, rescale)
-    np.testing.assert_allclose(read_scan(tmp_path).hu, body.hu, atol=1)
-
-
 def test_a_fractional_slope_keeps_its_fractions(
     tmp_path: Path, body: Scan, write_series: Callable[..., list[Path]]
 ) -> None:
@@ -88,14 +75,20 @@ def test_compressed_slices_are_read(
     np.testing.assert_array_equal(read_scan(tmp_path).hu, body.hu)
 
 
-def test_rounded_positions_add_up_to_no_error(
-    tmp_path: Path, write_series: Callable[..., list[Path]]
+@pytest.mark.parametrize(("gap", "decimals"), [(0.625, 1), (1.25, 1), (0.625, 2), (2.5, 0)])
+def test_rounded_positions_are_read_as_a_straight_line(
+    tmp_path: Path, write_series: Callable[..., list[Path]], gap: float, decimals: int
 ) -> None:
     def place(data: pydicom.FileDataset, index: int) -> None:
-        data.ImagePositionPatient = [0, 0, f"{0.625 * index:.2f}"]
+        data.ImagePositionPatient = [0, 0, f"{gap * index + 0.02:.{decimals}f}"]
 
     write_series(tmp_path, place)
-    assert read_scan(tmp_path).spacing[0] == pytest.approx(0.625, abs=0.001)
+    if decimals == 0:
+        assert error_of(tmp_path).code == "dicom.uneven"
+        return
+    scan = read_scan(tmp_path)
+    ends = scan.affine[2, 3] + np.array([0, 19]) * scan.affine[2, 0]
+    np.testing.assert_allclose(ends, np.array([0, 19]) * gap + 0.02, atol=0.04)
 
 
 def test_subfolders_are_searched_and_other_files_ignored(
@@ -166,11 +159,12 @@ def test_uneven_gaps_are_refused(
 def test_several_series_are_listed_and_one_can_be_picked(
     tmp_path: Path, body: Scan, write_series: Callable[..., list[Path]]
 ) -> None:
-    first = write_series(tmp_path, hu=body.hu - 3)[0]
-    write_series(tmp_path, series=OTHER)
+    first = write_series(tmp_path / "first", hu=body.hu - 3)[0]
+    write_series(tmp_path / "second", series=OTHER)
     error = error_of(tmp_path)
     assert error.code == "dicom.several_series"
-    for words in (OTHER, pydicom.dcmread(first).SeriesInstanceUID, "20 images", "Body 2.5"):
+    uid = pydicom.dcmread(first).SeriesInstanceUID
+    for words in (OTHER, uid, "20 images", "Body 2.5", "from first/", "from second/"):
         assert words in error.message
     np.testing.assert_array_equal(read_scan(tmp_path, OTHER).hu, body.hu)
     unknown = error_of(tmp_path, "1.2.3")
@@ -196,7 +190,8 @@ def test_scouts_are_left_out_and_logged(
     write_series(tmp_path)
     write_series(tmp_path / "scout", scout, series, hu=body.hu[:2])
     np.testing.assert_array_equal(read_scan(tmp_path).hu, body.hu)
-    assert f"Skipped a scout, or a few images beside the scan: {series} (CT, 2" in caplog.text
+    assert f"Left out a scout, or a few images beside the scan: {series}" in caplog.text
+    assert "(CT, 2 images, 'Body 2.5', from scout/" in caplog.text
 
 
 def test_a_few_images_of_another_direction_are_left_out(
@@ -270,6 +265,76 @@ def test_a_slice_cut_short_is_named(
     error = error_of(tmp_path)
     assert error.code == "dicom.truncated"
     assert path.name in error.message
+
+
+@pytest.mark.parametrize("shift", [0.4, -0.9])
+def test_a_slice_shifted_aside_is_named(
+    tmp_path: Path, write_series: Callable[..., list[Path]], shift: float
+) -> None:
+    def place(data: pydicom.FileDataset, index: int) -> None:
+        data.ImagePositionPatient = [shift * (index == 8), 0, 2.5 * index]
+
+    paths = write_series(tmp_path, place)
+    error = error_of(tmp_path)
+    assert error.code == "dicom.uneven"
+    assert f"found {paths[8].name}" in error.message
+
+
+@pytest.mark.parametrize("off", [0.0015, 0.3])
+def test_directions_that_are_not_perpendicular_are_told_as_that(
+    tmp_path: Path, write_series: Callable[..., list[Path]], off: float
+) -> None:
+    def turn(data: pydicom.FileDataset, index: int) -> None:
+        data.ImageOrientationPatient = [1, off, 0, 0, 1, 0]
+
+    write_series(tmp_path, turn)
+    error = error_of(tmp_path)
+    assert error.code == "dicom.geometry"
+    assert "right angle" in error.message
+    assert f"{off:g}" in error.message
+
+
+def test_numbers_beyond_reason_are_no_place(
+    tmp_path: Path, write_series: Callable[..., list[Path]]
+) -> None:
+    for tag, value in (("ImagePositionPatient", [0, 0, 1e300]), ("PixelSpacing", [-1, 1])):
+        write_series(tmp_path, lambda data, _, tag=tag, value=value: setattr(data, tag, value))
+        assert error_of(tmp_path).code == "dicom.geometry"
+
+
+def test_linked_folders_are_read_and_links_to_nothing_named(
+    tmp_path: Path, body: Scan, write_series: Callable[..., list[Path]]
+) -> None:
+    paths = write_series(tmp_path / "archive")
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "series").symlink_to(tmp_path / "archive")
+    np.testing.assert_array_equal(read_scan(study).hu, body.hu)
+    paths[0].rename(tmp_path / "away")
+    paths[0].symlink_to("gone")
+    error = error_of(study)
+    assert error.code == "scan.dangling_link"
+    assert f"series/{paths[0].name}" in error.message
+
+
+@pytest.mark.parametrize(
+    ("place", "first"), [("slices.read_header", -1), ("dicom_pixels.data_set", 0)]
+)
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path,
+    write_series: Callable[..., list[Path]],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    first: int,
+) -> None:
+    def closed(path: Path, *more: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = write_series(tmp_path)[first]
+    monkeypatch.setattr(f"ctscreener.{place}", closed)
+    error = error_of(tmp_path)
+    assert error.code == "scan.unreadable"
+    assert f"Permission denied ({path.name})" in error.message
 
 
 @pytest.mark.parametrize("found", [b"", b"<html>not found</html>"])
@@ -352,7 +417,7 @@ def test_an_odd_description_is_listed_on_one_line(
 
     write_series(tmp_path, describe)
     write_series(tmp_path, describe, OTHER)
-    assert "del1" in error_of(tmp_path).message
+    assert "Sch?del?1" in error_of(tmp_path).message
 
 
 def test_the_real_series_is_read_as_itk_reads_it(real_scans: Path) -> None:

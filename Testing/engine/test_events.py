@@ -136,3 +136,19 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
     lines = table([{"n": 1.0, "word": "a"}, {"n": 1000.0, "word": "long"}])
     assert lines == ["      n  word", "   1.00  a", "1000.00  long"]
     assert table([]) == []
+
+
+def test_what_was_not_counted_is_told_as_more_than_what_was() -> None:
+    far = FINDING | {"peak_rarity": 5.93}
+    model = {"rarity_counted_up_to": 5.58}
+    record = {**RECORD, "findings": [far, FINDING], "provenance": {"model": model}}
+    out = io.StringIO()
+    Terminal(out, io.StringIO()).result("scan", Path("out"), record, reused=False)
+    first, second = (line.split("  ") for line in out.getvalue().splitlines()[2:4])
+    assert "> 5.5" in map(str.strip, first)
+    assert "4.25" in map(str.strip, second)
+    assert "5.93" not in out.getvalue()
+    # A record without that number, such as an older one, is told as it stands.
+    out = io.StringIO()
+    Terminal(out, io.StringIO()).result("a", Path(), {**RECORD, "findings": [far]}, reused=False)
+    assert "5.93" in out.getvalue()

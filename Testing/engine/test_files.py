@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan, write_map
 from ctscreener.itk import from_image, to_image
-from ctscreener.maps import whole_file
 from ctscreener.scan import Scan
+from ctscreener.whole_file import whole_file
 
 FORMATS = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"]
 
@@ -154,7 +154,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, ending: str, text: 
         ({"sform_code": 0, "qform_code": 0}, "scan.orientation"),
         ({"pixdim": [1, 0, 1, 1, 0, 0, 0, 0]}, "scan.spacing"),
         ({"pixdim": [1, 1.25, 1.5, np.nan, 0, 0, 0, 0]}, "scan.spacing"),
-        ({"pixdim": [1, 1.25, 1.5, 40, 0, 0, 0, 0]}, "scan.spacing"),
+        ({"pixdim": [1, 1.25, 1.5, 40, 0, 0, 0, 0]}, "scan.orientation"),
         ({"pixdim": [1, 1.25, 1.5, 5, 0, 0, 0, 0]}, "scan.orientation"),
         ({"srow_x": [0, 0, 0, 0]}, "scan.spacing"),
         ({"srow_x": [np.nan] * 4}, "scan.orientation"),
@@ -351,7 +351,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_where_itk_does_not_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctscreener.maps.FULL_BYTES", 1 << 62)
+    monkeypatch.setattr("ctscreener.whole_file.FULL_BYTES", 1 << 62)
     with pytest.raises(InputError) as caught:
         write_half(tmp_path / "a.csv", OSError(errno.EIO, "nrrdSave failed"))
     assert caught.value.code == "output.disk_full"

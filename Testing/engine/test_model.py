@@ -147,12 +147,18 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
 
 def test_an_unknown_tensor_is_named(folder: Path) -> None:
     change_weights(folder, lambda weights: weights.update(more=torch.zeros(2)))
-    assert "unknown tensor more" in refused(folder, "model.tensors")
+    assert "unknown tensor 'more'" in refused(folder, "model.tensors")
 
 
 def test_a_tensor_of_another_shape_is_named_with_both_shapes(folder: Path) -> None:
     change_weights(folder, lambda weights: weights.update({"density.y_mean": torch.zeros(7)}))
     assert "density.y_mean of shape (7,), expected (5,)" in refused(folder, "model.tensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_named(folder: Path, value: float) -> None:
+    change_weights(folder, lambda weights: weights["density.y_mean"].fill_(value))
+    assert "density.y_mean" in refused(folder, "model.tensors")
 
 
 def test_one_changed_bit_is_found(folder: Path) -> None:
@@ -233,6 +239,62 @@ def test_a_description_that_is_no_json_is_one_clear_error(folder: Path) -> None:
     refused(folder, "model.unreadable")
 
 
+BEYOND = [
+    lambda s: s["descriptor"].update(stem=[1, 2, 0]),
+    lambda s: s["descriptor"].update(blocks=10**9),
+    lambda s: s["descriptor"].update(blocks=1.5),
+    lambda s: s["descriptor"].update(blocks=[1]),
+    lambda s: s["descriptor"].update(channels=[8] * 100_000),
+    lambda s: s["descriptor"].update(out=True),
+    lambda s: s["density"]["flow"].update(blocks=10**9),
+    lambda s: s["density"].update(head="none"),
+    lambda s: s["density"].update(head=[]),
+    lambda s: s["condition"].update(surround=[[1, [2]]]),
+    lambda s: s["condition"].update(sincos=10**9),
+    lambda s: s["preprocess"].update(clahe_tile=1e-30),
+    lambda s: s["preprocess"].update(multiple=[0, 3, 3]),
+    lambda s: s["preprocess"].update(spacing=[1e-9, 1, 1]),
+    lambda s: s["preprocess"].update(window=[300, -1000]),
+    lambda s: s["preprocess"].update(window=[]),
+    lambda s: s.update(smooth=1e30),
+    lambda s: s.update(smooth=float("nan")),
+    lambda s: s.update(smooth=None),
+    lambda s: s.update(tile=[10**9, 10**9, 10**9]),
+]
+
+
+@pytest.mark.parametrize("change", BEYOND, ids=map(str, range(len(BEYOND))))
+def test_a_setting_beyond_all_bounds_is_refused_before_anything_is_built(
+    folder: Path, change: Callable[[Description], Any]
+) -> None:
+    describe(folder, lambda d: change(d["settings"]))
+    assert len(refused(folder, "model.unreadable")) < 600
+
+
+def test_networks_that_the_weights_do_not_fill_take_no_memory(folder: Path) -> None:
+    def enlarge(d: Description) -> None:
+        d["settings"]["descriptor"].update(channels=[4096, 4096], blocks=64)
+
+    describe(folder, enlarge)
+    # 64 TB, if it were built.
+    refused(folder, "model.tensors")
+
+
+@pytest.mark.parametrize("text", ['{"a":' * 100_000, "[" * 900 + "]" * 900, "\xff"])
+def test_a_description_nested_too_deeply_is_one_clear_error(folder: Path, text: str) -> None:
+    (folder / "model.json").write_text(text, encoding="latin-1")
+    refused(folder, "model.unreadable")
+    sound = json.loads((save(folder.with_name("sound")) / "model.json").read_text())
+    deep = json.dumps(sound | {"provenance": {"a": "HERE"}}).replace('"HERE"', "[" * 60 + "]" * 60)
+    (folder / "model.json").write_text(deep)
+    assert "nested" in refused(folder, "model.unreadable")
+
+
+def test_a_card_that_is_no_text_is_one_clear_error(folder: Path) -> None:
+    (folder / "CARD.md").write_bytes(b"# caf\xe9")
+    assert "CARD.md" in refused(folder, "model.unreadable")
+
+
 def test_an_unknown_setting_is_named(folder: Path) -> None:
     describe(folder, lambda d: d["settings"].update(colour="red"))
     with pytest.raises(InputError, match="colour"):
@@ -275,6 +337,6 @@ def test_an_older_model_survives_a_save_that_fails(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="found it full"):
         save_model(folder, networks(), CALIBRATION, PROVENANCE, CARD)
     np.testing.assert_array_equal(nll(folder), before)

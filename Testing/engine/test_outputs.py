@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctscreener.errors import InputError
+from ctscreener.lock import held
 from ctscreener.outputs import (
+    RESULTS,
     SummaryRow,
     check_space,
     check_writable,
@@ -20,6 +22,7 @@ from ctscreener.outputs import (
     summary_text,
 )
 from ctscreener.provenance import fingerprint, standing_record
+from ctscreener.whole_file import whole_file
 
 WANTED = {"software": {"version": "1"}, "model": {"name": "m"}, "parameters": {"overlap": 0.5}}
 
@@ -198,3 +201,53 @@ def test_the_fingerprint_of_a_file_is_what_sha256sum_prints(tmp_path: Path) -> N
     (tmp_path / "ct").write_bytes(b"abc")
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert fingerprint(tmp_path / "ct") == {"name": "ct", "bytes": 3, "sha256": digest}
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (
+            "scan.mhd",
+            (
+                "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+                "TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 1\n"
+                "DimSize = 2 2 2\nElementType = MET_SHORT\nElementDataFile = scan.raw\n"
+            ),
+        ),
+        (
+            "scan.nhdr",
+            (
+                "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 2 2 2\n"
+                "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nendian: little\n"
+                "encoding: raw\ndata file: scan.raw\n\n"
+            ),
+        ),
+    ],
+)
+def test_other_voxels_under_the_same_header_are_another_scan(
+    tmp_path: Path, header: str, text: str
+) -> None:
+    source, folder = tmp_path / header, tmp_path / "out"
+    source.write_text(text)
+    (tmp_path / "scan.raw").write_bytes(bytes(16))
+    record_for(source, folder)
+    assert standing_record(folder, source, WANTED)
+    (tmp_path / "scan.raw").write_bytes(bytes(15) + b"1")
+    assert fingerprint(source)["name"] == header
+    assert not standing_record(folder, source, WANTED)
+
+
+@pytest.mark.parametrize("inside", [".", "out", "out/deep"])
+def test_results_inside_a_scans_folder_are_no_part_of_the_scan(
+    tmp_path: Path, inside: str
+) -> None:
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    (folder / "1").write_bytes(b"one")
+    before = fingerprint(folder)
+    publish(folder / inside, dict.fromkeys(RESULTS, text("written")))
+    with held(folder / inside), whole_file(folder / "new"):
+        assert fingerprint(folder) == before
+        (next(folder.glob(".screener-*")) / "new").write_text("half")
+        assert fingerprint(folder) == before
+    assert fingerprint(folder) != before, "what is no result of ours is part of it"

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from ctscreener.findings import Finding, FindingSettings, find
-from ctscreener.overview import draw_overview
+from ctscreener.overview import _sides, draw_overview
 from ctscreener.scan import Scan
 
 CANONICAL = np.array([[0, 0, -2.0, 60], [0, -1.5, 0, 90], [4.0, 0, 0, -40], [0, 0, 0, 1]])
@@ -86,6 +86,18 @@ def test_title_and_notice_are_drawn_and_a_long_title_is_shortened() -> None:
     assert np.flatnonzero((plain != noticed).any(axis=(1, 2))).min() > len(plain) - 60
 
 
+@pytest.mark.parametrize("places", [0, 1])
+def test_a_rarity_that_was_not_counted_is_written_otherwise(places: int) -> None:
+    scan, rarity = made_up(places)
+    findings = findings_in(scan, rarity)
+    plain = np.array(draw_overview(scan, rarity, findings, "A scan"))
+    counted = np.array(draw_overview(scan, rarity, findings, "A scan", counted=9.0))
+    beyond = np.array(draw_overview(scan, rarity, findings, "A scan", counted=0.4))
+    assert np.array_equal(plain, counted)
+    changed = np.flatnonzero((plain != beyond).any(axis=(1, 2)))
+    assert 118 < changed.min() <= changed.max() < 118 + 46, "in the row's line of text alone"
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (200, 3, 3), (2, 60, 1)])
 def test_scans_of_odd_shapes_are_drawn(shape: tuple[int, int, int]) -> None:
     scan = Scan(np.zeros(shape, np.float32), CANONICAL)
@@ -105,3 +117,23 @@ def test_a_real_scan_is_drawn_with_its_finding(real_scans: Path) -> None:
     rarity[tuple(slice(m - 2, m + 3) for m in middle)] = 5.5
     picture = draw_overview(scan, rarity, findings_in(scan, rarity), "A real scan")
     assert coloured(picture)[160:-118].sum() > 100
+
+
+@pytest.mark.parametrize("marked", [(5.0, 150.0), (150.0, 4.0), (295.0, 160.0), (140.0, 296.0)])
+def test_no_letter_stands_where_a_marker_is(marked: tuple[float, float]) -> None:
+    size = (300, 300)
+    places = [place for place, _ in _sides(size, marked)]
+    assert all(np.hypot(*np.subtract(place, marked)) > 70 for place in places)
+    assert len(set(places)) == 4
+    middles = [place for place, _ in _sides(size, None)]
+    assert sum(one != other for one, other in zip(places, middles, strict=True)) == 1
+
+
+def test_more_findings_than_are_listed_are_told() -> None:
+    scan, rarity = made_up(4)
+    found = findings_in(scan, rarity)
+    told = draw_overview(scan, rarity, found, "", found=59)
+    untold = draw_overview(scan, rarity, found, "")
+    changed = (np.array(told) != np.array(untold)).any(axis=-1)
+    assert changed[:66].any()
+    assert not changed[66:].any()

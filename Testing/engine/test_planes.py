@@ -122,3 +122,31 @@ def test_the_rarest_voxel_is_found_and_the_middle_without_scores(seed: int) -> N
     np.testing.assert_allclose(found, place, atol=1e-6)
     nothing = View(view.scan, np.full_like(view.rarity, np.nan))
     assert np.array_equal(nothing.rarest(), np.array(SHAPE) // 2)
+
+
+def test_a_plane_that_grazes_the_skin_gives_way_to_one_that_shows_the_body() -> None:
+    d, h, w = np.ogrid[:20, :50, :40]
+    inside = ((h - 25) / 24.6) ** 2 + ((w - 20) / 18) ** 2 < 1
+    rarity = np.where(inside & (d >= 0), 1.0, np.nan).astype(np.float32)
+    view = View.of(
+        Scan(np.where(inside, 40.0, -1000).astype(np.float32) + 0 * d, CANONICAL), rarity
+    )
+    skin = np.array([10, 0, 17])
+    for plane in PLANES:
+        shown = view.filled(plane, skin)
+        body = np.isfinite(np.take(view.rarity, shown[plane.across], plane.across)).sum()
+        assert body >= 0.25 * max(view.scored[plane.across])
+        others = [axis for axis in range(3) if axis != plane.across]
+        assert (shown[others] == skin[others]).all()
+    assert 0 < view.filled(CORONAL, skin)[1] * SPACING[1] <= 20
+    middle = np.array([10, 25, 17])
+    assert (view.filled(CORONAL, middle) == middle).all()
+
+
+def test_the_room_beside_the_skin_is_not_taken_for_lung() -> None:
+    hu = np.full(SHAPE, -1000.0, np.float32)
+    hu[:, 20:] = 40
+    view = View.of(Scan(hu, CANONICAL), np.where(hu > 0, 1.0, np.nan).astype(np.float32))
+    whole = View(Scan(hu, CANONICAL), np.where(hu > 0, 1.0, np.nan).astype(np.float32))
+    assert view.window(np.array([10, 0, 20])) is SOFT_TISSUE
+    assert whole.window(np.array([10, 19, 20])) is SOFT_TISSUE

@@ -93,10 +93,20 @@ def test_a_constant_scan_is_refused(body: Scan) -> None:
         (lambda hu: hu + 1024 - 1000 * (hu < -990), "subtract 1024"),
         (lambda hu: np.abs(hu) * 0.4, "no air"),
         (lambda hu: (hu + 1000) / 2000, "no air"),
+        (lambda hu: np.clip((hu + 1000) / 2000, 0, 1), "scaled to 0..1"),
         (lambda hu: np.maximum(hu, -150), "no air"),
         (lambda hu: np.where(hu > -500, hu * 60, hu), "soft tissue"),
     ],
-    ids=["8 bit", "1024 added", "1024 added, padded", "MR", "0 to 1", "clipped", "slope of 60"],
+    ids=[
+        "8 bit",
+        "1024 added",
+        "1024 added, padded",
+        "MR",
+        "0 to 1",
+        "clipped to 0 to 1",
+        "clipped",
+        "slope of 60",
+    ],
 )
 def test_values_other_than_hounsfield_units_are_refused_and_named(
     body: Scan, change: Callable[[np.ndarray], np.ndarray], words: str

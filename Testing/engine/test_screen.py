@@ -100,6 +100,15 @@ def test_rarities_of_a_fast_screening_come_from_its_own_scale(model: Model) -> N
     assert keys[0] != keys[1]
 
 
+def test_a_threshold_that_no_rarity_reaches_is_announced(model: Model) -> None:
+    heard = []
+    settings = replace(EXACT, findings=FindingSettings(model.calibration.highest))
+    result = screen(SCAN, model, settings, notice=lambda code, message: heard.append(code))
+    assert heard == ["threshold.beyond"]
+    assert result.findings == []
+    assert np.nanmax(result.rarity) <= np.float32(model.calibration.highest)
+
+
 @pytest.mark.parametrize("batch", [3, 100])
 def test_the_batch_does_not_matter(prepared: Prepared, batch: int) -> None:
     one = score(prepared, networks(), EXACT, CPU)

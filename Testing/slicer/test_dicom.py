@@ -24,7 +24,8 @@ dcmqi = pytest.importorskip("dcmqi")
 hd = pytest.importorskip("highdicom")
 
 SHAPE = (9, 12, 14)
-PROVENANCE = {"model": {"name": "preview", "weights_sha256": "ab" * 32}}
+MODEL = {"name": "preview", "weights_sha256": "ab" * 32, "rarity_counted_up_to": 3.97}
+PROVENANCE = {"model": MODEL}
 SETTINGS = FindingSettings(3.0, 0.0)
 
 
@@ -150,6 +151,8 @@ def test_slicers_reader_finds_every_segment_at_its_place(
     assert written.SeriesDescription.endswith("RESEARCH USE ONLY")
     kinds = {one.segmented_property_type.meaning for one in written.SegmentSequence}
     assert kinds == {"Anomalous region"}
+    labels = [one.SegmentLabel for one in written.SegmentSequence]
+    assert labels == [f"Anomalous region {n}, rarity {r}" for n, r in ((1, "> 3.9"), (2, "3.5"))]
 
 
 def test_patient_study_and_frame_are_those_of_the_scan(rarity: np.ndarray, tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Tables of findings: what a reader said is in them, and they are whole or not there."""
 
 import csv
+import io
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ctscreener import maps
 from ctscreener.errors import InputError
 from ctscreener.findings import NOTICE, Finding, FindingSettings, find
 from ctscreener.scan import Scan
@@ -18,7 +19,7 @@ from ScreenerSlicerLib.scene.place_words import Place
 
 SETTINGS = FindingSettings(2.5, 0.01)
 PROVENANCE = {
-    "model": {"name": "preview", "weights_sha256": "ab" * 32},
+    "model": {"name": "preview", "weights_sha256": "ab" * 32, "rarity_counted_up_to": 5.5},
     "parameters": {"findings": {"threshold": 3.0}},
     "device": "cpu",
 }
@@ -57,12 +58,20 @@ def test_the_csv_has_a_line_a_finding_with_all_that_made_it(
     assert first["comment"] == COMMENT
     assert (first["side"], first["level"]) == ("left", "upper")
     assert float(first["peak_rarity_log10"]) == rows[0].finding.peak_rarity
+    assert first["rarity_counted_up_to_log10"] == "5.5"
     assert float(first["threshold_log10"]) == 2.5, "that of these findings, not of the run"
     assert first["model"] == "preview"
     assert first["weights_sha256"] == "ab" * 32
     assert {first["notice"], second["notice"]} == {NOTICE}
     assert second["comment"] == "'=HYPERLINK(1)", "a spreadsheet takes it for no formula"
     assert (second["side"], second["verdict"]) == ("", "")
+
+
+@pytest.mark.parametrize("comment", ["\r=1", "\n+1", "  -1", "\t@a", "=1"])
+def test_no_comment_is_taken_for_a_formula(rows: list[Row], comment: str) -> None:
+    text = to_csv([replace(rows[0], comment=comment)], SETTINGS, PROVENANCE)
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["comment"] == f"'{comment}"
 
 
 def test_the_json_gives_back_findings_and_reviews(rows: list[Row], tmp_path: Path) -> None:
@@ -93,7 +102,7 @@ def test_an_older_table_stays_when_the_disk_is_full(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(maps.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError) as refused:
         write_tables(tmp_path / "findings", rows, SETTINGS, PROVENANCE)
     assert refused.value.code == "output.disk_full"

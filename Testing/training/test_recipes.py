@@ -26,6 +26,7 @@ words=("$@")
 for ((i = 0; i < ${#words[@]}; i++)); do
   if [ "${words[i]}" = --out ]; then out=${words[i + 1]}; fi
 done
+if [ "$2" = export ]; then mkdir -p "$out"; fi
 if [ "$2" = insert ]; then
   [[ $out != *kidney* ]] || exit 2
   mkdir -p "$out" && touch "$out/a.nii.gz"
@@ -72,7 +73,7 @@ def follow(recipe: str, scans: Path, tmp_path: Path, **environment: str) -> Path
     stand_in, notes, out = tmp_path / "python", tmp_path / "notes", tmp_path / "out"
     stand_in.write_text(STAND_IN)
     stand_in.chmod(0o755)
-    flags = [str(out)] if recipe in ("preview.sh", "left_out.sh") else ["tiny", str(out)]
+    flags = ["tiny", str(out)] if recipe.startswith("phantom") else [str(out)]
     known = {"PYTHON": str(stand_in), "NOTES": str(notes), "SCREENER_SCANS": str(scans)}
     path = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run(
@@ -93,7 +94,7 @@ def test_every_command_is_one_that_its_stage_takes(
     recipe: str, scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
     follow(recipe, scans, tmp_path)
-    assert "phantoms" in dict(given)
+    assert {"phantoms", "insert"} & dict(given).keys()
     assert {"evaluate", "export"} & dict(given).keys()
 
 
@@ -102,7 +103,7 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
 ) -> None:
     tested, held_out = ("lidc0001_dicom", "lidc_0002", "matrad_liver"), ("acrin_lower",)
     names = {"TESTED": " ".join(tested), "HELD_OUT": " ".join(held_out)}
-    out = follow("left_out.sh", scans, tmp_path, **names)
+    out = follow("scratch_left_out.sh", scans, tmp_path, **names)
     by_stage = dict(given)
     for stage in ("descriptor", "condition"):
         assert by_stage[stage].exclude == (*tested, *held_out)
@@ -124,8 +125,8 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
     assert {settings.unlabelled for settings in evaluations} == {paths}
     models = [Path(settings.scores[0].removeprefix("model:")) for settings in evaluations]
     assert [model.name for model in models] == [
-        *("preview_left_out", "preview_left_out"),
-        *("preview_left_out_distilled", "trained_reference"),
+        *("scratch_left_out", "scratch_left_out"),
+        *("scratch_left_out_distilled", "trained_reference"),
     ]
     assert [settings.overlap for settings in evaluations] == [0.5, 0.0, 0.0, 0.5]
     # What is measured was exported: the distilled model under the name that it was given.
@@ -150,10 +151,43 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
     assert len(by_stage["tables"].results) == 4
 
 
+def test_whole_volume_models_are_measured_on_what_they_never_saw(
+    scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    tested = ("lidc0001_dicom", "lidc_0002", "matrad_liver")
+    out = follow("left_out.sh", scans, tmp_path, TESTED=" ".join(tested))
+    runs = [settings for stage, settings in given if stage == "discriminator"]
+    assert [settings.exclude for settings in runs] == [tested, tested]
+    # Lesions are trained on in scans that are neither tested nor have masks.
+    trained, measured = [], []
+    for stage, settings in given:
+        if stage == "insert":
+            (trained if "made" in settings.out.parts else measured).append(settings)
+    assert {path.name for settings in trained for path in settings.scans} == {
+        *("acrin_lower.nii.gz", "ts_example.nii.gz", "cmb_crc.nii.gz")
+    }
+    paths = (scans / "lidc0001_dicom", scans / "lidc_0002.nii.gz", scans / "matrad_liver.nii.gz")
+    assert {settings.scans for settings in measured} == {paths}
+    assert {settings.seed for settings in trained}.isdisjoint(s.seed for s in measured)
+    exported = {settings.out for stage, settings in given if stage == "export"}
+    evaluations = [settings for stage, settings in given if stage == "evaluate"]
+    assert {Path(settings.model) for settings in evaluations} == exported
+    assert len({settings.out for settings in evaluations}) == 6
+    assert {settings.unlabelled for settings in evaluations} == {paths}
+    assert out / "annotated" in evaluations[0].sets
+
+
 def test_finished_networks_and_data_are_taken_as_they_are(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
-    follow("left_out.sh", scans, tmp_path, DATA="/data", NETWORKS="/nets", WITHOUT_DISTILLED="1")
+    follow(
+        "scratch_left_out.sh",
+        scans,
+        tmp_path,
+        DATA="/data",
+        NETWORKS="/nets",
+        WITHOUT_DISTILLED="1",
+    )
     stages = [stage for stage, _ in given]
     assert not {"prepare", "descriptor", "condition", "distil"} & set(stages)
     density = dict(given)["density"]
@@ -167,7 +201,7 @@ def test_finished_networks_and_data_are_taken_as_they_are(
 
 def test_a_recipe_stops_where_a_stage_fails(scans: Path, tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
-        follow("left_out.sh", scans, tmp_path, FAIL="condition")
+        follow("scratch_left_out.sh", scans, tmp_path, FAIL="condition")
     begun = {
         text.split("\n")[1] for text in (tmp_path / "notes").read_text().split("\n--end\n")[:-1]
     }

@@ -13,9 +13,8 @@ import SimpleITK as sitk
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
-from ctscreener.scan import Scan
 from Testing.training.small_store import make_store
-from training.data.sources import find_sources
+from training.data.sources import find_sources, hash_source
 from training.data.store import Box, Store
 from training.prepare import PrepareSettings, main
 
@@ -193,12 +192,12 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
         write_patient(tmp_path / "scans" / f"{name}.nii", 0.8)
     settings = PrepareSettings((tmp_path / "scans",), tmp_path / "store", workers=1)
 
-    def torn(path: Path) -> Scan:
+    def torn(path: Path, series: str | None = None) -> str:
         if path.name == "a.nii":
             raise OSError(errno.EIO, "Input/output error")
-        return read_scan(path)
+        return hash_source(path, series)
 
-    monkeypatch.setattr("training.prepare.read_scan", torn)
+    monkeypatch.setattr("training.prepare.hash_source", torn)
     main(settings)
     skipped = json.loads((tmp_path / "store" / "manifest.json").read_text())["skipped"]
     assert "Input/output error" in skipped[0]["reason"]
@@ -209,7 +208,7 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
     monkeypatch.setattr("training.data.store.blosc2.asarray", full)
     monkeypatch.setattr("training.data.store.shutil.disk_usage", lambda path: DISK)
     (tmp_path / "store" / "b.json").unlink()
-    with pytest.raises(OSError, match="creating the NDArray") as raised:
+    with pytest.raises(InputError) as raised:
         main(settings)
-    assert raised.value.errno == errno.ENOSPC
+    assert raised.value.code == "output.disk_full"
     assert not (tmp_path / "store" / "b.json").exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
+from ctscreener.errors import InputError
 from ctscreener.settings import read_json, write_json
 from Testing.training.small_store import make_store
 from training import run
@@ -55,11 +56,6 @@ def cut_short(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
-def full_disk(folder: Path) -> None:
-    """What is written next to the result meets a device that is always full."""
-    os.symlink("/dev/full", folder / "run" / "result.json.part")
-
-
 def other_version(folder: Path) -> None:
     kind = read_json(folder / "run" / "run.json")
     write_json(folder / "run" / "run.json", kind | {"format_version": 99})
@@ -98,7 +94,6 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         [],
         "Expected a checkpoint of this training .* remove the run folder",
     ),
-    "full disk": (full_disk, [], "Expected room on the disk for .* found it full"),
 }
 
 
@@ -114,6 +109,19 @@ def test_it_ends_in_one_line_that_says_what_to_do(
     told = [line for line in lines if "held on" not in line and "%" not in line]
     assert len(told) == 1
     assert re.search(message, told[0]), told[0]
+
+
+def test_a_full_disk_ends_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _private: bool = True) -> None:
+        if path.name == "result.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ctscreener.whole_file.finish", full)
+    assert train(folder) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.search("Expected room on the disk for result.json, found it full", last)
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -161,13 +169,13 @@ def test_a_tile_that_does_not_fit_the_networks_is_refused(
 
 
 def test_what_safetensors_says_of_a_full_disk_is_told_apart(tmp_path: Path) -> None:
-    for said, number in (
-        ("I/O error: No space left on device (os error 28)", errno.ENOSPC),
-        ("I/O error: Input/output error (os error 5)", errno.EIO),
+    for said, code in (
+        ("I/O error: No space left on device (os error 28)", "output.disk_full"),
+        ("I/O error: Input/output error (os error 5)", "output.unwritable"),
     ):
-        with pytest.raises(OSError, match="os error") as raised, saved_whole(tmp_path / "w"):
+        with pytest.raises(InputError) as raised, saved_whole(tmp_path / "w"):
             raise SafetensorError(f"Error while serializing: {said}")
-        assert raised.value.errno == number
+        assert raised.value.code == code
     assert not (tmp_path / "w").exists()
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings
 from ctscreener.settings import from_json, read_json, to_json, write_json
 from ctscreener.version import VERSION
+from ctscreener.whole_file import make_folder, write_bytes
 from training.baselines.method import Rival, RivalSettings
 from training.baselines.methods import METHODS
 from training.baselines.scoring import rival_map
@@ -88,10 +88,8 @@ def write_folder(
         store: What it was fitted on.
     """
     content = save({name: value.contiguous() for name, value in rival.state_dict().items()})
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / "weights.safetensors.part"
-    beside.write_bytes(content)
-    os.replace(beside, folder / "weights.safetensors")
+    make_folder(folder)
+    write_bytes(folder / "weights.safetensors", content)
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -18,7 +18,7 @@ from ctscreener.scan import Scan, reoriented_to_canonical
 from ctscreener.settings import from_json
 from training.baselines.method import Method, RivalSettings, WholeScan
 from training.baselines.trivial import body_of, clipped, masked
-from training.data.sources import hash_source
+from training.data.sources import Source, find_sources, hash_source
 from training.data.store import Store, StoredScan
 
 CELLS = 48
@@ -157,17 +157,28 @@ def bodies(
     report = Terminal(sys.stdout, sys.stderr)
     for done, stored in enumerate(scans):
         report.progress("averaging", done, len(scans))
-        path = Path(stored.source)
-        if not path.exists() or hash_source(path) != stored.sha256:
-            raise InputError(
-                "baseline.source",
-                f"Expected the scan {stored.name} as it was prepared in {path}, found "
-                f"{'another one' if path.exists() else 'none'}.",
-                "Put it back, run the stage `prepare` again, or leave it out by --exclude.",
-            )
-        scan = read_scan(path)
+        source = source_of(stored)
+        scan = read_scan(source.path, source.series)
         yield scan, body_of(scan, preprocess)
     report.progress("averaging", len(scans), len(scans))
+
+
+def source_of(stored: StoredScan) -> Source:
+    """Find what a stored scan was prepared from; a folder may hold several series.
+
+    Raises:
+        InputError: `baseline.source`.
+    """
+    path = Path(stored.source)
+    for source in find_sources([path]) if path.exists() else []:
+        if hash_source(source.path, source.series) == stored.sha256:
+            return source
+    raise InputError(
+        "baseline.source",
+        f"Expected the scan {stored.name} as it was prepared in {path}, found "
+        f"{'another one' if path.exists() else 'none'}.",
+        "Put it back, run the stage `prepare` again, or leave it out by --exclude.",
+    )
 
 
 def build(settings: MeanAtPlaceSettings, preprocess: PreprocessSettings) -> MeanAtPlace:

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scorer import TiledScorer
 from ctscreener.settings import from_json
 from training.baselines.folder import FITTED, write_folder
 from training.baselines.method import Method, RivalSettings
@@ -54,15 +55,22 @@ def main(name: str, settings: RivalSettings) -> bool:
     processes.meet()
     store = settings.data.open()
     claim_run(run, settings, FREE, f"baseline {name}", store.provenance())
+    preprocess = from_json(PreprocessSettings, store.preprocess)
     try:
         with seeded(settings.seed):
-            rival = method.build(settings, from_json(PreprocessSettings, store.preprocess))
+            rival = method.build(settings, preprocess)
     except ValueError as error:
         raise InputError(
             "baseline.sizes",
             f"Expected sizes that fit one another, found that {error}.",
             "Use another --tile or other sizes.",
         ) from error
+    if isinstance(rival, TiledScorer) and not preprocess.clahe_clip:
+        raise InputError(
+            "baseline.plain",
+            f"Expected grey values in the store {store.folder}, found HU as they are.",
+            "Use a store that was prepared without --preprocess.clahe-clip 0.",
+        )
     for phase in method.phases(settings, rival, store):
         trained = train(phase.task, run / phase.name, phase.loop, f"{name}, {phase.name}")
         if not trained.finished:

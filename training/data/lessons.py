@@ -21,6 +21,7 @@ from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import Shape
 from ctscreener.preprocess import Prepared
 from ctscreener.tiled import autocast, batch_of, padded, pooled_mask, smoothed
+from ctscreener.whole_file import make_folder
 from training.data.cache import BLOCK, draw_box, random_tiles
 from training.data.store import Store
 from training.loop import processes
@@ -97,7 +98,7 @@ def learn(
         InputError: A file is there but cannot be used.
     """
     model = teacher.settings
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     ask(teacher, store, counts, seed, folder)
     processes.wait()
     parts = [told(store.prepared(name), model, folder / file_of(name)) for name in store.names]

@@ -1,7 +1,6 @@
 """The store: prepared scans on disk, of which any box can be read without the rest."""
 
 import errno
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from ctscreener.errors import InputError
 from ctscreener.preprocess import Prepared
 from ctscreener.settings import read_json, write_json
+from ctscreener.whole_file import whole_file
 
 FORMAT = "ctscreener-store"
 FORMAT_VERSION = 1
@@ -114,9 +114,9 @@ class Store:
             box: Voxels along `(D, H, W)`, inside the scan.
 
         Returns:
-            Grey values, uint8, `(d, h, w)`.
+            Grey values, uint8, or HU, int16, as the store was prepared, `(d, h, w)`.
         """
-        return np.asarray(self._arrays[name, "image"][box], dtype=np.uint8)
+        return np.asarray(self._arrays[name, "image"][box])
 
     def body(self, name: str, box: Box) -> np.ndarray:
         """Read a box of a body mask.
@@ -138,7 +138,7 @@ class Store:
             box: Voxels along `(D, H, W)`, inside the scan.
 
         Returns:
-            Image, uint8, and body mask, bool, both `(d, h, w)`.
+            Image, see `image`, and body mask, bool, both `(d, h, w)`.
         """
         return self.image(name, box), self.body(name, box)
 
@@ -220,28 +220,26 @@ def write_array(path: Path, values: np.ndarray) -> None:
 
     Arguments:
         path: The file, ending in `.b2nd`.
-        values: uint8, `(D, H, W)`.
+        values: uint8 or int16, `(D, H, W)`.
 
     Raises:
-        OSError: It cannot be written; `ENOSPC` where the disk is full.
+        InputError: The disk is full, or the folder may not be written.
     """
-    beside = path.with_name("part." + path.name)
-    beside.unlink(missing_ok=True)
     contiguous: Any = np.ascontiguousarray(values)
-    try:
-        blosc2.asarray(
-            contiguous,
-            chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
-            urlpath=str(beside),
-            mode="w",
-            cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
-        )
-    except RuntimeError as error:
-        # blosc2 does not say what the system said.
-        full = shutil.disk_usage(path.parent).free < values.nbytes
-        number = errno.ENOSPC if full else errno.EIO
-        raise OSError(number, str(error), str(path)) from error
-    os.replace(beside, path)
+    with whole_file(path) as part:
+        try:
+            blosc2.asarray(
+                contiguous,
+                chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
+                urlpath=str(part),
+                mode="w",
+                cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
+            )
+        except RuntimeError as error:
+            # blosc2 does not say what the system said.
+            full = shutil.disk_usage(path.parent).free < values.nbytes
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, str(error), str(path)) from error
 
 
 def _open(path: Path, shape: tuple[int, int, int], in_memory: bool) -> Any:  # noqa: ANN401

@@ -39,6 +39,7 @@ class Case:
         others: What other values above 0 are.
         patient: Whose scan it is.
         origin: SHA-256 of the scan that lesions were put into; empty for a scan as it came.
+        series: SeriesInstanceUID, where its folder holds several.
     """
 
     part: str
@@ -49,6 +50,7 @@ class Case:
     others: Others = "ignored"
     patient: str = ""
     origin: str = ""
+    series: str | None = None
 
     @property
     def unlabelled(self) -> bool:
@@ -127,7 +129,9 @@ def find_unlabelled(paths: Sequence[Path], patient: str = "(.*)") -> list[Case]:
         mask = mask_beside(source.path)
         known = mask if mask.is_file() else None
         whose = patient_of(source.name, patient)
-        cases.append(Case(UNLABELLED, source.name, source.path, known, patient=whose))
+        cases.append(
+            Case(UNLABELLED, source.name, source.path, known, patient=whose, series=source.series)
+        )
     return cases
 
 

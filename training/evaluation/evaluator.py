@@ -11,12 +11,12 @@ from typing import Any, Self
 import numpy as np
 
 from ctscreener.files import read_scan
-from ctscreener.maps import whole_file
 from ctscreener.model import Model
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
 from ctscreener.screen import ScreenSettings
 from ctscreener.settings import to_json
+from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated
 from training.baselines.trivial import body_of
 from training.evaluation.case_picture import draw_case
@@ -139,6 +139,7 @@ class Evaluator:
             "version": KEPT_VERSION,
             "inputs": [self.digest(path) for path in (case.scan, case.mask) if path],
             "label": [case.label, case.others],
+            "series": case.series,
             "body": to_json(self.model.settings.preprocess),
             "score": [rated.name, rated.sha256],
         }
@@ -162,7 +163,7 @@ class Evaluator:
             InputError: The scan or its mask cannot be used.
         """
         s, measured = self.settings, self.measured(case)
-        scan = read_scan(case.scan)
+        scan = read_scan(case.scan, case.series)
         labels = read_case_mask(case, scan, s.resample_masks)
         ignore = case.others == "ignored"
         whole = Truth.of(labels, scan.affine, case.label, ignore, s.region_voxels)
@@ -199,7 +200,7 @@ class Evaluator:
     def draw(self, case: Case, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
         """Write the picture of a scan."""
         path = self.picture(case)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as beside:
             draw_case(scan, rarity, truth.region != 0).save(beside)
 

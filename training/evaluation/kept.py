@@ -6,14 +6,21 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ctscreener.maps import whole_file
+from ctscreener.whole_file import make_folder, whole_file
 
 
 def save_arrays(path: Path, key: str, **arrays: np.ndarray) -> None:
     """Keep arrays in a file, together with what they depend on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as beside:
         np.savez_compressed(beside, allow_pickle=False, key=np.array(key), **arrays)
+
+
+def save_unpacked(path: Path, key: str, **arrays: np.ndarray) -> None:
+    """Do as `save_arrays` does, without compression: for large arrays that are mostly noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as beside:
+        np.savez(beside, allow_pickle=False, key=np.array(key), **arrays)
 
 
 def load_arrays(
@@ -40,3 +47,9 @@ def load_arrays(
             return {name: stored[name] for name in wanted}
     except (BadZipFile, KeyError, ValueError, EOFError):
         return None
+
+
+def load_any(path: Path) -> dict[str, np.ndarray]:
+    """Read kept arrays, whatever they depend on; raises OSError or ValueError where it cannot."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files if name != "key"}

@@ -35,4 +35,4 @@ def seen_by(provenance: dict[str, Any], digests: Sequence[str]) -> dict[str, int
 
 def digest_of(case: Case) -> str:
     """SHA-256 of the scan that a case shows, before lesions were put into it."""
-    return case.origin or hash_source(case.scan)
+    return case.origin or hash_source(case.scan, case.series)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from ctscreener.body import regions
+from ctscreener.regions import label
 from training.inserted.organ import Organ, require
 from training.inserted.overview import Overview, dilated, eroded
 
@@ -28,7 +28,7 @@ def find_lungs(view: Overview) -> Organ:
     """
     air = view.body & (view.hu < AIR_HU)
     core = eroded(air, view.spacing, CORE_MM)
-    parts = regions(core)
+    parts = label(core)[0]
     lungs = np.zeros_like(core)
     for number, box in enumerate(ndimage.find_objects(parts), 1):
         part = parts[box] == number

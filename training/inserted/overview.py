@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ctscreener.body import body_mask, regions
+from ctscreener.body import body_mask
+from ctscreener.regions import label
 from ctscreener.scan import Scan
 
 BLOCK_MM = 3.0
@@ -79,7 +80,7 @@ def dilated(mask: np.ndarray, spacing: np.ndarray, mm: float) -> np.ndarray:
 
 def largest(mask: np.ndarray) -> np.ndarray:
     """Keep the largest connected part of a mask."""
-    parts = regions(mask)
+    parts, _ = label(mask)
     if parts.max() < 2:
         return mask
     return parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])

@@ -4,10 +4,8 @@ import json
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,11 @@ import numpy as np
 import tyro
 
 from ctscreener.errors import InputError
+from ctscreener.events import say
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
+from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.sources import Source, find_sources, hash_source
 from training.evaluation.cases import INSERTED
 from training.evaluation.layouts import mask_beside
@@ -25,6 +25,7 @@ from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.writing import write_json, write_volume
+from training.workers import pool
 
 FORMAT_VERSION = 1
 
@@ -85,11 +86,12 @@ def insert_all(settings: InsertSettings, progress: Progress) -> dict[str, Any]:
         "scans": [],
         "refused": [],
     }
-    (settings.out / ".done").mkdir(parents=True, exist_ok=True)
+    make_folder(settings.out / ".done")
+    clear_tree(settings.out)
     for number, (source, made) in enumerate(zip(sources, _all(settings, sources), strict=True), 1):
         if isinstance(made, str):
             manifest["refused"].append({"scan": source.name, "reason": made})
-            print(f"Refused {source.name}: {made}", file=sys.stderr, flush=True)
+            say(sys.stderr, f"Refused {source.name}: {made}")
         else:
             manifest["scans"] += made
         progress("insert", number, len(sources))
@@ -109,21 +111,23 @@ def _all(settings: InsertSettings, sources: Sequence[Source]) -> Iterator[Made]:
     if settings.workers <= 1:
         yield from map(make, sources)
         return
-    with ProcessPoolExecutor(settings.workers, get_context("spawn")) as pool:
-        yield from pool.map(make, sources)
+    with pool(settings.workers) as processes:
+        yield from processes.map(make, sources)
 
 
 def _made(settings: InsertSettings, source: Source) -> Made:
     """The records of one scan's copies, or why there are none."""
     try:
         return _copies(settings, source)
+    except NotWrittenError:
+        raise
     except InputError as error:
         return error.message
 
 
 def _copies(settings: InsertSettings, source: Source) -> list[dict[str, Any]]:
     """Make the copies of one scan that are not there yet; return the records of all."""
-    sha256, host = hash_source(source.path), None
+    sha256, host = hash_source(source.path, source.series), None
     records = []
     for copy in range(settings.count):
         record = _done(settings, source, copy, sha256)
@@ -146,7 +150,7 @@ def _done(settings: InsertSettings, source: Source, copy: int, sha256: str) -> d
 
 
 def _host(settings: InsertSettings, source: Source) -> Host:
-    scan = read_scan(source.path)
+    scan = read_scan(source.path, source.series)
     return find_host(
         scan, settings.family, generator(settings, source, -1), known_lesions(source.path, scan)
     )

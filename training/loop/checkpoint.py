@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ctscreener.errors import InputError
+from ctscreener.whole_file import make_folder, whole_file
 
 FORMAT_VERSION = "1"
 
@@ -29,19 +29,16 @@ def saved_whole(path: Path) -> Iterator[Path]:
         Where to write it; it takes its place when the block ends without an error.
 
     Raises:
-        OSError: It cannot be written; `ENOSPC` where the disk is full.
+        InputError: The disk is full, or the folder may not be written.
     """
-    beside = path.with_name(path.name + ".part")
-    try:
-        yield beside
-    except SafetensorError as error:
-        # Safetensors tells of the system's error in words alone.
-        full = f"os error {errno.ENOSPC}" in str(error) or f"code: {errno.ENOSPC}," in str(error)
-        number = errno.ENOSPC if full else errno.EIO
-        raise OSError(number, str(error), str(path)) from error
-    # Safetensors lets nobody but the owner read what it writes.
-    beside.chmod(0o644)
-    os.replace(beside, path)
+    with whole_file(path) as part:
+        try:
+            yield part
+        except SafetensorError as error:
+            # Safetensors tells of the system's error in words alone.
+            full = any(f"{said} {errno.ENOSPC}" in str(error) for said in ("os error", "code:"))
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, str(error), str(path)) from error
 
 
 def save_checkpoint(
@@ -69,7 +66,7 @@ def save_checkpoint(
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     # Tensors that share memory cannot be stored: every one is copied to the host.
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with saved_whole(path) as beside:
         save_file(tensors, beside, {"format_version": FORMAT_VERSION, "state": json.dumps(state)})
 

@@ -1,7 +1,6 @@
 """The journal of a training: metrics.jsonl, TensorBoard events and a line on the terminal."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from ctscreener.whole_file import make_folder, write_text
+
 Pictures = Callable[[tuple[Tensor, ...]], dict[str, np.ndarray]]
 """Draws the batch of a step: pictures by name, uint8, `(rows, columns, 3)`."""
 
@@ -38,7 +39,7 @@ class Journal:
     """
 
     def __init__(self, run: Path, title: str, first_step: int) -> None:
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         self._path = run / "metrics.jsonl"
         self._watched = run / "watched.jsonl"
         _keep_before(self._path, first_step)
@@ -151,6 +152,4 @@ def _keep_before(path: Path, first_step: int) -> None:
         except ValueError:
             # A kill in the middle of a write leaves half a line, which nobody needs.
             continue
-    beside = path.with_name(path.name + ".part")
-    beside.write_text("".join(kept), encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, "".join(kept))

@@ -7,6 +7,7 @@ from typing import Any
 from ctscreener.errors import InputError
 from ctscreener.settings import from_json, read_json, to_json, write_json
 from ctscreener.version import VERSION
+from ctscreener.whole_file import clear_tree
 from training.loop import processes
 
 FORMAT = "ctscreener-run"
@@ -36,6 +37,7 @@ def claim_run(
     """
     if not processes.is_first():
         return
+    clear_tree(run)
     if (run / "run.json").exists():
         _check_kind(run, read_json(run / "run.json"), stage)
     path = run / "settings.json"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ctscreener.whole_file import make_folder
 from training.phantoms.body import Surfaces
 from training.phantoms.canvas import Canvas
 from training.phantoms.lung_lesions import add_nodule
@@ -75,8 +76,9 @@ def write_sample(folder: Path) -> None:
     Arguments:
         folder: Where they go; it is made if missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, private=False)
     phantom = make_sample()
     affine = phantom.scan.affine
-    write_volume(folder / "sample_phantom_lesion.nrrd", phantom.lesions, affine)
-    write_volume(folder / "sample_phantom.nrrd", phantom.scan.hu.astype(np.int16), affine)
+    write_volume(folder / "sample_phantom_lesion.nrrd", phantom.lesions, affine, private=False)
+    hu = phantom.scan.hu.astype(np.int16)
+    write_volume(folder / "sample_phantom.nrrd", hu, affine, private=False)

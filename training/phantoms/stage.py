@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +11,11 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.progress import Progress
+from ctscreener.whole_file import clear_tree, make_folder
 from training.phantoms.phantom import Phantom, make_phantom
 from training.phantoms.sample import write_sample
 from training.phantoms.writing import write_json, write_volume
+from training.workers import pool
 
 FORMAT_VERSION = 1
 
@@ -90,8 +90,8 @@ def _all(settings: PhantomSettings) -> Iterator[tuple[int, dict]]:
     if settings.workers <= 1:
         yield from map(make, range(settings.count))
         return
-    with ProcessPoolExecutor(settings.workers, get_context("spawn")) as pool:
-        yield from pool.map(make, range(settings.count))
+    with pool(settings.workers) as processes:
+        yield from processes.map(make, range(settings.count))
 
 
 def _plain(settings: PhantomSettings) -> dict:
@@ -132,7 +132,8 @@ def make_phantoms(settings: PhantomSettings, progress: Progress) -> list[dict]:
         InputError: Settings out of range, or a folder made with other settings.
     """
     _check(settings)
-    (settings.out / ".done").mkdir(parents=True, exist_ok=True)
+    make_folder(settings.out / ".done")
+    clear_tree(settings.out)
     manifest = {"format": "ctscreener-phantoms", "format_version": FORMAT_VERSION}
     manifest |= {"settings": _plain(settings), "scans": []}
     write_json(settings.out / "manifest.json", manifest)

@@ -1,11 +1,13 @@
 """Volumes and records on disk; nothing half-written ever bears a final name."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+
+from ctscreener.maps import write_image
+from ctscreener.whole_file import whole_file, write_text
 
 
 def _image(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
@@ -19,21 +21,22 @@ def _image(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
     return image
 
 
-def write_volume(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+def write_volume(path: Path, values: np.ndarray, affine: np.ndarray, private: bool = True) -> None:
     """Write a volume so that nothing half-written ever bears its name.
 
     Arguments:
         path: File to write; its ending chooses the format.
         values: `(D, H, W)`, of the type that is to be stored.
         affine: Voxel to RAS mm, `(4, 4)`.
+        private: Let its owner alone read it.
+
+    Raises:
+        InputError: The disk is full, or the folder may not be written.
     """
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    sitk.WriteImage(_image(values, affine), str(beside), useCompression=True)
-    os.replace(beside, path)
+    with whole_file(path, private) as part:
+        write_image(part, _image(values, affine))
 
 
 def write_json(path: Path, content: dict) -> None:
     """Write a JSON file so that nothing half-written ever bears its name."""
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    beside.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(beside, path)
+    write_text(path, json.dumps(content, indent=1) + "\n")

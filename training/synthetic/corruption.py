@@ -24,16 +24,18 @@ TRIES = 4
 class CorruptionSettings:
     """How many anomalies a scan receives, and how large they are."""
 
-    a_litre: float = 1.2
+    a_litre: float = 2.0
     """Anomalies for each litre of body."""
-    fewest: int = 8
+    fewest: int = 10
     """Anomalies of the smallest scan."""
-    most: int = 40
+    most: int = 45
     """Anomalies of the largest scan."""
-    radius_mm: tuple[float, float] = (3.0, 35.0)
+    radius_mm: tuple[float, float] = (2.2, 40.0)
     """Smallest and largest radius in mm; drawn evenly on a logarithmic scale."""
     in_lung: float = 0.35
     """Share of them that are put into lungs, where there are any."""
+    in_viscera: float = 0.0
+    """Share of them that are put among organs; the rest goes anywhere in the body."""
     without: tuple[str, ...] = ()
     """Kinds that are left out."""
 
@@ -75,12 +77,14 @@ def corrupt(
     kinds: list[str] = []
     litres = float(tissue.body.sum() * np.prod(tissue.spacing)) / 1e6
     wanted = int(np.clip(settings.a_litre * litres, settings.fewest, settings.most))
-    places = {True: np.flatnonzero(tissue.lung), False: np.flatnonzero(tissue.body)}
+    places = [np.flatnonzero(part) for part in (tissue.lung, tissue.viscera, tissue.body)]
+    borders = np.cumsum([settings.in_lung, settings.in_viscera])
     for _ in range(TRIES * wanted):
         if len(kinds) == wanted:
             break
-        aired = bool(rng.random() < settings.in_lung and len(places[True]))
-        middle = np.unravel_index(int(rng.choice(places[aired])), hu.shape)
+        wish = int(np.searchsorted(borders, rng.random(), side="right"))
+        where = places[wish] if len(places[wish]) else places[-1]
+        middle = np.unravel_index(int(rng.choice(where)), hu.shape)
         kind = _one(tissue, donors, settings, hu, label, touched, np.array(middle), rng)
         if kind:
             kinds.append(kind)

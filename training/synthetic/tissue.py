@@ -13,8 +13,10 @@ CALM_MM = 3.0
 """Width in mm of the Gaussian that tissue is told apart on."""
 DEEP_MM = 6.0
 """Lung is taken from this distance to what is not lung on: bowel gas is seldom so wide."""
-NOISE_REACH = 2
-"""Voxels on either side over which noise is taken to be correlated."""
+VISCERA_MM = 25.0
+"""Organs and the fat among them lie deeper than this below the skin."""
+VISCERA_HU = (-140.0, 250.0)
+"""Smoothed organs, and the fat among them, lie between these."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Tissue:
         spacing: mm along `(D, H, W)`, `(3,)`.
         lung: Voxels well inside of lungs, bool, `(D, H, W)`.
         soft: Voxels of soft tissue, bool, `(D, H, W)`.
+        viscera: Voxels of organs and of fat among them, as far as depth tells, bool, `(D, H, W)`.
         noise_hu: Standard deviation of the noise in soft tissue.
         noise_blur: Standard deviation in voxels of a Gaussian that makes white noise as smooth.
     """
@@ -36,6 +39,7 @@ class Tissue:
     spacing: np.ndarray
     lung: np.ndarray = field(repr=False)
     soft: np.ndarray = field(repr=False)
+    viscera: np.ndarray = field(repr=False)
     noise_hu: float
     noise_blur: float
 
@@ -59,8 +63,12 @@ def read_tissue(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> Tissue
     aired = body & (calm > LUNG_HU[0]) & (calm < LUNG_HU[1])
     lung = np.asarray(ndimage.distance_transform_edt(aired, spacing)) > DEEP_MM
     soft = body & (calm > SOFT_HU[0]) & (calm < SOFT_HU[1])
+    viscera = body & (calm > VISCERA_HU[0]) & (calm < VISCERA_HU[1])
+    # Within slices: a scan's first and last slice are not its skin.
+    size = [1, *(2 * int(VISCERA_MM / step) + 1 for step in spacing[1:])]
+    viscera &= np.asarray(ndimage.minimum_filter(body, size, mode="constant"), bool)
     noise_hu, noise_blur = _noise(hu, soft, spacing)
-    return Tissue(hu, body, spacing, lung, soft, noise_hu, noise_blur)
+    return Tissue(hu, body, spacing, lung, soft, viscera, noise_hu, noise_blur)
 
 
 def _noise(hu: np.ndarray, soft: np.ndarray, spacing: np.ndarray) -> tuple[float, float]:

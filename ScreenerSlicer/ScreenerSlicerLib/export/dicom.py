@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctscreener.findings import NOTICE
-from ctscreener.maps import whole_file
 from ctscreener.progress import Progress, silent
+from ctscreener.rarity_text import counted_up_to, rarity_text
 from ctscreener.version import VERSION
+from ctscreener.whole_file import whole_file
 from ScreenerSlicerLib.export.dicom_source import planes_of, read_source
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def write_rarity_map(
         progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
-        InputError: One of `read_source`, or of `ctscreener.maps.whole_file`.
+        InputError: One of `read_source`, or of `ctscreener.whole_file.whole_file`.
         ImportError: highdicom is missing.
     """
     import highdicom as hd
@@ -109,7 +110,7 @@ def write_regions(
         progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
-        InputError: One of `read_source`, or of `ctscreener.maps.whole_file`.
+        InputError: One of `read_source`, or of `ctscreener.whole_file.whole_file`.
         ImportError: highdicom is missing.
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
@@ -117,6 +118,7 @@ def write_regions(
     assert regions, "there is something to write"
     headers = read_source(source, shape, affine, progress)
     progress("building", 0, 1)
+    counted = counted_up_to(provenance)
     labels = np.zeros(shape, np.uint8)
     for number, region in enumerate(regions, start=1):
         labels.reshape(-1)[region.voxels] = number
@@ -124,7 +126,7 @@ def write_regions(
         source_images=headers,
         pixel_array=labels,
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(n, one) for n, one in enumerate(regions, start=1)],
+        segment_descriptions=[_segment(n, one, counted) for n, one in enumerate(regions, start=1)],
         series_number=SEGMENTS_SERIES,
         content_label="REGIONS",
         series_description=SEGMENTS_DESCRIPTION,
@@ -180,15 +182,16 @@ def _planes(shape: tuple[int, ...], affine: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _segment(number: int, region: "Region") -> Any:  # noqa: ANN401 - highdicom is not loaded here
+def _segment(number: int, region: "Region", counted: float) -> Any:  # noqa: ANN401 - highdicom is not loaded here
     """Describe a segment in the words of our terminology: no disease is named."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
     finding = region.finding
+    rarity = rarity_text(finding.peak_rarity, counted)
     return hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=f"Anomalous region {finding.rank}, rarity {finding.peak_rarity:.1f}",
+        segment_label=f"Anomalous region {finding.rank}, rarity {rarity}",
         segmented_property_category=hd.sr.CodedConcept(
             "49755003", "SCT", "Morphologically Altered Structure"
         ),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ctscreener.findings import Finding
-from ctscreener.maps import whole_file
 from ctscreener.scan import Scan
+from ctscreener.whole_file import whole_file
 from ScreenerSlicerLib.process.job import BackgroundJob
 from ScreenerSlicerLib.process.run import Check, Command
 from ScreenerSlicerLib.process.timeline import Weights
@@ -86,7 +86,7 @@ class DicomWork:
             `path`.
 
         Raises:
-            InputError: One of `ctscreener.maps.whole_file`.
+            InputError: One of `ctscreener.whole_file.whole_file`.
         """
         with (
             whole_file(self.path) as part,

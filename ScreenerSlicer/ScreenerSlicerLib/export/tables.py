@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ctscreener.findings import NOTICE, Finding, FindingSettings
-from ctscreener.maps import whole_file
+from ctscreener.rarity_text import COUNTED
+from ctscreener.texts import cell
+from ctscreener.whole_file import whole_file
 
 if TYPE_CHECKING:
     from ScreenerSlicerLib.scene.place_words import Place
@@ -87,8 +89,9 @@ def to_csv(
     origin = {
         "threshold_log10": settings.threshold,
         "min_volume_ml": settings.min_volume_ml,
-        "model": _plain(str(model.get("name", ""))),
+        "model": cell(str(model.get("name", ""))),
         "weights_sha256": model.get("weights_sha256", ""),
+        "rarity_counted_up_to_log10": model.get(COUNTED, ""),
         "notice": NOTICE,
     }
     names = ["rank", "verdict", "comment", "side", "level", "peak_rarity_log10"]
@@ -99,7 +102,7 @@ def to_csv(
     table.writerow(names)
     for row in rows:
         found = row.finding
-        words = [row.verdict, _plain(row.comment)]
+        words = [row.verdict, cell(row.comment)]
         words += [row.place.side, row.place.level] if row.place else ["", ""]
         measured = (found.peak_rarity, found.mean_rarity, found.volume_ml, found.diameter_mm)
         numbers = [f"{x:.4f}" for x in (*measured, found.mean_hu, *found.peak_ras)]
@@ -137,13 +140,3 @@ def to_json(
         ],
     }
     return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _plain(text: str) -> str:
-    """Keep a comment from being taken for a formula by a spreadsheet.
-
-    Example:
-        >>> _plain("=1+1"), _plain("left lung")
-        ("'=1+1", 'left lung')
-    """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

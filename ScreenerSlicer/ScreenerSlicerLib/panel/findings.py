@@ -6,6 +6,7 @@ from typing import final
 
 import qt
 
+from ctscreener.rarity_text import counted_up_to, rarity_text
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.findings_table import Row
 from ScreenerSlicerLib.scene.reviews import Verdict
@@ -53,11 +54,12 @@ class FindingsPanel:
     def fill(self) -> None:
         """List the findings as they are now."""
         rows = self._result.rows if self._result else []
+        counted = counted_up_to(self._result.provenance if self._result else {})
         table = self._ui.findingsTable
         blocked = table.blockSignals(True)
         table.setRowCount(len(rows))
         for place, row in enumerate(rows):
-            for column, text in enumerate(_texts(row)):
+            for column, text in enumerate(_texts(row, counted)):
                 table.setItem(place, column, _item(text, column))
         for column in range(table.columnCount - 1):
             table.resizeColumnToContents(column)
@@ -135,13 +137,13 @@ class FindingsPanel:
         self._on_review()
 
 
-def _texts(row: Row) -> list[str]:
+def _texts(row: Row, counted: float) -> list[str]:
     """One line of the list."""
     found = row.finding
     place = row.place
     return [
         str(found.rank),
-        f"{found.peak_rarity:.1f}",
+        rarity_text(found.peak_rarity, counted),
         f"{found.volume_ml:.1f}",
         f"{found.diameter_mm:.0f}",
         f"{_words()[place.side]}, {_words()[place.level]}" if place else "",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, final
 
+from ctscreener.rarity_text import counted_up_to
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.panel.rarity_words import one_in
 from ScreenerSlicerLib.result import ScreenResult
@@ -40,6 +42,7 @@ class HeatMapPanel:
         self._ui = ui
         self._result: ScreenResult | None = None
         self._shown = _Shown()
+        self._counted = math.inf
         ui.hideButton.connect("pressed()", self._hide)
         ui.hideButton.connect("released()", self._show)
 
@@ -54,14 +57,18 @@ class HeatMapPanel:
         self._result = result
         beside = result is not None and result.side_by_side.shown
         self._shown = _Shown(beside=beside)
-        self._ui.mapLabel.text = how_made(result.provenance) if result else ""
+        provenance = result.provenance if result else {}
+        self._counted = counted_up_to(provenance)
+        self._ui.mapLabel.text = how_made(provenance) if result else ""
         for name in WIDGETS:
             getattr(self._ui, name).enabled = result is not None
 
     def apply(self, parameters: ScreenerSlicerParameterNode) -> None:
         """Bring the map in line with the parameters: at once, without the model."""
         words = _("1 in {count} voxels of the reference scans")
-        self._ui.thresholdLabel.text = words.format(count=one_in(parameters.threshold))
+        self._ui.thresholdLabel.text = words.format(
+            count=one_in(parameters.threshold, self._counted)
+        )
         if self._result is None:
             return
         heat_map = self._result.heat_map

@@ -9,6 +9,7 @@ from typing import final
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.export.dicom_job import DicomWork, dicom_job
 from ScreenerSlicerLib.process.job import BackgroundJob
+from ScreenerSlicerLib.process.run import clear_left_behind
 from ScreenerSlicerLib.process.run_log import RunLog
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
 
@@ -20,6 +21,8 @@ ENGINE, STUB = "ctscreener", "ScreenerSlicerLib.process.stub_worker"
 class JobMaker:
     """Makes the jobs of a `Screening`, and those of the export to DICOM.
 
+    Scans that a killed Slicer has left in the folder are removed.
+
     Arguments:
         folder: Where temporary folders and the logs of the last runs go.
         environment: The variables from before Slicer set its own, with which PythonSlicer starts.
@@ -30,6 +33,7 @@ class JobMaker:
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], worker: str = ENGINE) -> None:
+        clear_left_behind(folder)
         self._folder = folder
         self._environment = environment
         self._worker = worker

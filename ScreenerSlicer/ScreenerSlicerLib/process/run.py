@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, final
 
+from ctscreener import owner
 from ctscreener.errors import InputError
+from ctscreener.whole_file import left_behind
 from ScreenerSlicerLib.install import diagnosis
 from ScreenerSlicerLib.install.causes import JobError, known
 from ScreenerSlicerLib.process.child import ChildProcess
@@ -23,6 +25,8 @@ from ScreenerSlicerLib.translation import tr as _
 MODULES = Path(__file__).resolve().parents[2]
 """The folder that holds the engine and this package."""
 POLL_SECONDS = 0.02
+PREFIX = "screener-"
+"""How the name of a run's temporary folder begins."""
 REMOVE_SECONDS = 5.0
 MARGIN_BYTES = 16_000_000
 
@@ -95,6 +99,16 @@ class Command:
         places = [str(MODULES), *filter(None, [base.get("PYTHONPATH")])]
         utf8 = {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
         return {**base, **utf8, "PYTHONPATH": os.pathsep.join(places)}
+
+
+def clear_left_behind(folder: Path | None = None) -> None:
+    """Remove the temporary folders, with scans in them, of Slicers that were ended in a run.
+
+    Arguments:
+        folder: Where they are made; the system's place when None.
+    """
+    for left in left_behind(Path(folder or tempfile.gettempdir()), PREFIX):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @final
@@ -174,8 +188,9 @@ class Run(Generic[Output_co]):
         self._hear(event)
 
     def _make_folder(self) -> Path:
-        """Make the folder on a disk with room for what is exchanged."""
-        folder = Path(tempfile.mkdtemp(prefix="screener-", dir=self._parent))
+        """Make the folder on a disk with room for what is exchanged; it tells whose it is."""
+        clear_left_behind(self._parent)
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{owner.mark()}-", dir=self._parent))
         needed = self._work.bytes_needed + MARGIN_BYTES
         free = shutil.disk_usage(folder).free
         if free < needed:

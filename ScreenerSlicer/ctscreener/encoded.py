@@ -1,0 +1,188 @@
+"""A whole-volume model: the maps of an encoder, and a discriminator and a density that read them.
+
+The whole scan goes through the encoder, so there are no tiles and no seams. What it costs in
+memory is bounded: the first stage, whose activations are by far the largest, goes slab by slab.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ctscreener.encoder import STEM_STRIDE, Encoder, EncoderSettings
+from ctscreener.heads import (
+    Discriminator,
+    Gaussian,
+    GaussianSettings,
+    HeadSettings,
+    Maps,
+    Source,
+)
+from ctscreener.networks import Shape
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scorer import Step, WholeScorer
+
+SLAB = 24
+"""Slices of the first stage's map in one slab."""
+PLAIN = PreprocessSettings(
+    spacing=(3.0, 1.5, 1.5), window=(-1000.0, 200.0), clahe_clip=0.0, multiple=(1, 1, 1)
+)
+"""What the encoder was trained on: HU, not equalized."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one of the scores enters the sum.
+
+    Arguments:
+        weight: How much it counts; 0 leaves it out.
+        centre: What is taken from it first.
+        scale: What it is divided by then, above 0.
+    """
+
+    weight: float = 1.0
+    centre: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that make no score."""
+        if not (self.scale > 0 and np.isfinite([self.weight, self.centre, self.scale]).all()):
+            raise ValueError(f"Expected finite numbers and a scale above 0, found {self}.")
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Weights of the encoder that lie elsewhere, not in the model's folder.
+
+    Arguments:
+        sha256: Hash of the file.
+        source: Where it comes from, for the one who has to get it.
+    """
+
+    sha256: str
+    source: str
+
+
+@dataclass(frozen=True)
+class EncodedSettings:
+    """Everything that is needed to rebuild a whole-volume model."""
+
+    preprocess: PreprocessSettings = PLAIN
+    """What is done to a scan."""
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    """The network whose maps are read."""
+    discriminator: HeadSettings = field(default_factory=HeadSettings)
+    """What tells synthetic anomalies from the rest."""
+    density: GaussianSettings = field(default_factory=GaussianSettings)
+    """What says how rare the features are."""
+    discriminator_part: Part = field(default_factory=Part)
+    """How the discriminator enters the score."""
+    density_part: Part = field(default_factory=lambda: Part(weight=0.0))
+    """How the density enters the score."""
+    elsewhere: Elsewhere | None = None
+    """Where the encoder's weights are, if not in the model's folder."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a head reads a stage that the encoder does not have."""
+        last = max(source.stage for source in self.sources)
+        if last >= len(self.encoder.widths):
+            raise ValueError(
+                f"Expected heads that read the {len(self.encoder.widths)} stages of the encoder, "
+                f"found one that reads stage {last}."
+            )
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every map that is read."""
+        return (*self.discriminator.sources, *self.density.sources)
+
+    @property
+    def channels(self) -> dict[Source, int]:
+        """Channels of each of them."""
+        return {source: self.encoder.channels[source.stage] for source in self.sources}
+
+
+@final
+class Encoded(WholeScorer[EncodedSettings]):
+    """An encoder with a discriminator and a density.
+
+    Arguments:
+        settings: The sizes.
+    """
+
+    def __init__(self, settings: EncodedSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(settings.encoder)
+        self.discriminator = Discriminator(settings.discriminator, settings.channels)
+        self.density = Gaussian(settings.density, settings.channels)
+
+    def whole(
+        self, image: np.ndarray, body: np.ndarray, device: torch.device, step: Step
+    ) -> tuple[np.ndarray, Shape]:
+        """The weighted sum of both scores, `(ceil(D / 2), ceil(H / 4), ceil(W / 4))`, float32."""
+        maps = self.maps(image, device, step)
+        size = finest(image.shape)
+        total = torch.zeros(size, device=device)
+        with torch.inference_mode():
+            for part, head in (
+                (self.settings.discriminator_part, self.discriminator),
+                (self.settings.density_part, self.density),
+            ):
+                if part.weight:
+                    total += part.weight * (head(maps, size) - part.centre) / part.scale
+        return total.cpu().numpy(), STEM_STRIDE
+
+    def maps(self, image: np.ndarray, device: torch.device, step: Step) -> Maps:
+        """The maps that the heads read.
+
+        Arguments:
+            image: HU, int16, `(D, H, W)`.
+            device: Where to run.
+            step: Told about every step.
+        """
+        low, high = self.settings.preprocess.window
+        x = torch.from_numpy(image).to(device).float()[None, None]
+        x = x.sub_(low).div_(high - low).clamp_(0, 1)
+        return encode(self.encoder, x, self.settings.sources, step)
+
+
+def finest(shape: Sequence[int]) -> Shape:
+    """Voxels of the finest map of an image."""
+    d, h, w = (-(-n // unit) for n, unit in zip(shape, STEM_STRIDE, strict=True))
+    return d, h, w
+
+
+def encode(encoder: Encoder, x: Tensor, sources: Sequence[Source], step: Step) -> Maps:
+    """The maps of an image that are asked for, averaged over no cube.
+
+    Arguments:
+        encoder: In evaluation mode.
+        x: The image, scaled to 0..1, `(1, 1, D, H, W)`.
+        sources: Which maps.
+        step: Told about every step.
+
+    Returns:
+        `(1, C, d, h, w)` of each source; of one stage and resolution they are the same tensor.
+    """
+    with torch.inference_mode():
+        views = sorted({source.half for source in sources})
+        stages: dict[tuple[bool, int], Tensor] = {}
+        count = 0
+        for half in views:
+            image = x
+            if half:
+                image = F.avg_pool3d(x, 2, 2, ceil_mode=True, count_include_pad=False)
+            first = encoder.first_in_slabs(image, SLAB)
+            count += 1
+            step(count, 2 * len(views))
+            last = max(source.stage for source in sources if source.half == half)
+            for number, z in enumerate(encoder.onwards(first, last)):
+                stages[half, number] = z
+            count += 1
+            step(count, 2 * len(views))
+        return {source: stages[source.half, source.stage] for source in sources}

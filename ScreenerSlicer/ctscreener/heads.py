@@ -1,0 +1,225 @@
+"""What reads anomaly scores off the maps of the encoder: a discriminator and a density.
+
+Both begin with a linear map of the features. It commutes with interpolation, so it is applied to
+each map at that map's own resolution, and a few hundred channels are brought up in place of
+thousands (encoder maps, strides and their alignment: `ctscreener.encoder`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctscreener.networks import Shape
+
+CHUNK = 16
+"""Slices of the finest map that the hidden layer is built for at a time: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One map that features are taken from."""
+
+    stage: int
+    """Stage of the encoder, 0 for the finest."""
+    half: bool = False
+    """Whether the encoder saw the image at half of its resolution: large lesions fit into what it
+    sees then."""
+    cube: int = 1
+    """Side, in voxels of the map, of the cube that features are averaged over; odd."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there can be no such map."""
+        if self.stage < 0 or self.cube < 1 or self.cube % 2 == 0:
+            raise ValueError(f"Expected a stage from 0 on and an odd cube, found {self}.")
+
+    @property
+    def level(self) -> int:
+        """How often the finest map is halved to the resolution of this one."""
+        return self.stage + self.half
+
+    @property
+    def name(self) -> str:
+        """A name that a tensor can have, such as `half2_cube3`."""
+        return f"{'half' if self.half else 'stage'}{self.stage}_cube{self.cube}"
+
+
+SOURCES = (Source(0), Source(1), Source(1, cube=3), Source(1, cube=7), Source(0, half=True))
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """The sizes of the discriminator."""
+
+    sources: tuple[Source, ...] = SOURCES
+    """Maps that it sees."""
+    hidden: int = 512
+    """Channels of its hidden layer; networks that are averaged lie side by side in it."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is nothing to read."""
+        if not self.sources:
+            raise ValueError("Expected at least one map for the discriminator, found none.")
+
+
+@dataclass(frozen=True)
+class GaussianSettings:
+    """The sizes of the density."""
+
+    sources: tuple[Source, ...] = (Source(1),)
+    """Maps that it sees, all of one resolution."""
+    components: int = 96
+    """Principal components that are kept."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is nothing to read, or maps of several resolutions."""
+        if len({source.level for source in self.sources}) != 1:
+            raise ValueError("Expected maps of one resolution for the density, found others.")
+        if self.components < 1:
+            raise ValueError(f"Expected 1 or more components, found {self.components}.")
+
+
+Maps = Mapping[Source, Tensor]
+"""Maps of one scan by what they are of, `(1, C, d, h, w)` each."""
+
+
+def averaged(z: Tensor, cube: int) -> Tensor:
+    """The mean over a cube around each voxel, over what of it lies in the map.
+
+    Arguments:
+        z: A map, `(B, C, D, H, W)`.
+        cube: Side of the cube in voxels, odd.
+
+    Returns:
+        A map of the same shape and type.
+
+    Example:
+        >>> averaged(torch.tensor([1.0, 2.0, 6.0])[None, None, None, None], 3).flatten().tolist()
+        [1.5, 3.0, 4.0]
+    """
+    if cube == 1:
+        return z
+    for axis in (2, 3, 4):
+        at = torch.arange(z.shape[axis], device=z.device)
+        near = ((at - at[:, None]).abs() <= cube // 2).float()
+        mean = (near / near.sum(1, keepdim=True)).to(z.dtype)
+        z = (z.movedim(axis, -1) @ mean.T).movedim(-1, axis)
+    return z
+
+
+def doubled(z: Tensor, size: Sequence[int]) -> Tensor:
+    """Bring a map to twice its resolution, where voxel k of it lies at voxel 2k of the finer one.
+
+    Arguments:
+        z: A map, `(B, C, d, h, w)`.
+        size: Voxels of the finer map; half of them, rounded up, are those of `z`.
+
+    Returns:
+        `(B, C, *size)`; beyond the last voxel its value goes on.
+
+    Example:
+        >>> doubled(torch.tensor([0.0, 2.0])[None, None, None, None], (1, 1, 4)).flatten().tolist()
+        [0.0, 1.0, 2.0, 2.0]
+    """
+    if any(-(-n // 2) != m for n, m in zip(size, z.shape[2:], strict=True)):
+        raise ValueError(f"Expected half of {tuple(size)} voxels, found {tuple(z.shape[2:])}.")
+    between = [2 * n - 1 for n in z.shape[2:]]
+    z = F.interpolate(z, between, mode="trilinear", align_corners=True)
+    pads = [n - m for n, m in zip(size, between, strict=True)]
+    return F.pad(z, (0, pads[2], 0, pads[1], 0, pads[0]), mode="replicate")
+
+
+def halved(size: Sequence[int], times: int) -> Shape:
+    """Voxels of a map whose resolution is halved so often."""
+    d, h, w = (-(-n // (1 << times)) for n in size)
+    return d, h, w
+
+
+class Discriminator(nn.Module):
+    """One hidden layer and one score: the log odds that a voxel belongs to an anomaly.
+
+    Arguments:
+        settings: The sizes.
+        channels: Channels of each map that it sees.
+    """
+
+    def __init__(self, settings: HeadSettings, channels: Mapping[Source, int]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.inputs = nn.ModuleDict(
+            {
+                s.name: nn.Conv3d(channels[s], settings.hidden, 1, bias=False)
+                for s in settings.sources
+            }
+        )
+        self.bias = nn.Parameter(torch.zeros(settings.hidden))
+        self.out = nn.Parameter(torch.zeros(settings.hidden))
+        self.out_bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, maps: Maps, size: Sequence[int]) -> Tensor:
+        """Log odds on the finest grid.
+
+        Arguments:
+            maps: The maps of its sources.
+            size: Voxels of the finest grid.
+
+        Returns:
+            `(d, h, w)`, float32.
+        """
+        levels: dict[int, Tensor] = {}
+        for source in self.settings.sources:
+            # The mean of a linear map is the linear map of the mean, and has fewer channels.
+            z = averaged(self.inputs[source.name](maps[source]), source.cube)
+            level = source.level
+            levels[level] = levels[level].add_(z) if level in levels else z
+        for level in range(max(levels), 1, -1):
+            z = doubled(levels.pop(level), halved(size, level - 1))
+            levels[level - 1] = levels[level - 1].add_(z) if level - 1 in levels else z
+        return self._finest(levels.get(0), levels.get(1), size)
+
+    def _finest(self, fine: Tensor | None, coarse: Tensor | None, size: Sequence[int]) -> Tensor:
+        """The score from the hidden layer, a few slices of the finest grid at a time."""
+        scores = []
+        for start in range(0, size[0], CHUNK):
+            stop = min(start + CHUNK, size[0])
+            hidden: Tensor | float = 0.0
+            if fine is not None:
+                hidden = fine[:, :, start:stop].float()
+            if coarse is not None:
+                low, high = start // 2, min(-(-(stop + 1) // 2), coarse.shape[2])
+                part = coarse[:, :, low:high].float()
+                whole = (2 * (high - low), size[1], size[2])
+                hidden = doubled(part, whole)[:, :, start - 2 * low : stop - 2 * low] + hidden
+            assert isinstance(hidden, Tensor), "a discriminator has a source"
+            active = F.relu(hidden[0] + self.bias[:, None, None, None])
+            scores.append(torch.einsum("c,cdhw->dhw", self.out, active) + self.out_bias)
+        return torch.cat(scores)
+
+
+class Gaussian(nn.Module):
+    """A Gaussian of the principal components of the features, with full covariance.
+
+    Arguments:
+        settings: The sizes.
+        channels: Channels of each map that it sees.
+    """
+
+    def __init__(self, settings: GaussianSettings, channels: Mapping[Source, int]) -> None:
+        super().__init__()
+        self.settings = settings
+        total = sum(channels[source] for source in settings.sources)
+        self.mean = nn.Buffer(torch.zeros(total))
+        self.whiten = nn.Buffer(torch.zeros(settings.components, total))
+        self.log_det = nn.Buffer(torch.zeros(1))
+
+    def forward(self, maps: Maps, size: Sequence[int]) -> Tensor:
+        """Nll in nats on the finest grid; see `Discriminator.forward`."""
+        level = self.settings.sources[0].level
+        y = torch.cat([averaged(maps[s], s.cube) for s in self.settings.sources], 1).float()
+        z = torch.einsum("kc,cdhw->kdhw", self.whiten, y[0] - self.mean[:, None, None, None])
+        nll = 0.5 * (z**2).sum(0) + self.log_det
+        for finer in range(level - 1, -1, -1):
+            nll = doubled(nll[None, None], halved(size, finer))[0, 0]
+        return nll

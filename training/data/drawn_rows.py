@@ -1,0 +1,107 @@
+"""Rows of every scan of a store, drawn once and kept."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from ctscreener.encoded import PLAIN
+from ctscreener.encoder import Encoder
+from ctscreener.heads import Source
+from training.data.inserted_scans import InsertedScan, find_inserted, read_inserted
+from training.data.rows import (
+    ROWS_VERSION,
+    Read,
+    Rows,
+    RowSettings,
+    describe,
+    draw_rows,
+    kept_rows,
+    rows_of,
+)
+from training.data.store import Store
+from training.synthetic.tissue import Tissue, read_tissue
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """What rows are drawn from."""
+
+    inserted: tuple[Path, ...] = ()
+    """Folders of the stage `insert`: lesions of its families beside those drawn here. Of scans that
+    are not in the store, or excluded, none is used."""
+    donors: int = 24
+    """Scans in memory that foreign patches are taken from."""
+    rows: RowSettings = field(default_factory=RowSettings)
+    """Which rows are drawn."""
+    seed: int = 0
+    """Decides the anomalies."""
+
+
+def tissue_of(store: Store, name: str) -> Tissue:
+    """A stored scan, ready to receive anomalies."""
+    prepared = store.prepared(name)
+    return read_tissue(prepared.image, prepared.body, np.array(PLAIN.spacing))
+
+
+def all_rows(
+    settings: DrawSettings,
+    folder: Path,
+    store: Store,
+    encoder: Encoder,
+    sha256: str,
+    sources: Sequence[Source],
+) -> Iterator[tuple[str, list[Rows]]]:
+    """Rows of every scan, drawn or read.
+
+    Arguments:
+        settings: Which rows.
+        folder: Where they are kept.
+        store: The scans.
+        encoder: What is read of them.
+        sha256: Hash of its weights.
+        sources: Which of its maps.
+
+    Yields:
+        The name of a scan and its rows, one for each time that it was corrupted.
+    """
+    names = store.names
+    chosen = np.random.default_rng(settings.seed).permutation(len(names))[: settings.donors]
+    donors = [tissue_of(store, names[i]) for i in sorted(chosen)]
+    digests = [store.scans[names[i]].sha256 for i in sorted(chosen)]
+    read = partial(describe, encoder, sources, window=PLAIN.window)
+    inserted = find_inserted(settings.inserted)
+    base = {
+        "version": ROWS_VERSION,
+        "rows": replace(settings.rows, draws=0),
+        "encoder": sha256,
+    }
+    for number, name in enumerate(names):
+        own = store.scans[name].sha256
+        tissue = cache(partial(tissue_of, store, name))
+        clean = cache(lambda tissue=tissue: read(tissue().hu))
+        found = []
+        for draw in range(settings.rows.draws):
+            key = {**base, "scan": own, "donors": digests, "seed": [settings.seed, draw]}
+            rng = np.random.default_rng([settings.seed, draw, _number(own)])
+            drawn = partial(draw_rows, tissue, clean, donors, settings.rows, read, rng)
+            found.append(kept_rows(folder / f"{name}-{draw}.npz", key, sources, drawn))
+        for other in (some for some in inserted if some.host == own):
+            key = {**base, "scan": own, "inserted": other.name}
+            drawn = partial(rows_of_inserted, other, settings.rows, read)
+            found.append(kept_rows(folder / f"{other.name}.npz", key, sources, drawn))
+        print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
+        yield name, found
+
+
+def rows_of_inserted(inserted: InsertedScan, settings: RowSettings, read: Read) -> Rows:
+    """Rows of a scan of the stage `insert`."""
+    corrupted, body = read_inserted(inserted)
+    rng = np.random.default_rng(_number(inserted.host))
+    return rows_of(corrupted, body, settings, read, None, rng)
+
+
+def _number(sha256: str) -> int:
+    return int(sha256[:8], 16)

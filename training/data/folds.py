@@ -1,0 +1,47 @@
+"""Groups of patients that networks are trained without, so that each scan is scored unseen."""
+
+import re
+from collections.abc import Sequence
+
+from ctscreener.errors import InputError
+
+
+def patient_of(name: str, pattern: str) -> str:
+    """The patient that a scan's name tells.
+
+    Arguments:
+        name: The scan.
+        pattern: A regular expression whose first group is the patient.
+
+    Raises:
+        InputError: `folds.patient` where the pattern does not match.
+
+    Example:
+        >>> patient_of("p07_arterial", r"(p[0-9]+)")
+        'p07'
+    """
+    found = re.match(pattern, name)
+    if found is None or not found.groups() or found[1] is None:
+        raise InputError(
+            "folds.patient",
+            f"Expected --patient to find a patient in the name {name}, found none by {pattern!r}.",
+            "Give a regular expression with one group, such as '([^_]+)'.",
+        )
+    return found[1]
+
+
+def fold_of(names: Sequence[str], pattern: str, folds: int) -> dict[str, int]:
+    """Which fold each scan is in; scans of one patient are in one fold.
+
+    Arguments:
+        names: The scans.
+        pattern: Finds the patient, see `patient_of`.
+        folds: How many folds.
+
+    Example:
+        >>> fold_of(["a_1", "a_2", "b_1", "c_1"], "([a-z])", 2)
+        {'a_1': 0, 'a_2': 0, 'b_1': 1, 'c_1': 0}
+    """
+    patients = sorted({patient_of(name, pattern) for name in names})
+    number = {patient: index % folds for index, patient in enumerate(patients)}
+    return {name: number[patient_of(name, pattern)] for name in names}

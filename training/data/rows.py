@@ -1,0 +1,245 @@
+"""Rows of features with and without synthetic anomalies: what a discriminator is trained on."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from ctscreener.encoded import encode
+from ctscreener.encoder import STEM_STRIDE, Encoder
+from ctscreener.heads import Maps, Source, averaged
+from ctscreener.settings import to_json
+from training.evaluation.kept import load_arrays, save_unpacked
+from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
+from training.synthetic.tissue import Tissue
+
+ROWS_VERSION = 1
+"""A change of how rows are drawn needs a new number."""
+FILLED = 0.45
+"""Share of what surrounds a voxel of the finest map that an anomaly fills, for a row of it."""
+FAINT = 0.15
+"""The same where no voxel is filled so far: anomalies smaller than a voxel."""
+AROUND = (3, 5, 5)
+"""Voxels of the scan that surround one of the finest map."""
+FAR = (5, 9, 9)
+"""No voxel of this box is touched where a row shows the scan as it was."""
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """Which voxels become rows."""
+
+    draws: int = 4
+    """How often each scan is corrupted anew."""
+    an_anomaly: int = 150
+    """Rows of one anomaly at most."""
+    untouched: int = 2000
+    """Rows of a corrupted scan far from all anomalies."""
+    pairs: float = 0.5
+    """Share of the anomalies' rows beside which stands one of the same place without it."""
+    corruption: CorruptionSettings = field(default_factory=CorruptionSettings)
+    """Which anomalies."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features of some voxels.
+
+    Arguments:
+        features: Of each source by its name, float16, `(n, C)`.
+        anomalous: 1 for voxels of an anomaly, 0 for others, int8, `(n,)`.
+        kind: Kind of the anomaly, `""` for none, `(n,)`.
+    """
+
+    features: Mapping[str, np.ndarray]
+    anomalous: np.ndarray
+    kind: np.ndarray
+
+
+def sample(maps: Maps, at: np.ndarray) -> dict[Source, np.ndarray]:
+    """Read maps at voxels of the finest grid, as heads see them there.
+
+    Arguments:
+        maps: Maps of one scan, `(1, C, d, h, w)` each.
+        at: Voxels of the finest grid, `(n, 3)`.
+
+    Returns:
+        Features, float16, `(n, C)`, of each source.
+    """
+    found = {}
+    for source, z in maps.items():
+        wide = averaged(z, source.cube)[0].permute(1, 2, 3, 0)
+        found[source] = interpolated(wide, at / (1 << source.level)).half().numpy()
+    return found
+
+
+def interpolated(values: Tensor, at: np.ndarray) -> Tensor:
+    """Interpolate linearly between voxels; beyond the last its value goes on.
+
+    Arguments:
+        values: `(D, H, W, C)`.
+        at: Positions in voxels, `(n, 3)`.
+
+    Returns:
+        `(n, C)`, float32.
+    """
+    last = torch.tensor(values.shape[:3]) - 1
+    position = torch.minimum(torch.from_numpy(np.asarray(at, np.float32)), last.float())
+    low = position.floor().long()
+    share = position - low
+    high = torch.minimum(low + 1, last)
+    total = torch.zeros(len(at), values.shape[3])
+    for corner in np.ndindex(2, 2, 2):
+        weight = torch.ones(len(at))
+        index = []
+        for axis, upper in enumerate(corner):
+            weight = weight * (share[:, axis] if upper else 1 - share[:, axis])
+            index.append((high if upper else low)[:, axis])
+        if weight.any():
+            total += values[index[0], index[1], index[2]].float() * weight[:, None]
+    return total
+
+
+Read = Callable[[np.ndarray], Maps]
+"""Gives the maps of a scan's HU."""
+
+
+def draw_rows(
+    scan: Callable[[], Tissue],
+    clean: Callable[[], Maps],
+    donors: Sequence[Tissue],
+    settings: RowSettings,
+    read: Read,
+    rng: np.random.Generator,
+) -> Rows:
+    """Corrupt a scan and read features of it.
+
+    Arguments:
+        scan: Gives the scan.
+        clean: Gives its maps.
+        donors: Scans that foreign patches come from.
+        settings: Which voxels.
+        read: Gives the maps of the corrupted scan.
+        rng: Draws everything.
+    """
+    tissue = scan()
+    corrupted = corrupt(tissue, donors, settings.corruption, rng)
+    return rows_of(corrupted, tissue.body, settings, read, clean, rng)
+
+
+def rows_of(
+    corrupted: Corrupted,
+    body: np.ndarray,
+    settings: RowSettings,
+    read: Read,
+    clean: Callable[[], Maps] | None,
+    rng: np.random.Generator,
+) -> Rows:
+    """Read features of a scan with anomalies: in them, far from them, and at their place without.
+
+    Arguments:
+        corrupted: The scan with its anomalies.
+        body: Voxels of the body, bool, `(D, H, W)`.
+        settings: Which voxels.
+        read: Gives the maps of the scan.
+        clean: Gives the maps of the scan without anomalies; None where there is no such scan.
+        rng: Chooses voxels.
+    """
+    inside, number = anomalous_voxels(corrupted, body, settings.an_anomaly, rng)
+    free = np.argwhere(on_finest(body) & ~touched(corrupted))
+    free = free[rng.permutation(len(free))[: settings.untouched]]
+    paired = inside[rng.random(len(inside)) < settings.pairs]
+    parts = [sample(read(corrupted.hu), np.concatenate([inside, free]))]
+    if clean and len(paired):
+        parts.append(sample(clean(), paired))
+    names = np.array([corrupted.kinds[n - 1] for n in number], "<U16")
+    rest = sum(len(next(iter(part.values()))) for part in parts) - len(inside)
+    return Rows(
+        {s.name: np.concatenate([part[s] for part in parts]) for s in parts[0]},
+        np.concatenate([np.ones(len(inside), np.int8), np.zeros(rest, np.int8)]),
+        np.concatenate([names, np.full(rest, "", "<U16")]),
+    )
+
+
+def describe(
+    encoder: Encoder, sources: Sequence[Source], hu: np.ndarray, window: tuple[float, float]
+) -> Maps:
+    """The maps of a scan, on the processor, in bfloat16."""
+    low, high = window
+    device = next(encoder.parameters()).device
+    x = torch.from_numpy(np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1))[None, None]
+    with torch.autocast(device.type, torch.bfloat16):
+        maps = encode(encoder, x.to(device), sources, lambda done, total: None)
+    return {source: z.cpu() for source, z in maps.items()}
+
+
+def on_finest(body: np.ndarray) -> np.ndarray:
+    """Voxels of the finest map that lie in the body, bool."""
+    return body[tuple(slice(None, None, unit) for unit in STEM_STRIDE)]
+
+
+def touched(corrupted: Corrupted) -> np.ndarray:
+    """Voxels of the finest map that an anomaly has changed, or has come near to, bool."""
+    return on_finest(ndimage.maximum_filter(corrupted.touched, FAR))
+
+
+def anomalous_voxels(
+    corrupted: Corrupted, body: np.ndarray, most: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels of the finest map that anomalies fill.
+
+    Arguments:
+        corrupted: The scan.
+        body: Voxels of the body, bool.
+        most: Voxels of one anomaly at most.
+        rng: Chooses among more.
+
+    Returns:
+        Voxels `(n, 3)` and the number of the anomaly of each, `(n,)`.
+    """
+    share = (corrupted.label > 0).astype(np.float32)
+    for axis, size in enumerate(AROUND):
+        share = ndimage.uniform_filter1d(share, size, axis, mode="nearest")
+    filled = on_finest(share)
+    number = on_finest(ndimage.maximum_filter(corrupted.label, AROUND)) * on_finest(body)
+    places, numbers = [np.zeros((0, 3), int)], [np.zeros(0, int)]
+    for one in range(1, len(corrupted.kinds) + 1):
+        here = np.argwhere((number == one) & (filled > FILLED))
+        if not len(here):
+            here = np.argwhere((number == one) & (filled > FAINT))
+        here = here[rng.permutation(len(here))[:most]]
+        places.append(here)
+        numbers.append(np.full(len(here), one))
+    return np.concatenate(places), np.concatenate(numbers)
+
+
+def kept_rows(
+    path: Path, key: dict[str, object], sources: Sequence[Source], draw: Callable[[], Rows]
+) -> Rows:
+    """Rows from a file, or drawn and kept there.
+
+    Arguments:
+        path: The file.
+        key: What the rows depend on, ready for JSON.
+        sources: Maps that must have been read; more do no harm.
+        draw: Draws them.
+    """
+    digest = hashlib.sha256(json.dumps(to_json(key), sort_keys=True).encode()).hexdigest()
+    arrays = load_arrays(path, digest)
+    if arrays is None or any(f"feature_{source.name}" not in arrays for source in sources):
+        rows = draw()
+        arrays = {f"feature_{name}": values for name, values in rows.features.items()}
+        arrays |= {"anomalous": rows.anomalous, "kind": rows.kind}
+        save_unpacked(path, digest, **arrays)
+    features = {
+        name.removeprefix("feature_"): values
+        for name, values in arrays.items()
+        if name.startswith("feature_")
+    }
+    return Rows(features, arrays["anomalous"], arrays["kind"])

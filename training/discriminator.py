@@ -1,0 +1,267 @@
+"""The stage that trains what reads scores off the encoder's maps, and scores scans left out of it.
+
+Every scan is scored by networks that never saw its patient: rarity refers to these scores, and the
+parts of the sum are brought to one scale by them. The model itself averages all networks.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part
+from ctscreener.encoder import Encoder
+from ctscreener.errors import InputError
+from ctscreener.heads import GaussianSettings, Source
+from ctscreener.maps import whole_file
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.settings import from_json, to_json, write_json
+from training.data.drawn_rows import DrawSettings, all_rows
+from training.data.folds import fold_of
+from training.data.rows import Rows, describe, on_finest
+from training.data.store import Store
+from training.encoder import EncoderFolder, load_encoder
+from training.evaluation.kept import load_arrays, save_arrays
+from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
+
+SOURCES = (
+    Source(0),
+    Source(1),
+    Source(2),
+    Source(1, cube=3),
+    Source(1, cube=7),
+    Source(0, half=True),
+    Source(1, half=True),
+)
+"""Maps that are read, as far as the encoder has them."""
+
+
+@dataclass(frozen=True)
+class DiscriminatorSettings:
+    """Train a discriminator on synthetic anomalies, and a density, on the maps of an encoder."""
+
+    store: Path = Path("store_plain")
+    """Folder that the stage `prepare --plain` wrote."""
+    encoder: Path = Path("runs/encoder")
+    """Folder that the stage `encoder` wrote."""
+    run: Path = Path("runs/discriminator")
+    """Run folder; a run that was stopped goes on."""
+    rows_at: Path | None = None
+    """Folder for the rows, which runs may share; in the run folder where none is given."""
+    exclude: tuple[str, ...] = ()
+    """Names of scans to leave out; `*` stands for any text."""
+    patient: str = "(.*)"
+    """Regular expression whose first group is the patient in a scan's name."""
+    folds: int = 4
+    """Groups of patients; networks are trained on all groups but one."""
+    seeds: int = 2
+    """Networks trained for each group that is left out."""
+    draw: DrawSettings = field(default_factory=DrawSettings)
+    """Which rows are drawn, of what."""
+    fit: FitSettings = field(default_factory=FitSettings)
+    """How a network is trained."""
+    density: GaussianSettings = field(default_factory=GaussianSettings)
+    """The density."""
+    seed: int = 0
+    """Decides the networks."""
+
+
+def main(settings: DiscriminatorSettings) -> None:
+    """Draw rows, train, and score each scan by the networks that did not see it.
+
+    Arguments:
+        settings: All settings.
+
+    Raises:
+        InputError: The store is of another kind, or there are too few patients.
+    """
+    began = time.monotonic()
+    store = Store(settings.store, settings.exclude)
+    if from_json(PreprocessSettings, store.preprocess) != PLAIN:
+        raise InputError(
+            "discriminator.store",
+            f"Expected scans in HU as the encoder sees them in {settings.store}, found others.",
+            "Run the stage `prepare` with --plain.",
+        )
+    folds = fold_of(store.names, settings.patient, settings.folds)
+    encoder, about = load_encoder(settings.encoder)
+    encoder.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    sources = tuple(s for s in SOURCES if s.stage < len(encoder.settings.widths))
+    write_json(settings.run / "settings.json", settings)
+    kept = settings.rows_at or settings.run / "rows"
+    rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources))
+    heads = {
+        fold: fit_fold(settings, fold, {n: rows[n] for n in rows if folds[n] != fold}, sources)
+        for fold in sorted(set(folds.values()))
+    }
+    model = assemble(settings, encoder, about, heads, rows, sources)
+    parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, folds)
+    finish(settings, store, model, parts, folds, time.monotonic() - began)
+
+
+def matrix(rows: Sequence[Rows], sources: Sequence[Source]) -> Tensor:
+    """Features of rows side by side, in the order of the sources, float16, `(n, C)`."""
+    return torch.from_numpy(
+        np.concatenate(
+            [np.concatenate([some.features[s.name] for s in sources], 1) for some in rows]
+        )
+    )
+
+
+def fit_fold(
+    settings: DiscriminatorSettings,
+    fold: int,
+    rows: Mapping[str, Sequence[Rows]],
+    sources: Sequence[Source],
+) -> list[Fitted]:
+    """Networks trained on all patients but those of one fold."""
+    flat = [some for own in rows.values() for some in own]
+    if not flat:
+        raise InputError(
+            "discriminator.patients",
+            "Expected scans of at least two patients, found those of one.",
+            "Prepare more scans, or check --patient.",
+        )
+    digest = hashlib.sha256(json.dumps(to_json([settings.fit, settings.seed, fold])).encode())
+    for some in flat:
+        digest.update(some.anomalous.tobytes())
+        digest.update(some.features[sources[0].name].tobytes())
+    features: Tensor | None = None
+    fitted = []
+    for seed in range(settings.seeds):
+        path = settings.run / "heads" / f"{fold}-{seed}-{digest.hexdigest()[:16]}.safetensors"
+        if not path.is_file():
+            features = matrix(flat, sources) if features is None else features
+            labels = torch.from_numpy(np.concatenate([some.anomalous for some in flat]))
+            made = fit_discriminator(
+                features, labels, settings.fit, 1000 * settings.seed + 100 * fold + seed
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tensors = {"weight": made.weight, "bias": made.bias, "out": made.out}
+            tensors |= {"out_bias": made.out_bias, "loss": torch.tensor([made.loss])}
+            with whole_file(path) as beside:
+                save_file({k: v.contiguous() for k, v in tensors.items()}, beside)
+        stored = load_file(path)
+        loss = float(stored.pop("loss"))
+        fitted.append(Fitted(**stored, loss=loss))
+        print(f"discriminator: fold {fold}, seed {seed}, loss {loss:.3f}", flush=True)
+    return fitted
+
+
+def clean_rows(rows: Sequence[Rows], density: GaussianSettings) -> Tensor:
+    """Features of the rows that no anomaly touches, for the density."""
+    return torch.cat([matrix([some], density.sources)[some.anomalous == 0][::3] for some in rows])
+
+
+def assemble(
+    settings: DiscriminatorSettings,
+    encoder: Encoder,
+    about: EncoderFolder,
+    heads: Mapping[int, Sequence[Fitted]],
+    rows: Mapping[str, Sequence[Rows]],
+    sources: Sequence[Source],
+) -> Encoded:
+    """The model of all networks."""
+    channels = {
+        s: encoder.settings.channels[s.stage] for s in (*sources, *settings.density.sources)
+    }
+    every = side_by_side([one for some in heads.values() for one in some], sources, channels)
+    elsewhere = Elsewhere(about.sha256, about.source) if about.elsewhere else None
+    model = Encoded(
+        EncodedSettings(
+            encoder=encoder.settings,
+            discriminator=every.settings,
+            density=settings.density,
+            elsewhere=elsewhere,
+        )
+    )
+    model.encoder = encoder
+    model.discriminator = every
+    flat = [some for own in rows.values() for some in own]
+    model.density = fit_gaussian(clean_rows(flat, settings.density), settings.density, channels)
+    return model
+
+
+def left_out_scores(
+    settings: DiscriminatorSettings,
+    store: Store,
+    encoder: Encoder,
+    model: EncodedSettings,
+    heads: Mapping[int, Sequence[Fitted]],
+    rows: Mapping[str, Sequence[Rows]],
+    folds: Mapping[str, int],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Both scores of the body's voxels of each scan, by networks that never saw its patient."""
+    found = {}
+    readers = {}
+    for fold, some in heads.items():
+        others = [row for name in rows if folds[name] != fold for row in rows[name]]
+        readers[fold] = (
+            side_by_side(some, model.discriminator.sources, model.channels),
+            fit_gaussian(clean_rows(others, model.density), model.density, model.channels),
+        )
+    for number, name in enumerate(store.names):
+        discriminator, density = readers[folds[name]]
+        digest = hashlib.sha256(store.scans[name].sha256.encode())
+        for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
+            digest.update(tensor.numpy().tobytes())
+        path = settings.run / "left_out" / f"{name}.npz"
+        known = load_arrays(path, digest.hexdigest())
+        if known is None:
+            prepared = store.prepared(name)
+            maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
+            inside = on_finest(prepared.body)
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                known = {
+                    "discriminator": discriminator(maps, inside.shape).numpy()[inside],
+                    "density": density(maps, inside.shape).numpy()[inside],
+                }
+            save_arrays(path, digest.hexdigest(), **known)
+        found[name] = known
+        print(f"discriminator: scored {number + 1} of {len(store.names)} scans", flush=True)
+    return found
+
+
+def finish(
+    settings: DiscriminatorSettings,
+    store: Store,
+    model: Encoded,
+    parts: Mapping[str, Mapping[str, np.ndarray]],
+    folds: Mapping[str, int],
+    seconds: float,
+) -> None:
+    """Write what `export` needs: settings, heads, data, and what came out."""
+    scales = {}
+    for part in ("discriminator", "density"):
+        values = np.concatenate([own[part] for own in parts.values()])
+        scales[part] = (float(values.mean()), float(values.std()))
+    described = replace(
+        model.settings,
+        discriminator_part=Part(1.0, *scales["discriminator"]),
+        density_part=Part(0.0, *scales["density"]),
+    )
+    state = {
+        n: t.contiguous() for n, t in model.state_dict().items() if not n.startswith("encoder")
+    }
+    with whole_file(settings.run / "heads.safetensors") as beside:
+        save_file(state, beside)
+    write_json(settings.run / "model.json", described)
+    write_json(settings.run / "data.json", store.provenance())
+    write_json(settings.run / "folds.json", dict(folds))
+    write_json(
+        settings.run / "result.json",
+        {
+            "networks": settings.folds * settings.seeds,
+            "scales": scales,
+            "scans": len(parts),
+            # Of this run: what an earlier one had finished took no time.
+            "seconds": seconds,
+        },
+    )

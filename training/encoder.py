@@ -1,0 +1,152 @@
+"""The stage that brings a public encoder into the form that Screener reads."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+
+from ctscreener.encoder import Encoder, EncoderSettings
+from ctscreener.errors import InputError
+from ctscreener.maps import whole_file
+from ctscreener.public_encoder import MERLIN_SHA256, SHA256, SOURCE, convert, find_weights
+from ctscreener.settings import from_json, read_json, to_json, write_json
+
+WIDTHS, BLOCKS = (64, 128, 256, 512), (3, 8, 36, 3)
+"""Of the public encoder, a ResNet-152."""
+BUNDLED = 2
+"""Stages that fit into the bundle; with more, a model names the weights instead of holding them."""
+TOLERANCE = 2e-3
+"""How far a known output may be off: rounding of sums in another order."""
+
+
+@dataclass(frozen=True)
+class EncoderStageSettings:
+    """Take the first stages of a public CT encoder, checked against a known output."""
+
+    out: Path = Path("runs/encoder")
+    """Folder to write."""
+    weights: Path | None = None
+    """The public weights, their parts joined; without it those of the installed packages."""
+    merlin: bool = False
+    """Whether the file holds Stanford's Merlin instead of Astra, which goes on from it."""
+    stages: int = 3
+    """Stages to keep, from the finest on: 2 fit into a bundled model."""
+
+
+@dataclass(frozen=True)
+class EncoderFolder:
+    """What `encoder.json` says.
+
+    Arguments:
+        settings: Sizes.
+        sha256: Hash of the public file.
+        source: Where that comes from, and its licence.
+        elsewhere: Whether a model names these weights instead of holding them.
+    """
+
+    settings: EncoderSettings
+    sha256: str
+    source: str
+    elsewhere: bool
+
+
+def main(settings: EncoderStageSettings) -> None:
+    """Write the encoder.
+
+    Arguments:
+        settings: All settings.
+
+    Raises:
+        InputError: The weights are missing or others, or give another output than they should.
+    """
+    if not 1 <= settings.stages <= len(WIDTHS):
+        raise InputError(
+            "encoder.stages",
+            f"Expected 1 to {len(WIDTHS)} stages, found {settings.stages}.",
+            "Give another --stages.",
+        )
+    sha256 = MERLIN_SHA256 if settings.merlin else SHA256
+    sizes = EncoderSettings(WIDTHS[: settings.stages], BLOCKS[: settings.stages])
+    state = convert(find_weights(settings.weights, sha256), sizes)
+    encoder = Encoder(sizes)
+    encoder.load_state_dict(state)
+    if not settings.merlin:
+        check_output(encoder)
+    content = save({name: tensor.half().contiguous() for name, tensor in state.items()})
+    settings.out.mkdir(parents=True, exist_ok=True)
+    with whole_file(settings.out / "encoder.safetensors") as beside:
+        beside.write_bytes(content)
+    source = SOURCE if not settings.merlin else "Merlin's CT encoder (Stanford, MIT)"
+    write_json(
+        settings.out / "encoder.json",
+        {
+            "encoder": to_json(sizes),
+            "sha256": sha256,
+            "weights_sha256": hashlib.sha256(content).hexdigest(),
+            "source": source,
+            "elsewhere": settings.stages > BUNDLED,
+        },
+    )
+    print(f"encoder: wrote {settings.stages} stages to {settings.out}")
+
+
+def test_image() -> torch.Tensor:
+    """An image that any machine makes alike, `(1, 1, 17, 33, 33)`, 0..1."""
+    d, h, w = torch.meshgrid(*[torch.arange(n).float() for n in (17, 33, 33)], indexing="ij")
+    wave = torch.sin(0.7 * d) + torch.cos(0.31 * h) + torch.sin(0.23 * w + 0.11 * h)
+    return ((wave + 3) / 6)[None, None]
+
+
+KNOWN = (0.17121, 0.18996, 0.06312, 0.16746)
+"""Mean of the map of each stage for that image."""
+
+
+def check_output(encoder: Encoder) -> None:
+    """Compare what the encoder gives with what the public weights are known to give.
+
+    Raises:
+        InputError: `encoder.output`.
+    """
+    with torch.inference_mode():
+        found = [float(z.mean()) for z in encoder.eval()(test_image())]
+    if any(abs(a - b) > TOLERANCE * max(abs(b), 0.1) for a, b in zip(found, KNOWN, strict=False)):
+        raise InputError(
+            "encoder.output",
+            f"Expected stages whose means are {KNOWN[: len(found)]} on a test image, found "
+            f"{found}.",
+            "This machine computes convolutions wrongly, or this version converts them wrongly.",
+        )
+
+
+def load_encoder(folder: Path) -> tuple[Encoder, EncoderFolder]:
+    """Load what the stage wrote, ready to use.
+
+    Arguments:
+        folder: Its folder.
+
+    Raises:
+        InputError: `encoder.unfinished`.
+    """
+    if not (folder / "encoder.json").is_file():
+        raise InputError(
+            "encoder.unfinished",
+            f"Expected an encoder in {folder}, found none.",
+            "Run the stage `encoder` first, or check --encoder.",
+        )
+    stored = read_json(folder / "encoder.json")
+    about = EncoderFolder(
+        from_json(EncoderSettings, stored["encoder"]),
+        stored["sha256"],
+        stored["source"],
+        stored["elsewhere"],
+    )
+    encoder = Encoder(about.settings)
+    encoder.load_state_dict(
+        {
+            name: tensor.float()
+            for name, tensor in load_file(folder / "encoder.safetensors").items()
+        }
+    )
+    return encoder.eval().requires_grad_(False), about

@@ -1,0 +1,155 @@
+"""Fitting what reads scores off features: many small discriminators, and a Gaussian."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctscreener.heads import Discriminator, Gaussian, GaussianSettings, HeadSettings, Source
+
+NEVER_SMALLER = 1e-2
+"""Added to the deviation of a feature: one that hardly varies is not blown up."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How one discriminator is trained: lightly, or it learns what synthetic anomalies are like.
+
+    The two-phase paper finds the same: one epoch is best, more overfit.
+    """
+
+    hidden: int = 64
+    """Channels of the hidden layer of one network."""
+    epochs: int = 4
+    """How often all rows are seen."""
+    batch: int = 2048
+    """Rows a step."""
+    rate: float = 1e-3
+    """Highest learning rate; it rises for a while, and falls to 0."""
+    decay: float = 1e-2
+    """Weight decay of AdamW."""
+    dropout: float = 0.3
+    """Share of the hidden layer that is left out at random."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained discriminator on features as they are.
+
+    Arguments:
+        weight: `(hidden, C)`.
+        bias: `(hidden,)`.
+        out: `(hidden,)`.
+        out_bias: `(1,)`.
+        loss: Mean loss of its last epoch.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+    loss: float
+
+
+def fit_discriminator(
+    features: Tensor, anomalous: Tensor, settings: FitSettings, seed: int
+) -> Fitted:
+    """Train one discriminator.
+
+    Arguments:
+        features: Rows, float16, `(n, C)`.
+        anomalous: 1 for those of anomalies, 0 for others, `(n,)`.
+        settings: How.
+        seed: Decides first weights, order and dropout.
+
+    Returns:
+        The network, the standardization of its input folded into it.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        mean, deviation = _moments(features)
+        first, last = nn.Linear(features.shape[1], settings.hidden), nn.Linear(settings.hidden, 1)
+        weights = [*first.parameters(), *last.parameters()]
+        optimiser = torch.optim.AdamW(weights, settings.rate, weight_decay=settings.decay)
+        size = min(settings.batch, len(features))
+        steps = len(features) // size
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.rate, total_steps=steps * settings.epochs, pct_start=0.15
+        )
+        labels, losses = anomalous.float(), []
+        for _ in range(settings.epochs):
+            losses.clear()
+            for rows in torch.randperm(len(features))[: steps * size].split(size):
+                x = (features[rows].float() - mean) / deviation
+                with torch.autocast("cpu", torch.bfloat16):
+                    hidden = F.dropout(F.relu(first(x)), settings.dropout)
+                    odds = last(hidden)[:, 0].float()
+                loss = F.binary_cross_entropy_with_logits(odds, labels[rows])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                losses.append(float(loss.detach()))
+    weight = first.weight.detach() / deviation
+    bias = first.bias.detach() - weight @ mean
+    out, out_bias = last.weight.detach()[0], last.bias.detach()
+    return Fitted(weight, bias, out.clone(), out_bias.clone(), float(np.mean(losses)))
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the columns, from some of the rows."""
+    some = features[torch.randperm(len(features))[:20000]].float()
+    return some.mean(0), some.std(0) + NEVER_SMALLER
+
+
+def side_by_side(
+    fitted: Sequence[Fitted], sources: Sequence[Source], channels: Mapping[Source, int]
+) -> Discriminator:
+    """One discriminator whose score is the mean of several.
+
+    Arguments:
+        fitted: Networks on the same features.
+        sources: Maps that the features were read from, in the order of their columns.
+        channels: Channels of each.
+    """
+    hidden = sum(len(some.out) for some in fitted)
+    head = Discriminator(HeadSettings(tuple(sources), hidden), channels)
+    weight = torch.cat([some.weight for some in fitted])
+    state, start = {}, 0
+    for source in sources:
+        stop = start + channels[source]
+        state[f"inputs.{source.name}.weight"] = weight[:, start:stop, None, None, None]
+        start = stop
+    state["bias"] = torch.cat([some.bias for some in fitted])
+    state["out"] = torch.cat([some.out for some in fitted]) / len(fitted)
+    state["out_bias"] = torch.stack([some.out_bias for some in fitted]).mean(0)
+    head.load_state_dict(state)
+    return head.eval().requires_grad_(False)
+
+
+def fit_gaussian(
+    features: Tensor, settings: GaussianSettings, channels: Mapping[Source, int]
+) -> Gaussian:
+    """Fit a Gaussian to features, in closed form.
+
+    Arguments:
+        features: Rows without anomalies, `(n, C)`.
+        settings: Its sources and how many principal components it keeps.
+        channels: Channels of each map.
+    """
+    x = features.double()
+    mean = x.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov((x - mean).T))
+    kept = min(settings.components, len(values))
+    values, vectors = values[-kept:].clamp_min(1e-12), vectors[:, -kept:]
+    gaussian = Gaussian(settings, channels)
+    whiten = torch.zeros_like(gaussian.whiten)
+    whiten[:kept] = (vectors / values.sqrt()).T.float()
+    log_det = 0.5 * (values.log().sum() + kept * np.log(2 * np.pi))
+    gaussian.load_state_dict(
+        {"mean": mean.float(), "whiten": whiten, "log_det": log_det.float().reshape(1)}
+    )
+    return gaussian.eval().requires_grad_(False)

@@ -1,0 +1,99 @@
+"""From a finished run of the stage `discriminator` to what `export` writes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+
+from ctscreener.encoded import Encoded, EncodedSettings
+from ctscreener.errors import InputError
+from ctscreener.heads import Source
+from ctscreener.settings import from_json, read_json
+from training.encoder import load_encoder
+from training.evaluation.kept import load_any
+
+
+def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
+    """Build the model of a finished run.
+
+    Arguments:
+        run: Run folder of the stage `discriminator`.
+        weights: How much the discriminator and the density count, each of unit deviation.
+
+    Raises:
+        InputError: `export.unfinished`.
+    """
+    if not (run / "result.json").is_file():
+        raise InputError(
+            "export.unfinished",
+            f"Expected a finished run of the stage `discriminator` in {run}, found none.",
+            "Run `training/run.py discriminator` first, or check --discriminator.",
+        )
+    settings = from_json(EncodedSettings, read_json(run / "model.json"))
+    settings = replace(
+        settings,
+        discriminator_part=replace(settings.discriminator_part, weight=weights[0]),
+        density_part=replace(settings.density_part, weight=weights[1]),
+    )
+    encoder, _ = load_encoder(Path(read_json(run / "settings.json")["encoder"]))
+    model = Encoded(settings)
+    state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    model.load_state_dict(state | load_file(run / "heads.safetensors"))
+    return model
+
+
+def left_out_reference(run: Path, settings: EncodedSettings) -> dict[str, np.ndarray]:
+    """Scores of the body's voxels of each scan, by networks that never saw its patient.
+
+    Arguments:
+        run: Run folder of the stage `discriminator`.
+        settings: How the parts are summed.
+
+    Returns:
+        For each scan `(P,)`, float32.
+    """
+    found = {}
+    for name in sorted(read_json(run / "folds.json")):
+        arrays = load_any(run / "left_out" / f"{name}.npz")
+        total = np.zeros(len(arrays["discriminator"]), np.float32)
+        for part, values in (
+            (settings.discriminator_part, arrays["discriminator"]),
+            (settings.density_part, arrays["density"]),
+        ):
+            total += part.weight * (values - part.centre) / part.scale
+        found[name] = total
+    return found
+
+
+def encoded_lines(settings: EncodedSettings) -> list[str]:
+    """One line for each network of a whole-volume model, for its card."""
+    spacing = " x ".join(f"{step:g}" for step in settings.preprocess.spacing)
+    lines = [
+        (
+            f"voxels of {spacing} mm (D, H, W), HU {settings.preprocess.window[0]:g} to "
+            f"{settings.preprocess.window[1]:g}; the whole scan at once, a score every 6 mm"
+        ),
+        f"encoder: inflated ResNet, stages of {settings.encoder.bottlenecks} bottlenecks",
+        (
+            f"discriminator: {settings.discriminator.hidden} hidden channels on "
+            f"{words(settings.discriminator.sources)}, weight {settings.discriminator_part.weight:g}"
+        ),
+        (
+            f"density: Gaussian of {settings.density.components} principal components of "
+            f"{words(settings.density.sources)}, weight {settings.density_part.weight:g}"
+        ),
+    ]
+    if settings.elsewhere:
+        lines.append(f"the encoder's weights lie elsewhere: {settings.elsewhere.source}")
+    return lines
+
+
+def words(sources: tuple[Source, ...]) -> str:
+    """Maps that a head reads, in words."""
+    return ", ".join(
+        f"stage {source.stage + 1}"
+        + (" at half resolution" if source.half else "")
+        + (f" averaged over {source.cube}^3 voxels" if source.cube > 1 else "")
+        for source in sources
+    )
