@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from ctscreener.errors import InputError
-from Testing.training.rivals import random_features
+from Testing.training.rivals import one_scan, random_features
 from training.baselines.parts import efficientnet
 from training.baselines.parts.efficientnet import (
     EfficientNetLite0,
@@ -18,6 +18,9 @@ from training.baselines.parts.efficientnet import (
     load_features,
 )
 from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures, inside_of
+from training.baselines.parts.slice_rows import SliceRows, places_of
+from training.data.patches import PatchSettings, PatchSource
+from training.data.store import Store
 
 
 def test_its_logits_are_those_of_another_implementation() -> None:
@@ -109,6 +112,27 @@ def test_what_are_no_weights_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(InputError) as error:
             features_file(path)
         assert error.value.code == "features.missing"
+
+
+def test_rows_lie_in_the_body_at_the_places_that_a_screening_has(tmp_path: Path) -> None:
+    store = Store(one_scan(tmp_path / "store"))
+    settings = random_features(tmp_path)
+    describe = SliceFeatures(settings)
+    describe.load(settings)
+    rows = SliceRows(PatchSource(store, PatchSettings((4, 24, 24), count=2), 0), describe, 50)
+    drawn, cpu = rows.source.load(0), torch.device("cpu")
+    (fine, places), (coarse, _) = rows.levels(drawn, cpu)
+    assert fine.shape == (50, 24)
+    assert coarse.shape == (50, 40)
+    # The body leaves a rim of 3 of 30 voxels, and a feature stands for 4.
+    assert places[:, 1:].min() > 0.03
+    assert places[:, 1:].max() < 0.97
+    assert rows.joined(drawn, cpu).shape == (50, 64)
+    assert torch.equal(rows.joined(drawn, cpu), rows.joined(drawn, cpu))
+    patch = drawn.patches[0]
+    found = places_of(drawn.positions((4, 24, 24), cpu), (4, 24, 24))[0, 1, 2, 3]
+    expected = (np.array(patch.crop.start) + (1.5, 2.5, 3.5)) / patch.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_feature_counts_where_its_block_holds_body() -> None:

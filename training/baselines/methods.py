@@ -4,6 +4,7 @@ from typing import Any
 
 from training.baselines import (
     autoencoder,
+    cflow,
     cutpaste,
     denoising,
     draem,
@@ -12,6 +13,7 @@ from training.baselines import (
     mean_at_place,
     mood_top1,
     patchcore,
+    simplenet,
 )
 from training.baselines.method import Method
 
@@ -25,4 +27,6 @@ METHODS: dict[str, Method[Any]] = {
     "cutpaste": cutpaste.METHOD,
     "mood_top1": mood_top1.METHOD,
     "patchcore": patchcore.METHOD,
+    "cflow": cflow.METHOD,
+    "simplenet": simplenet.METHOD,
 }

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings, Shape
 from training.data.crops import (
@@ -46,6 +47,7 @@ class Patch:
         origin: Scan voxel of `image[0, 0, 0]`, `(3,)`.
         image: Grey values of the smallest box around the crop, uint8, `(d, h, w)`.
         body: Body of that box, bool, `(d, h, w)`.
+        shape: Voxels of the scan.
     """
 
     scan: str
@@ -53,6 +55,7 @@ class Patch:
     origin: np.ndarray
     image: np.ndarray
     body: np.ndarray
+    shape: Shape
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Drawn:
         """Cut the masks: True inside of the body, bool, `(m, 1, D, H, W)`."""
         masks = [_cut(255.0 * p.body, p, size, device) for p in self.patches]
         return torch.stack(masks)[:, None] >= 0.5
+
+    def positions(self, size: Shape, device: torch.device) -> Tensor:
+        """Share of the body's box of every voxel, as a screening has it, `(m, 3, D, H, W)`."""
+        places = [tile_positions(p.crop.start, size, p.shape, (1, 1, 1)) for p in self.patches]
+        return torch.stack(places).to(device)
 
     def generator(self, device: torch.device) -> torch.Generator:
         """A source of chance on a device, the same at every call."""
@@ -132,7 +140,7 @@ def draw_patch(rng: np.random.Generator, store: Store, settings: PatchSettings) 
     crop = draw_crop(rng, draw_body_voxel(rng, store, name), shape, crops)
     box, origin = covering_box((crop,), shape, settings.size)
     image, body = store.read(name, box)
-    return Patch(name, crop, origin, image, body)
+    return Patch(name, crop, origin, image, body, shape)
 
 
 def check_patches(settings: PatchSettings, channels: tuple[int, ...], loop: LoopSettings) -> None:
