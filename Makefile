@@ -1,12 +1,14 @@
 # Two commands on a fresh machine with Python 3.11 or newer:
 #   make screen     screens the sample scan; make screen CT=PATH any other
+#                   make screen MODEL=large fetches 190 MB of weights first, once
 #   make test       style, types and tests
 # Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
 CT ?= Resources/sample_phantom.nrrd
 OUT ?= out
-export PYTHON CT OUT
+MODEL ?= preview
+export PYTHON CT OUT MODEL
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
@@ -16,17 +18,18 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 .PHONY: help screen test check format clean
 
 help:
-	@echo "make screen [CT=PATH]   set up what screening needs, screen a scan (the sample) into out/"
+	@echo "make screen [CT=PATH] [MODEL=NAME]"
+	@echo "                        set up what screening needs, screen a scan (the sample) into out/"
 	@echo "make test               set up everything, then check and test it"
 	@echo "make check              style and types only"
 	@echo "make format             put the code into the one style"
 	@echo "make clean              remove .venv and caches; results in out/ stay"
 
 # The result folder is named after the scan, as ctscreener itself does for several.
-screen: .venv/engine
+screen: .venv/engine $(if $(filter large,$(MODEL)),.venv/large)
 	@name=$$($(BIN)/python -c 'import os, pathlib; from ctscreener.outputs import scan_name; \
 	print(scan_name(pathlib.Path(os.environ["CT"])))') && \
-	$(BIN)/ctscreener screen "$$CT" --out "$$OUT/$$name"
+	$(BIN)/ctscreener screen "$$CT" --out "$$OUT/$$name" --model "$$MODEL"
 
 test: check
 	$(BIN)/pytest
@@ -57,6 +60,11 @@ clean:
 	"$$found" -m venv .venv
 	$(PIP) torch
 	$(PIP) --quiet -e .
+	@touch $@
+
+# The weights that the model `large` needs: for it alone.
+.venv/large: .venv/engine
+	$(PIP) --quiet -e ".[large]"
 	@touch $@
 
 .venv/everything: .venv/engine

@@ -31,8 +31,8 @@ from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.process.job_maker import ENGINE, STUB, JobMaker, slicer_python
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.scene.heat_map import MARK
 from ScreenerSlicerLib.scene.sample_data import register_sample
+from ScreenerSlicerLib.scene.scans import MARK, choose_scan
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.terminology import load_terminology
 from ScreenerSlicerLib.screening import Screening
@@ -75,6 +75,7 @@ class ScreenerSlicerWidget(ScriptedLoadableModuleWidget, slicer.util.VTKObservat
     def __init__(self, parent: Any = None) -> None:  # noqa: ANN401 (Slicer's own)
         ScriptedLoadableModuleWidget.__init__(self, parent)
         slicer.util.VTKObservationMixin.__init__(self)
+        self._is_set_up = False
 
     def setup(self) -> None:
         """Make the widgets; Slicer calls this once."""
@@ -95,13 +96,15 @@ class ScreenerSlicerWidget(ScriptedLoadableModuleWidget, slicer.util.VTKObservat
         # An import may be part of a batch, during which the panel looks at nothing.
         self.addObserver(scene, scene.EndBatchProcessEvent, self.onChange)
         slicer.app.connect("aboutToQuit()", self.panel.close)
+        self._is_set_up = True
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """Let go of everything; a run ends with all its processes."""
-        slicer.app.disconnect("aboutToQuit()", self.panel.close)
-        self.setParameterNode(None)
-        self.panel.close()
+        if self._is_set_up:
+            slicer.app.disconnect("aboutToQuit()", self.panel.close)
+            self.setParameterNode(None)
+            self.panel.close()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -110,6 +113,7 @@ class ScreenerSlicerWidget(ScriptedLoadableModuleWidget, slicer.util.VTKObservat
 
     def exit(self) -> None:
         """The user opens another module; a run goes on."""
+        self.panel.keep()
         self._disconnect()
 
     def onSceneStartClose(self, caller: object, event: str) -> None:
@@ -127,13 +131,9 @@ class ScreenerSlicerWidget(ScriptedLoadableModuleWidget, slicer.util.VTKObservat
         self.setParameterNode(self.logic.getParameterNode())
         assert self.parameters is not None, "the logic has parameters"
         if not self.parameters.inputVolume:
-            volumes = slicer.util.getNodesByClass(VOLUME)
-            scans = (
-                one
-                for one in volumes
-                if one.GetClassName() == VOLUME and not one.GetAttribute(MARK)
+            self.parameters.inputVolume = choose_scan(
+                slicer.mrmlScene, slicer.app.applicationLogic()
             )
-            self.parameters.inputVolume = next(scans, None)
 
     def setParameterNode(self, parameters: ScreenerSlicerParameterNode | None) -> None:
         """Show other parameters, or none."""

@@ -1,10 +1,16 @@
-"""What tests of the engine and of the training share."""
+"""What tests of several folders share."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the test host wait as harshly as Slicer does."""
+    about = "keep Python's lock while the test host waits for events, as Slicer does"
+    parser.addoption("--hold-gil", action="store_true", dest="hold_gil", help=about)
 
 
 @pytest.fixture

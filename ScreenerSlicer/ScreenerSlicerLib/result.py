@@ -16,6 +16,7 @@ import slicer
 from ctscreener.errors import InputError
 from ctscreener.findings import Finding, FindingSettings, find
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.scene.companions import FINDINGS, remove_companions
 from ScreenerSlicerLib.scene.findings_content import SAME_MM
 from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
 from ScreenerSlicerLib.scene.heat_map import HeatMap
@@ -24,7 +25,7 @@ from ScreenerSlicerLib.scene.outline import Outline
 from ScreenerSlicerLib.scene.place_words import Body, Place
 from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics, statistics_of
 from ScreenerSlicerLib.scene.regions import regions_of
-from ScreenerSlicerLib.scene.scene_nodes import free_name
+from ScreenerSlicerLib.scene.scene_nodes import free_name, remove_with_display
 from ScreenerSlicerLib.scene.segments import make_segments
 from ScreenerSlicerLib.scene.side_by_side import SideBySide
 from ScreenerSlicerLib.scene.slicer_logics import Logics
@@ -32,7 +33,7 @@ from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import shared_scan_of, world_point
 from ScreenerSlicerLib.translation import tr as _
 
-SCAN, FINDINGS = "ScreenerScan", "ScreenerFindings"
+SCAN = "ScreenerScan"
 SEGMENTS, STATISTICS = "ScreenerSegments", "ScreenerStatistics"
 """Roles of the nodes that a map refers to; Slicer keeps them right when IDs change."""
 PROVENANCE = "Screener.Provenance"
@@ -186,11 +187,8 @@ class ScreenResult:
 
         Segments and their table stay: someone may have edited them.
         """
-        table_node = self.map_node.GetNodeReference(FINDINGS)
-        if table_node is not None:
-            self._scene.RemoveNode(table_node)
-        self.outline.hide()
-        self.heat_map.remove()
+        remove_companions(self._scene, self.map_node)
+        remove_with_display(self._scene, self.map_node)
 
     def put_findings(self, findings: Sequence[Finding], settings: FindingSettings) -> None:
         """List findings, with their places, and colour the map from their threshold on.

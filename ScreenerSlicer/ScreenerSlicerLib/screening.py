@@ -20,6 +20,7 @@ from ScreenerSlicerLib.install.causes import JobError
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene import companions
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
 from ScreenerSlicerLib.taking import Taking
@@ -109,6 +110,7 @@ class Screening:
         self._run: _Run | None = None
         self._update = Update("idle")
         self._result: ScreenResult | None = None
+        companions.watch(scene, self)
 
     @property
     def busy(self) -> bool:

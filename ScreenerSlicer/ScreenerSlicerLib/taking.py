@@ -7,12 +7,13 @@ finding an earlier review belongs to, is done by a thread meanwhile.
 from __future__ import annotations
 
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import final
 
 import slicer
 
 from ctscreener.findings import FindingSettings
+from ScreenerSlicerLib.process.job import GIVE_WAY_SECONDS
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.reviews import brought_over
@@ -87,7 +88,8 @@ class Taking:
         result.heat_map.set_threshold(settings.threshold)
         places = result.places_of(findings)
         yield True
-        while not reviews.done():
+        # Waiting gives Python's lock up; nothing else in Slicer's main thread does.
+        while wait([reviews], GIVE_WAY_SECONDS).not_done:
             yield True
         result.table.put(findings, places, grid, settings, reviews.result())
         yield True

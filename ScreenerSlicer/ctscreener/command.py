@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ENCODER_HELP = "the encoder's weights, for a model that does not hold them"
 DONE, FAULT, REFUSED, STOPPED = 0, 1, 2, 130
 
 
@@ -111,12 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     add("scans", nargs="+", type=_path, metavar="SCAN", help="a file, or a folder of DICOM files")
     add("--out", required=True, type=_path, metavar="DIR", help="where the results go")
     add("--model", default="preview", metavar="NAME|DIR", help="what to screen with (preview)")
+    add("--encoder", type=_path, metavar="FILE", help=ENCODER_HELP)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto: cuda or cpu)")
     add("--threshold", type=float, default=3.0, help="lowest rarity of a finding, 0 to 20 (3)")
-    add("--overlap", type=float, default=0.5, help="how much tiles overlap, 0 to 0.9 (0.5)")
+    add("--overlap", type=float, help="how much tiles overlap, 0 to 0.9 (0.5); not of all models")
     add("--min-volume", type=float, default=0.1, metavar="ML", help="smallest finding (0.1)")
     bounds = ("R0", "R1", "A0", "A1", "S0", "S1")
     add("--region", nargs=6, type=float, metavar=bounds, help="score this box alone, RAS mm")
+    add("--all-parts", action="store_true", help="list findings in arms, head and legs, too")
     add(
         "--series",
         metavar="UID",
@@ -126,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--events", action="store_true", help="JSON lines on stdout, for programs")
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")
     model.add_argument("name", nargs="?", default="preview", metavar="NAME|DIR")
+    model.add_argument("--encoder", type=_path, metavar="FILE", help=ENCODER_HELP)
     model.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -148,7 +152,9 @@ def _check_range(option: str, value: float, low: float, high: float) -> None:
 
 def _settings(options: argparse.Namespace) -> "ScreenSettings":
     _check_range("--threshold", options.threshold, 0, 20)
-    _check_range("--overlap", options.overlap, 0, 0.9)
+    overlap = {} if options.overlap is None else {"overlap": options.overlap}
+    for share in overlap.values():
+        _check_range("--overlap", share, 0, 0.9)
     _check_range("--min-volume", options.min_volume, 0, 1e6)
     _check_range("--batch", options.batch, 1, 4096)
     from ctscreener.device import find_device
@@ -157,10 +163,11 @@ def _settings(options: argparse.Namespace) -> "ScreenSettings":
 
     return ScreenSettings(
         findings=FindingSettings(options.threshold, options.min_volume),
-        overlap=options.overlap,
         region=tuple(options.region) if options.region else None,
         device=find_device(options.device),
         batch=options.batch,
+        all_parts=options.all_parts,
+        **overlap,
     )
 
 
@@ -191,7 +198,13 @@ def _screen_held(options: argparse.Namespace, reader: "Reader", report: Reporter
     from ctscreener.model import load_model
     from ctscreener.provenance import request
 
-    model = load_model(options.model)
+    model = load_model(options.model, options.encoder)
+    if model.whole and options.overlap is not None:
+        report.notice(
+            "overlap.unused",
+            f"The model {model.name} sees the whole scan at once, without tiles: --overlap "
+            "changes nothing.",
+        )
     wanted = request(model, settings, options.series)
     job = _Job(model, settings, options.series, wanted, reader, report)
     if len(options.scans) > 1:
@@ -312,7 +325,7 @@ def _model(options: argparse.Namespace) -> int:
     """Print what a model is, its numbers and its limits: its card, then where it comes from."""
     from ctscreener.model import load_model
 
-    model = load_model(options.name)
+    model = load_model(options.name, options.encoder)
     lines = [f"Model {model.name}, weights SHA-256 {model.sha256}", ""]
     lines += [*model.card.strip().splitlines(), "", "Provenance"]
     lines += [f"  {key}: {value}" for key, value in _flat(model.provenance)]

@@ -5,6 +5,7 @@ volume: only what interleaves is told apart.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -63,13 +64,8 @@ def _interleaved(values: list[str], places: np.ndarray) -> bool:
         return False
     own = [places[[value == kind for value in values]] for kind in kinds]
     ranges = sorted((float(part.min()), float(part.max())) for part in own)
-    reached = ranges[0]
-    for low, high in ranges[1:]:
-        # Either a part begins before the last one ends, or it lies on its very end.
-        if low < reached[1] - SAME_PLACE_MM or high <= reached[1] + SAME_PLACE_MM:
-            return True
-        reached = max(reached, (low, high), key=lambda ends: ends[1])
-    return False
+    # In order, so that it is enough to look at those next to each other.
+    return any(below[1] - SAME_PLACE_MM > above[0] for below, above in pairwise(ranges))
 
 
 def _by_time(stack: Sequence[Slice], places: np.ndarray) -> list[str]:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 
@@ -63,6 +65,7 @@ class Finding:
         box_min: Lowest indices `(d, h, w)` of its voxels.
         box_max: Highest indices `(d, h, w)` of its voxels, themselves included.
         voxels: How many voxels it has.
+        part: `torso`, `arms`, `head` or `legs`, where its peak is; empty where that is not known.
     """
 
     rank: int
@@ -76,6 +79,22 @@ class Finding:
     box_min: Index
     box_max: Index
     voxels: int
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that lies above a threshold.
+
+    Arguments:
+        findings: The ones that are listed, by peak rarity, then by size, then by the peak's index.
+        total: How many there are without the limit of `FindingSettings.most`.
+        elsewhere: How many more there are in each part that was not asked for.
+    """
+
+    findings: list[Finding]
+    total: int
+    elsewhere: Mapping[str, int]
 
 
 def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None) -> list[Finding]:
@@ -89,29 +108,50 @@ def find(rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
     Returns:
         By peak rarity, then by size, then by the peak's index, so that the order is certain.
     """
-    return found(rarity, scan, settings)[0]
+    return found_in_parts(rarity, scan, settings).findings
 
 
-def found(
-    rarity: np.ndarray, scan: Scan, settings: FindingSettings | None = None
-) -> tuple[list[Finding], int]:
-    """Find and rank as `find` does, and count all there are.
+def found_in_parts(
+    rarity: np.ndarray,
+    scan: Scan,
+    settings: FindingSettings | None = None,
+    part_at: Callable[[Triple], str] = lambda _ras: "",
+    wanted: str | None = None,
+) -> Found:
+    """Find and rank as `find` does, in one part of the body alone.
 
-    Returns:
-        The findings kept, and how many there are without the limit of `settings.most`.
+    Arguments:
+        rarity: As in `find`.
+        scan: As in `find`.
+        settings: As in `find`.
+        part_at: Names the part at a point, RAS mm.
+        wanted: The part whose findings are listed; those of all parts when None.
     """
     settings = settings or FindingSettings()
     assert rarity.shape == scan.shape, "a map is as large as its scan"
     values = rarity.ravel()
     regions = regions_above(rarity, settings.threshold, fewest_voxels(scan.affine, settings))
     peaks = [int(region[np.argmax(values[region])]) for region in regions]
-    order = sorted(
-        range(len(regions)), key=lambda i: (-values[peaks[i]], -len(regions[i]), peaks[i])
-    )[: settings.most]
+    parts = [part_at(_place(peak, scan)) for peak in peaks]
+    here = [i for i, part in enumerate(parts) if wanted in (None, part)]
+    order = sorted(here, key=lambda i: (-values[peaks[i]], -len(regions[i]), peaks[i]))
     kept = [
-        _measure(rank, values, regions[i], peaks[i], scan) for rank, i in enumerate(order, start=1)
+        _measure(rank, values, regions[i], peaks[i], scan, parts[i])
+        for rank, i in enumerate(order[: settings.most], start=1)
     ]
-    return kept, len(regions)
+    elsewhere = Counter(part for part in parts if wanted not in (None, part))
+    return Found(kept, len(here), elsewhere)
+
+
+def told_of_parts(elsewhere: Mapping[str, int]) -> str:
+    """Say that there are findings in parts that the model does not know, as a notice."""
+    count = sum(elsewhere.values())
+    where = ", ".join(f"{part} {number}" for part, number in sorted(elsewhere.items()))
+    return (
+        f"{count} finding{'s' * (count != 1)} beyond the torso ({where}) "
+        f"{'is' if count == 1 else 'are'} coloured, but not listed: the model was made of torsos, "
+        "and every other part is rare to it. --all-parts lists them."
+    )
 
 
 def told_of_limit(kept: int, total: int) -> str:
@@ -188,11 +228,19 @@ def _join_runs(start: np.ndarray, length: np.ndarray, height: int, width: int) -
     return connected_components(links, directed=False)[1]
 
 
-def _measure(rank: int, values: np.ndarray, region: np.ndarray, peak: int, scan: Scan) -> Finding:
+def _place(peak: int, scan: Scan) -> Triple:
+    """RAS mm of a voxel, given by its flat index."""
+    index = np.array(np.unravel_index(peak, scan.shape))
+    right, anterior, superior = scan.affine[:3, :3] @ index + scan.affine[:3, 3]
+    return float(right), float(anterior), float(superior)
+
+
+def _measure(
+    rank: int, values: np.ndarray, region: np.ndarray, peak: int, scan: Scan, part: str
+) -> Finding:
     """Measure one region, given by the flat indices of its voxels."""
     index = np.stack(np.unravel_index(region, scan.shape), axis=1)
     peak_index = np.array(np.unravel_index(peak, scan.shape))
-    right, anterior, superior = scan.affine[:3, :3] @ peak_index + scan.affine[:3, 3]
     voxel_ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
     return Finding(
         rank=rank,
@@ -201,11 +249,12 @@ def _measure(rank: int, values: np.ndarray, region: np.ndarray, peak: int, scan:
         volume_ml=len(region) * voxel_ml,
         diameter_mm=_diameter(index, scan),
         mean_hu=float(scan.hu[tuple(index.T)].mean(dtype=np.float64)),
-        peak_ras=(float(right), float(anterior), float(superior)),
+        peak_ras=_place(peak, scan),
         peak_index=_triple(peak_index),
         box_min=_triple(index.min(axis=0)),
         box_max=_triple(index.max(axis=0)),
         voxels=len(region),
+        part=part,
     )
 
 
@@ -273,14 +322,13 @@ def findings_to_csv(findings: list[Finding], counted: float | None = None) -> st
     names += [f"{what}_{axis}_voxel" for what in ("peak", "box_min", "box_max") for axis in "dhw"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*names, "voxels", "rarity_counted_up_to_log10"])
+    table.writerow([*names, "voxels", "part", "rarity_counted_up_to_log10"])
     end = "" if counted is None else f"{counted:.4f}"
     for one in findings:
         measured = (one.peak_rarity, one.mean_rarity, one.volume_ml, one.diameter_mm, one.mean_hu)
         numbers = [f"{number:.4f}" for number in (*measured, *one.peak_ras)]
-        table.writerow(
-            [one.rank, *numbers, *one.peak_index, *one.box_min, *one.box_max, one.voxels, end]
-        )
+        boxes = (*one.peak_index, *one.box_min, *one.box_max)
+        table.writerow([one.rank, *numbers, *boxes, one.voxels, one.part, end])
     return text.getvalue()
 
 

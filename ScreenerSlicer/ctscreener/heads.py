@@ -168,30 +168,43 @@ class Discriminator(nn.Module):
         Returns:
             `(d, h, w)`, float32.
         """
-        levels: dict[int, Tensor] = {}
-        for source in self.settings.sources:
-            # The mean of a linear map is the linear map of the mean, and has fewer channels.
-            z = averaged(self.inputs[source.name](maps[source]), source.cube)
-            level = source.level
-            levels[level] = levels[level].add_(z) if level in levels else z
-        for level in range(max(levels), 1, -1):
-            z = doubled(levels.pop(level), halved(size, level - 1))
-            levels[level - 1] = levels[level - 1].add_(z) if level - 1 in levels else z
-        return self._finest(levels.get(0), levels.get(1), size)
+        device = next(iter(maps.values())).device
+        # A score is the small difference of large sums: bfloat16 would leave noise of it.
+        with torch.autocast(device.type, enabled=False):
+            levels: dict[int, Tensor] = {}
+            for source in self.settings.sources:
+                if source.level:
+                    z = self._projected(maps[source], source)
+                    level = source.level
+                    levels[level] = levels[level].add_(z) if level in levels else z
+            for level in range(max(levels, default=0), 1, -1):
+                z = doubled(levels.pop(level), halved(size, level - 1))
+                levels[level - 1] = levels[level - 1].add_(z) if level - 1 in levels else z
+            return self._finest(maps, levels.get(1), size)
 
-    def _finest(self, fine: Tensor | None, coarse: Tensor | None, size: Sequence[int]) -> Tensor:
+    def _projected(self, z: Tensor, source: Source) -> Tensor:
+        """What a map gives to the hidden layer, at the map's own resolution."""
+        # The mean of a linear map is the linear map of the mean, and may have fewer channels.
+        return averaged(self.inputs[source.name](z.float()), source.cube)
+
+    def _finest(self, maps: Maps, coarse: Tensor | None, size: Sequence[int]) -> Tensor:
         """The score from the hidden layer, a few slices of the finest grid at a time."""
+        fine = [source for source in self.settings.sources if source.level == 0]
         scores = []
         for start in range(0, size[0], CHUNK):
             stop = min(start + CHUNK, size[0])
             hidden: Tensor | float = 0.0
-            if fine is not None:
-                hidden = fine[:, :, start:stop].float()
+            for source in fine:
+                # Slices beside the chunk, for the means that reach over its faces.
+                low = max(start - source.cube // 2, 0)
+                part = maps[source][:, :, low : stop + source.cube // 2]
+                z = self._projected(part, source)
+                hidden = z[:, :, start - low : stop - low] + hidden
             if coarse is not None:
                 low, high = start // 2, min(-(-(stop + 1) // 2), coarse.shape[2])
-                part = coarse[:, :, low:high].float()
                 whole = (2 * (high - low), size[1], size[2])
-                hidden = doubled(part, whole)[:, :, start - 2 * low : stop - 2 * low] + hidden
+                z = doubled(coarse[:, :, low:high], whole)
+                hidden = z[:, :, start - 2 * low : stop - 2 * low] + hidden
             assert isinstance(hidden, Tensor), "a discriminator has a source"
             active = F.relu(hidden[0] + self.bias[:, None, None, None])
             scores.append(torch.einsum("c,cdhw->dhw", self.out, active) + self.out_bias)
@@ -217,6 +230,11 @@ class Gaussian(nn.Module):
     def forward(self, maps: Maps, size: Sequence[int]) -> Tensor:
         """Nll in nats on the finest grid; see `Discriminator.forward`."""
         level = self.settings.sources[0].level
+        with torch.autocast(self.mean.device.type, enabled=False):
+            return self._nll(maps, size, level)
+
+    def _nll(self, maps: Maps, size: Sequence[int], level: int) -> Tensor:
+        """The nll in float32: autocast would round what is left of large sums."""
         y = torch.cat([averaged(maps[s], s.cube) for s in self.settings.sources], 1).float()
         z = torch.einsum("kc,cdhw->kdhw", self.whiten, y[0] - self.mean[:, None, None, None])
         nll = 0.5 * (z**2).sum(0) + self.log_det

@@ -20,7 +20,7 @@ from ctscreener.encoded import Encoded, EncodedSettings
 from ctscreener.errors import InputError
 from ctscreener.model_limits import check_depth, check_limits
 from ctscreener.public_encoder import convert, find_weights
-from ctscreener.scorer import AnyScorer, Scorer
+from ctscreener.scorer import AnyScorer, Scorer, WholeScorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
 from ctscreener.settings import from_json, read_json, to_json, write_json
 from ctscreener.weights import check_tensors, read_weights
@@ -77,6 +77,11 @@ class Model:
     def settings(self) -> Any:  # noqa: ANN401 - of whichever kind of scorer it is
         """What the networks were built from."""
         return self.networks.settings
+
+    @property
+    def whole(self) -> bool:
+        """Whether it sees a scan as a whole, so that there are no tiles to overlap."""
+        return isinstance(self.networks, WholeScorer)
 
     def scale(self, overlap: float) -> Calibration:
         """From nll to rarity, for tiles that overlap by a share of their size."""

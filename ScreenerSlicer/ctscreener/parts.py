@@ -1,5 +1,6 @@
 """Torso, arms, head and legs: coarsely, by geometry alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,10 @@ from ctscreener.regions import CROSS, label
 
 TORSO, ARMS, HEAD, LEGS = 1, 2, 3, 4
 """The labels; 0 is no body. What is not clearly another part is torso."""
+NAMES = {TORSO: "torso", ARMS: "arms", HEAD: "head", LEGS: "legs"}
+"""What findings call them."""
+NEAR = 2
+"""Voxels around a point that is outside of the body by a rounding."""
 
 STEP_MM = 4.5
 """Pieces are found on a grid this coarse."""
@@ -51,6 +56,34 @@ class Piece:
     centre: float
     width: float
     bone: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a body on a grid.
+
+    Arguments:
+        labels: What `body_parts` returned, uint8, `(D, H, W)`.
+        affine: Voxel index to RAS mm, `(4, 4)`.
+    """
+
+    labels: np.ndarray
+    affine: np.ndarray
+
+    def at(self, ras: Sequence[float]) -> str:
+        """Name the part at a point.
+
+        Arguments:
+            ras: mm to the right, anterior and superior.
+        """
+        index = np.rint((np.linalg.inv(self.affine) @ [*ras, 1.0])[:3]).astype(int)
+        index = np.clip(index, 0, np.array(self.labels.shape) - 1)
+        here = int(self.labels[tuple(index)])
+        if not here:
+            around = tuple(slice(max(i - NEAR, 0), i + NEAR + 1) for i in index)
+            counts = np.bincount(self.labels[around].ravel(), minlength=2)
+            here = int(counts[1:].argmax()) + 1
+        return NAMES[here]
 
 
 def body_parts(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> np.ndarray:

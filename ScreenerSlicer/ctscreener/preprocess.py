@@ -16,6 +16,7 @@ from skimage import exposure
 from ctscreener.body import body_box, body_mask
 from ctscreener.errors import InputError
 from ctscreener.padding import without_padding
+from ctscreener.parts import body_parts
 from ctscreener.scan import Scan, canonical_view
 from ctscreener.unscored import unscored
 
@@ -60,6 +61,8 @@ class Prepared:
         affine: Voxel index to RAS mm, `(4, 4)`.
         region: Which voxels are asked for, bool, `(D, H, W)`; None for all. Body is scored there.
         notices: Codes and sentences about what of the patient is not in `body`.
+        parts: Torso, arms, head and legs, see `ctscreener.parts`, uint8, `(D, H, W)`; None where
+            they were not looked for.
     """
 
     image: np.ndarray
@@ -67,6 +70,7 @@ class Prepared:
     affine: np.ndarray
     region: np.ndarray | None = None
     notices: tuple[tuple[str, str], ...] = ()
+    parts: np.ndarray | None = None
 
     @property
     def shape(self) -> Shape:
@@ -87,8 +91,9 @@ def prepare(scan: Scan, settings: PreprocessSettings) -> Prepared:
     spacing = np.array(settings.spacing)
     body = body_mask(hu, spacing, beyond)
     left_out = tuple(unscored(hu, body, spacing))
+    parts = body_parts(hu, body, spacing)
     image = equalize(hu, settings) if settings.clahe_clip else whole_hu(hu)
-    return Prepared(image, body, affine, notices=left_out)
+    return Prepared(image, body, affine, notices=left_out, parts=parts)
 
 
 def on_body_grid(scan: Scan, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -102,6 +102,8 @@ def request(
     """
     parameters = to_json(settings) | {"series": series}
     del parameters["device"], parameters["batch"]
+    if model.whole:
+        parameters["overlap"] = None
     # The same weights may be calibrated anew.
     scale = model.scale(settings.overlap)
     rest = {"settings": to_json(model.settings), "calibration": scale.to_json()}

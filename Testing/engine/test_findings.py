@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ from ctscreener.findings import (
     find,
     findings_to_csv,
     findings_to_json,
+    found_in_parts,
     regions_above,
+    told_of_parts,
 )
 from ctscreener.scan import Scan
 
@@ -191,3 +193,29 @@ def test_json_is_strict_and_carries_the_notice() -> None:
 def test_settings_that_mean_nothing_are_refused(wrong: tuple[float, float, int]) -> None:
     with pytest.raises(InputError, match="threshold"):
         FindingSettings(*wrong)
+
+
+def test_findings_of_other_parts_are_counted_and_not_listed() -> None:
+    rarity = np.zeros((4, 5, 20), np.float32)
+    rarity[1, 2, [1, 9, 17]] = 5.0, 4.0, 3.5
+    scan = scan_like(rarity, OBLIQUE)
+    plain = find(rarity, scan, ANY_SIZE)
+    names = {plain[0].peak_ras: "arms", plain[1].peak_ras: "torso", plain[2].peak_ras: "torso"}
+    torso = found_in_parts(rarity, scan, ANY_SIZE, names.__getitem__, "torso")
+    assert [(one.rank, one.part, one.peak_rarity) for one in torso.findings] == [
+        (1, "torso", 4.0),
+        (2, "torso", 3.5),
+    ]
+    assert (torso.total, torso.elsewhere) == (2, {"arms": 1})
+    told = told_of_parts(torso.elsewhere)
+    assert told.startswith("1 finding beyond the torso (arms 1) is coloured")
+    every = found_in_parts(rarity, scan, ANY_SIZE, names.__getitem__)
+    assert [one.part for one in every.findings] == ["arms", "torso", "torso"]
+    assert (every.total, every.elsewhere) == (3, {})
+    rows = list(csv.DictReader(io.StringIO(findings_to_csv(every.findings))))
+    assert [row["part"] for row in rows] == ["arms", "torso", "torso"]
+    assert [one.part for one in plain] == ["", "", ""], "not known"
+    one_kept = replace(ANY_SIZE, most=1)
+    limited = found_in_parts(rarity, scan, one_kept, names.__getitem__, "torso")
+    assert [one.part for one in limited.findings] == ["torso"], "what is not listed takes no room"
+    assert limited.total == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ctscreener.parts import ARMS, HEAD, LEGS, TORSO, body_parts
+from ctscreener.parts import ARMS, HEAD, LEGS, TORSO, Parts, body_parts
 from Testing.engine.patient import MM, Patient
 
 
@@ -46,3 +46,21 @@ def test_a_head_alone_is_not_guessed_at() -> None:
 def test_no_body_has_no_parts() -> None:
     empty = np.zeros((4, 30, 30), bool)
     assert not body_parts(np.full(empty.shape, -1000.0), empty, MM).any()
+
+
+def test_a_part_is_read_at_the_point_on_the_grid_of_the_parts() -> None:
+    labels = np.zeros((6, 8, 10), np.uint8)
+    labels[:3, :, 2:], labels[3:, :, 2:] = TORSO, HEAD
+    affine = np.array([[0, 0, -2.0, 30], [0, -3.0, 0, 5], [4.0, 0, 0, -7], [0, 0, 0, 1]])
+    parts = Parts(labels, affine)
+
+    def ras(*index: float) -> list[float]:
+        return (affine @ [*index, 1.0])[:3].tolist()
+
+    assert parts.at(ras(1, 4, 5)) == "torso"
+    assert parts.at(ras(3.4, 4, 5)) == "head"
+    # Outside of the body by a rounding, and outside of the grid.
+    assert parts.at(ras(5, 4, 1)) == "head"
+    assert parts.at(ras(99, 4, 5)) == "head"
+    # Far from any body: what is unclear is torso.
+    assert Parts(np.zeros((3, 3, 3), np.uint8), affine).at(ras(1, 1, 1)) == "torso"

@@ -65,7 +65,7 @@ def test_the_converted_encoder_gives_the_maps_of_the_public_one(wrapped: bool) -
 
 def test_only_the_stages_that_are_asked_for_are_kept() -> None:
     content = file_of(public_network(SIZES).state_dict())[0]
-    one = EncoderSettings(SIZES.widths[:1], SIZES.blocks[:1])
+    one = EncoderSettings(SIZES.widths[:1], SIZES.bottlenecks[:1])
     state = convert(content, one)
     assert set(state) == set(Encoder(one).state_dict())
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}

@@ -87,6 +87,18 @@ def test_a_scan_without_an_end_is_given_up(whole: Path) -> None:
         assert reader.read(whole).shape == SCAN.shape
 
 
+def end_at_once(_pipe: object) -> None:
+    raise SystemExit(3)
+
+
+def test_a_process_that_cannot_start_is_not_blamed_on_the_scan(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctscreener.reading.serve", end_at_once)
+    with Reader() as reader, pytest.raises(RuntimeError, match="at its start, with 3"):
+        reader.read(whole)
+
+
 @POSIX
 def test_no_process_is_left(whole: Path) -> None:
     with Reader() as reader:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from scipy import ndimage
 
+from ctscreener import preprocess as preprocess_module
 from ctscreener import tiled as tiled_module
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings, find
 from ctscreener.model import Model, ModelSettings, Networks
+from ctscreener.parts import HEAD
 from ctscreener.preprocess import Prepared, prepare, resample
 from ctscreener.provenance import request
 from ctscreener.scan import Scan
@@ -107,6 +109,23 @@ def test_a_threshold_that_no_rarity_reaches_is_announced(model: Model) -> None:
     assert heard == ["threshold.beyond"]
     assert result.findings == []
     assert np.nanmax(result.rarity) <= np.float32(model.calibration.highest)
+
+
+def test_findings_of_a_head_are_listed_when_they_are_asked_for(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_head(_hu: np.ndarray, body: np.ndarray, _spacing: np.ndarray) -> np.ndarray:
+        return np.where(body, HEAD, 0).astype(np.uint8)
+
+    monkeypatch.setattr(preprocess_module, "body_parts", all_head)
+    heard = []
+    low = replace(EXACT, findings=FindingSettings(0.3, 0))
+    alone = screen(SCAN, model, low, notice=lambda code, _message: heard.append(code))
+    assert alone.findings == []
+    assert "findings.parts" in heard
+    every = screen(SCAN, model, replace(low, all_parts=True))
+    assert {one.part for one in every.findings} == {"head"}
+    assert not any("beyond the torso" in told for told in every.notices)
 
 
 @pytest.mark.parametrize("batch", [3, 100])

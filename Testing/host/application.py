@@ -33,6 +33,7 @@ from Testing.host import (
     translation,
 )
 from Testing.host.app import SlicerApp
+from Testing.host.event_loop import EventLoop
 from Testing.host.logics import module_name
 from Testing.host.modules import (
     CoreModule,
@@ -69,12 +70,15 @@ class Application:
             on; here `click`, `wait` and the end of a `with` raise the first.
     """
 
-    def __init__(self, views: bool = True, size: tuple[int, int] = (256, 256)) -> None:
+    def __init__(
+        self, views: bool = True, size: tuple[int, int] = (256, 256), holds_gil: bool = False
+    ) -> None:
         """Start the application.
 
         Arguments:
             views: Whether there are views.
             size: Width and height of each view in pixels.
+            holds_gil: Whether Python's lock is kept while the application waits, as in Slicer.
 
         Raises:
             NoGraphics: When views are wanted and nothing can draw.
@@ -90,6 +94,7 @@ class Application:
         self._path_before = list(sys.path)
         sys.excepthook = self._on_error
         self.app = self._start()
+        self._loop = EventLoop(holds_gil)
 
     def _start(self) -> SlicerApp:
         pythonqt.install()
@@ -199,7 +204,7 @@ class Application:
         while not until():
             if time.monotonic() > end:
                 raise TimeoutError(f"still not so after {seconds} s")
-            QtTest.QTest.qWait(5)
+            self._loop.turn()
             self.raise_errors()
 
     def answer(self, text: str) -> None:
@@ -237,6 +242,7 @@ class Application:
         if self._closed:
             return
         self._closed = True
+        self._loop.close()
         self.app.aboutToQuit.emit()
         if self._entered is not None:
             self._entered.exit()

@@ -59,7 +59,10 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def _fold(self, opened: bool) -> None:
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(opened)
+                # What was hidden before it was folded away stays hidden when it is opened.
+                hidden = vars(child).setdefault("_hidden", False)
+                vars(child)["_hidden"] = hidden if opened else child.isHidden()
+                child.setVisible(opened and not hidden)
         self.setMaximumHeight(UNLIMITED if opened else HEADER)
         self.contentsCollapsed.emit(not opened)
 

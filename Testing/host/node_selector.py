@@ -29,13 +29,11 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         "mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)",
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged(PyObject)",
         "nodeActivated(vtkMRMLNode*)": "nodeActivated(PyObject)",
-        "nodeAddedByUserAction(vtkMRMLNode*)": "nodeAddedByUserAction(PyObject)",
     }
     mrmlSceneChanged = Signal(object)
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
     nodeActivated = Signal(object)
-    nodeAddedByUserAction = Signal(object)
     addEnabled = kept("addEnabled", bool, True)
     removeEnabled = kept("removeEnabled", bool, True)
     renameEnabled = kept("renameEnabled", bool, False)
@@ -209,7 +207,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
                 node.SetAttribute(attribute, value or "")
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
-        self.nodeAddedByUserAction.emit(node)
         return node
 
 

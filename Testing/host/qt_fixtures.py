@@ -16,10 +16,10 @@ from Testing.host.graphics import NoGraphics
 
 
 @pytest.fixture
-def slicer_application() -> Iterator[Application]:
+def slicer_application(request: pytest.FixtureRequest) -> Iterator[Application]:
     """A new application with Slicer's usual views; skipped where nothing draws off-screen."""
     try:
-        host = Application()
+        host = Application(holds_gil=request.config.getoption("hold_gil"))
     except NoGraphics as error:
         pytest.skip(str(error))
     with host:
@@ -27,7 +27,7 @@ def slicer_application() -> Iterator[Application]:
 
 
 @pytest.fixture
-def blind_application() -> Iterator[Application]:
+def blind_application(request: pytest.FixtureRequest) -> Iterator[Application]:
     """A new application without views, as `--no-main-window` gives."""
-    with Application(views=False) as host:
+    with Application(False, holds_gil=request.config.getoption("hold_gil")) as host:
         yield host

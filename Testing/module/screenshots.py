@@ -14,10 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 
-import slicer
-import slicer.util
-
 from ScreenerSlicerLib.process.job_maker import ENGINE
+from ScreenerSlicerLib.scene.sample_data import load_sample
 from Testing.host.application import Application
 from Testing.host.picture import GAP
 from Testing.module.opened import Opened
@@ -27,8 +25,8 @@ PANEL = 460
 THRESHOLDS = (3.0, 2.5, 2.0, 1.5)
 NAMES = ("scan", "progress", "findings", "side_by_side", "keep", "meaning")
 LONGEST_SECONDS = 900.0
-ROOM = 1.3
-"""How much wider than the scan a view is, so that the legend stands beside it."""
+VOLUME = 2
+"""The column of volumes."""
 
 
 def photograph(opened: Opened, path: Path) -> None:
@@ -59,8 +57,8 @@ def take_all(opened: Opened, folder: Path) -> None:
     """
     host, ui = opened.host, opened.ui
     folder.mkdir(parents=True, exist_ok=True)
-    host.click(ui.sampleButton)
-    slicer.util.setSliceViewerLayers(background=ui.inputSelector.currentNode(), fit=True)
+    # As from a file: the panel's own button would screen it at once.
+    ui.inputSelector.setCurrentNode(load_sample())
     fold(opened, ("scan",))
     photograph(opened, folder / "scan.png")
 
@@ -74,13 +72,17 @@ def take_all(opened: Opened, folder: Path) -> None:
 
     lower_until_something_is_found(opened)
     fold(opened, ("heatMap", "findings"))
-    host.click(ui.nextButton)
-    show_whole(opened)
-    show_in_3d(opened)
+    # The largest: the rarest of the sample is a false one.
+    ui.findingsTable.horizontalHeader().sectionClicked.emit(VOLUME)
+    opened.click_row(0)
+    host.click(ui.renderBox)
+    three_d = host.scene.views.three_d.node
+    three_d.SetBoxVisible(False)
+    three_d.SetAxisLabelsVisible(False)
     photograph(opened, folder / "findings.png")
     fold(opened, ("heatMap",))
+    host.click(ui.renderBox)
     host.click(ui.sideBySideBox)
-    show_whole(opened)
     photograph(opened, folder / "side_by_side.png")
     host.click(ui.sideBySideBox)
 
@@ -111,16 +113,6 @@ def show_in_3d(opened: Opened) -> None:
     middle = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
     # From the patient's left in front, where the cut through a finding on the right is seen.
     views.three_d.look_from((-1.5, 2.0, 0.8), middle, bounds)
-
-
-def show_whole(opened: Opened) -> None:
-    """Show the whole slices through the first finding, with room for the legend beside them."""
-    peak = opened.result.findings[0].peak_ras
-    for view in opened.host.scene.views.slices.values():
-        view.fit()
-        width, height, depth = view.node.GetFieldOfView()
-        view.node.SetFieldOfView(ROOM * width, ROOM * height, depth)
-        view.node.JumpSliceByOffsetting(*peak)
 
 
 def lower_until_something_is_found(opened: Opened) -> None:

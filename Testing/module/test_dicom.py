@@ -35,7 +35,7 @@ def loaded(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> O
         known[slice_.SOPInstanceUID] = str(file)
     node = slicer.util.loadVolume(next(iter(known.values())))
     node.SetAttribute("DICOM.instanceUIDs", " ".join(known))
-    database = SimpleNamespace(fileForInstance=lambda uid: known.get(uid, ""))
+    database = SimpleNamespace(isOpen=True, fileForInstance=lambda uid: known.get(uid, ""))
     monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     opened.ui.inputSelector.setCurrentNode(node)
     opened.screen()

@@ -13,6 +13,9 @@ from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.process.job_maker import STUB
 from Testing.module.opened import Opened, torso
 
+VERDICT = 6
+"""The column of verdicts."""
+
 
 def test_from_the_first_click_to_the_saved_scene(
     seen: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -42,9 +45,12 @@ def test_from_the_first_click_to_the_saved_scene(
     go_on.touch()
     seen.wait_for_end()
     assert fractions == sorted(fractions)
-    assert "Findings from rarity 3.0 on: 2." in ui.messageLabel.text
+    assert ui.messageLabel.text.startswith("Done in ")
+    assert "From rarity 3.0 on: 2," in ui.findingsLabel.text
 
     result = seen.result
+    assert result.navigation.current == 1
+    assert ui.findingsTable.currentRow() == 0
     for view in host.scene.views.slices.values():
         assert view.composite.GetBackgroundVolumeID() == scan.GetID()
         assert view.composite.GetForegroundVolumeID() == result.map_node.GetID()
@@ -62,7 +68,8 @@ def test_from_the_first_click_to_the_saved_scene(
     assert result.navigation.current == 1
     host.click(ui.rejectButton)
     host.write(ui.commentEdit, "a plate")
-    assert seen.table()[0][5:] == ["rejected", "a plate"]
+    assert seen.table()[0][VERDICT] == "rejected (note)"
+    assert ui.findingsTable.item(0, VERDICT).toolTip() == "a plate"
 
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -96,14 +103,15 @@ def test_sliders_show_at_once_and_the_list_follows(opened: Opened) -> None:
 
     opened.ui.thresholdSlider.value = 3.9
     assert result.heat_map.threshold == 3.9
-    assert opened.ui.thresholdLabel.text.startswith("1 in 7,900 voxels")
+    assert opened.ui.thresholdLabel.text.startswith("1 in 7,900 reference voxels")
+    assert opened.ui.thresholdEdit.text == "3.9"
     assert len(opened.table()) == 2
     opened.host.wait(lambda: len(opened.table()) == 1)
     assert result.table.settings.threshold == 3.9
 
     opened.ui.thresholdSlider.value = 3.0
     opened.host.wait(lambda: len(opened.table()) == 2)
-    assert opened.table()[1][5] == "unsure"
+    assert opened.table()[1][VERDICT] == "unsure"
 
     opened.ui.minVolumeSpin.value = 50.0
     opened.host.wait(lambda: opened.table() == [])
@@ -115,22 +123,29 @@ def test_sliders_show_at_once_and_the_list_follows(opened: Opened) -> None:
     assert result.heat_map.colour_range == (1.0, 5.0)
 
 
-def test_the_bare_scan_is_seen_as_long_as_the_button_is_held(seen: Opened) -> None:
+def test_the_bare_scan_is_seen_until_the_colours_are_wanted_again(seen: Opened) -> None:
     seen.add(torso())
     result = seen.screen()
-    result.navigation.go_to(1)
     view = seen.host.scene.views.red
 
     def coloured() -> int:
         pixels = view.pixels().astype(int)
-        # The legend stands on the right.
-        return int((np.ptp(pixels[:, :128], axis=-1) > 60).sum())
+        # The legend stands on the right, and the mark is of a colour that no rarity has.
+        warm = pixels[..., 0] > pixels[..., 2] + 60
+        return int(warm[:, :128].sum())
 
+    result.navigation.go_to(1)
     assert coloured() > 0
-    seen.ui.hideButton.pressed.emit()
+    seen.host.click(seen.ui.hideButton)
     assert coloured() == 0
-    seen.ui.hideButton.released.emit()
+    assert seen.ui.hideButton.checked
+    seen.host.click(seen.ui.hideButton)
     assert coloured() > 0
+    seen.host.click(seen.ui.hideButton)
+    seen.screen()
+    # Another map begins with its colours, and the button says so.
+    assert not seen.ui.hideButton.checked
+    assert seen.result.heat_map.visible
 
 
 def test_legend_outline_and_3d_come_and_go(seen: Opened) -> None:
@@ -138,8 +153,7 @@ def test_legend_outline_and_3d_come_and_go(seen: Opened) -> None:
     result = seen.screen()
     ui = seen.ui
     seen.host.click(ui.legendBox)
-    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(result.map_node)
-    assert not legend.GetVisibility()
+    assert not result.heat_map.legend_shown
     seen.host.click(ui.outlineBox)
     assert result.outline.node is not None
     seen.host.click(ui.outlineBox)
@@ -222,7 +236,7 @@ def test_a_second_screening_replaces_the_first_and_keeps_its_reviews(opened: Ope
     assert opened.ui.mapSelector.nodeCount() == 1
     assert opened.ui.mapSelector.currentNode() is second.map_node
     assert second.map_node.GetName() == "CT rarity"
-    assert opened.table()[0][5] == "accepted"
+    assert opened.table()[0][VERDICT] == "accepted"
 
 
 def test_a_second_screening_keeps_the_first_where_that_is_wished(opened: Opened) -> None:
@@ -230,6 +244,7 @@ def test_a_second_screening_keeps_the_first_where_that_is_wished(opened: Opened)
     first = opened.screen()
     opened.click_row(0)
     opened.host.click(opened.ui.acceptButton)
+    opened.host.click(opened.ui.scanButton)
     opened.host.click(opened.ui.keepEarlierBox)
     assert "CT rarity: stays beside the new one" in opened.ui.cardLabel.text
     opened.ui.qualityBox.setCurrentIndex(1)
@@ -237,7 +252,7 @@ def test_a_second_screening_keeps_the_first_where_that_is_wished(opened: Opened)
     assert second.map_node is not first.map_node
     assert second.map_node.GetName() == "CT rarity 2"
     assert "tiles do not overlap, the whole scan" in opened.ui.mapLabel.text
-    assert opened.table()[0][5] == "accepted"
+    assert opened.table()[0][VERDICT] == "accepted"
     assert opened.ui.mapSelector.nodeCount() == 2
     opened.ui.thresholdSlider.value = 3.9
     opened.host.wait(lambda: len(opened.table()) == 1)
@@ -252,12 +267,11 @@ def test_a_second_screening_keeps_the_first_where_that_is_wished(opened: Opened)
 def test_a_verdict_is_taken_back_by_a_second_click(opened: Opened) -> None:
     opened.add(torso())
     opened.screen()
-    assert not opened.ui.acceptButton.enabled
-    opened.click_row(0)
+    assert opened.ui.acceptButton.enabled
     opened.host.click(opened.ui.acceptButton)
-    assert (opened.table()[0][5], opened.ui.acceptButton.checked) == ("accepted", True)
+    assert (opened.table()[0][VERDICT], opened.ui.acceptButton.checked) == ("accepted", True)
     opened.host.click(opened.ui.acceptButton)
-    assert (opened.table()[0][5], opened.ui.acceptButton.checked) == ("", False)
+    assert (opened.table()[0][VERDICT], opened.ui.acceptButton.checked) == ("", False)
 
 
 def test_a_run_goes_on_while_another_module_is_open(opened: Opened) -> None:

@@ -28,6 +28,7 @@ NAMES = {*WEIGHTS, *DICOM_WEIGHTS} | {
     *("The Screener developers", "Application Support", "screener probe", "screener reviews"),
     # Fields of files.
     *("space directions: ", "space origin: ", "space: right-anterior-superior"),
+    *("signed char", "unsigned char"),
     *("kinds: domain domain domain", "space directions", "space origin"),
     *("# Color table file ScreenerRarity", "Anatomic codes - DICOM master list"),
     # The report, which developers read, and a card whose driver tells no name.

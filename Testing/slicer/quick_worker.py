@@ -43,7 +43,9 @@ def main() -> int:
     lines = [
         f"sizes: {sizes}" if line.startswith("sizes") else line
         for line in header.decode().splitlines()
+        if not line.startswith("type")
     ]
+    lines.insert(1, "type: float")
     voxels = shape[0] * shape[1] * shape[2]
     (out / "anomaly.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + bytes(4 * voxels))
     send(event="result", scan="scan", folder="result", findings=[], provenance={"model": {}})

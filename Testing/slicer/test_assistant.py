@@ -1,12 +1,16 @@
 """The install assistant: one question, the right helper, and nothing of Slicer's replaced."""
 
 import importlib.metadata
+import os
 import re
 import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import final
+from urllib.request import url2pathname
 
 import pytest
 
@@ -20,9 +24,11 @@ from ScreenerSlicerLib.install.assistant import (
     Assistant,
     Tools,
     constraints,
+    holding,
     release,
 )
 from ScreenerSlicerLib.install.slicer_packages import slicer_tools
+from ScreenerSlicerLib.preflight.models import ENCODER_PACKAGES
 
 SLICER = {"numpy": "2.0.2", "scipy": "1.13.1", "SimpleITK": "2.4.0", "pydicom": "2.4.4"}
 
@@ -67,7 +73,7 @@ class Machine:
         self.done += packages
         self.held = held.read_text()
         for one in packages:
-            name, version = one.split(">=")
+            name, version = re.split(">=|==", one)
             self.versions[name] = version
 
     def assistant(self) -> Assistant:
@@ -223,6 +229,27 @@ def test_dicom_needs_no_torch() -> None:
     assert Assistant(tools, DICOM_PACKAGES, torch="").missing() == list(DICOM_PACKAGES)
 
 
+def test_weights_of_an_encoder_are_asked_for_with_their_size_and_never_fetched_unasked() -> None:
+    machine = Machine()
+    tools = machine.assistant()._tools
+    assistant = Assistant(tools, ENCODER_PACKAGES, torch="")
+    assert assistant.missing() == list(ENCODER_PACKAGES)
+    machine.answer = False
+    assert assistant.install().state == "declined"
+    assert machine.done == []
+    (question,) = machine.asked
+    assert "about 190 MB" in question
+    assert all(one in question for one in ENCODER_PACKAGES)
+    machine.answer = True
+    assert assistant.install().state == "done"
+    assert machine.done == list(ENCODER_PACKAGES)
+    # Another version would be other weights.
+    machine.versions[ENCODER_PACKAGES[0].split("==")[0]] = "0.2.0"
+    assert assistant.missing() == [ENCODER_PACKAGES[0]]
+    # Screening with other models asks for none of them.
+    assert not set(machine.assistant().missing()) & set(ENCODER_PACKAGES)
+
+
 def test_nothing_that_is_asked_for_is_slicers_own() -> None:
     asked = {re.split("[><=]", one)[0] for one in (TORCH, *PACKAGES)}
     assert not asked & set(SHIPPED)
@@ -240,10 +267,10 @@ class FakeSlicer:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
-        manager = SimpleNamespace(
-            interactive=True, installExtensionFromServer=self.remember("extension", 1)
-        )
+        manager = SimpleNamespace(interactive=True)
+        manager.installExtensionFromServer = self.remember("extension", 1)
         self.manager = manager
+        self.quiet: list[bool] = []
         self.app = SimpleNamespace(extensionsManagerModel=lambda: manager)
         self.util = SimpleNamespace(
             pip_install=self.remember("pip_install"),
@@ -256,6 +283,8 @@ class FakeSlicer:
 
         def called(*arguments: object, **named: object) -> object:
             self.calls.append((name, arguments, named))
+            if name == "extension":
+                self.quiet.append(self.manager.interactive)
             return answer
 
         return called
@@ -290,7 +319,8 @@ def test_slicers_tools_are_called_as_slicer_wants_them(monkeypatch: pytest.Monke
     tools = slicer_tools(fake, {})
     assert tools.confirm("Title", "Text")
     assert tools.install_extension()
-    assert fake.manager.interactive is False
+    assert fake.quiet == [False]
+    assert fake.manager.interactive is True, "it is the manager of all of Slicer"
     tools.restart()
     assert fake.calls == [
         ("confirm", ("Text",), {"windowTitle": "Title"}),
@@ -307,3 +337,51 @@ def test_slicers_tools_are_called_as_slicer_wants_them(monkeypatch: pytest.Monke
     monkeypatch.setitem(slicer_packages.sys.modules, "PyTorchUtils", module)
     tools.install_torch(">=2.6")
     assert installed == [{"askConfirmation": False, "torchVersionRequirement": ">=2.6"}]
+
+
+def test_slicers_packages_are_held_while_pytorch_is_installed_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PyTorchUtils takes no constraints of ours; pip reads them from its environment."""
+    monkeypatch.setenv("PIP_CONSTRAINT", "https://example.org/own.txt")
+    machine = Machine()
+    seen: list[str] = []
+
+    def install(requirement: str) -> None:
+        own, ours = os.environ["PIP_CONSTRAINT"].split(" ")
+        assert own == "https://example.org/own.txt"
+        seen.append(Path(url2pathname(ours.removeprefix("file://"))).read_text())
+        machine.versions["torch"] = "2.8.0"
+
+    machine.install_torch = install  # pyright: ignore[reportAttributeAccessIssue]
+    assert machine.assistant().install().state == "done"
+    assert seen == [constraints(SLICER)]
+    assert os.environ["PIP_CONSTRAINT"] == "https://example.org/own.txt"
+
+
+def test_pip_itself_keeps_to_what_is_held(tmp_path: Path) -> None:
+    """A wheel that wants another version of what is held is refused by pip."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    wheel(folder, "held", "2.0")
+    wheel(folder, "wanted", "1.0", "held>=2")
+    held = folder / "constraints.txt"
+    held.write_text("held==1.0\n")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index"]
+    command += ["--find-links", str(folder), "wanted"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    with holding(held):
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "held==1.0" in refused.stdout + refused.stderr
+
+
+def wheel(folder: Path, name: str, version: str, *requires: str) -> None:
+    """Make a wheel that holds nothing but its metadata."""
+    info = f"{name}-{version}.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {one}" for one in requires]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{info}/METADATA", "\n".join(lines) + "\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")

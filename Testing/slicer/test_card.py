@@ -10,26 +10,28 @@ import pytest
 
 from ctscreener import preprocess
 from ctscreener.files import read_scan
-from ctscreener.model import ModelSettings, find_model, read_description
+from ctscreener.model import ModelSettings
 from ctscreener.scan import Scan, reoriented_to_canonical
-from ctscreener.settings import from_json
 from ctscreener.tiled import body_tiles, padded
 from ScreenerSlicerLib.preflight.card import (
     SECONDS_A_VOXEL,
     START_SECONDS,
     Conditions,
     duration,
+    estimate_whole,
     examine,
     orientation,
     timing_key,
 )
 from ScreenerSlicerLib.preflight.hardware import Device, Gpu, Hardware
-from ScreenerSlicerLib.preflight.models import BUNDLED, Tiling, read_model
+from ScreenerSlicerLib.preflight.models import BUNDLED, Tiling, Whole, encoder_work, read_model
 from ScreenerSlicerLib.preflight.tile_count import SAMPLE_MM, count_tiles, sampled
 from Testing.engine.torso import canonical_affine, torso, turned
 
 CPU = Device("cpu", "CPU, 2 cores", "Running on the CPU.")
-MODEL = read_model(BUNDLED / "preview")
+SETTINGS = ModelSettings()
+TILING = Tiling(SETTINGS.preprocess.spacing, SETTINGS.tile, SETTINGS.pool)
+MODEL = replace(read_model(BUNDLED / "preview"), tiling=TILING)
 HARDWARE = Hardware(cores=2, memory_mb=16000, free_mb=8000)
 CONDITIONS = Conditions(MODEL, CPU, HARDWARE)
 
@@ -70,6 +72,34 @@ def test_a_distilled_model_is_guessed_to_be_faster(scan: Scan) -> None:
     assert usual.seconds is not None
     start = START_SECONDS + SECONDS_A_VOXEL * scan.hu.size
     assert 1.5 * (card.seconds - start) < usual.seconds - start
+
+
+def test_a_model_that_sees_the_whole_scan_is_timed_by_volume(scan: Scan) -> None:
+    model = replace(MODEL, tiling=Whole((3.0, 1.5, 1.5), 35_000.0))
+    whole = replace(CONDITIONS, model=model)
+    card = examine(scan, whole)
+    assert (card.refusal, card.tiles) == ("", 1)
+    assert "tile" not in card.text()
+    assert card.seconds is not None
+    start = START_SECONDS + SECONDS_A_VOXEL * scan.hu.size
+    twice = examine(scan, replace(whole, model=replace(model, tiling=Whole((3, 1.5, 1.5), 7e4))))
+    assert twice.seconds is not None
+    assert twice.seconds - start == pytest.approx(2 * (card.seconds - start))
+    # Overlap changes nothing, and what tiles took before says nothing.
+    other = replace(whole, overlap=0.0, seconds_a_tile={timing_key(model, CPU): 100.0})
+    assert examine(scan, other).seconds == card.seconds
+    away = replace(whole, region=(900.0, 950.0, 0.0, 50.0, 0.0, 50.0))
+    assert "region" in examine(scan, away).refusal
+
+
+def test_a_chest_takes_a_model_of_the_preview_s_size_seconds() -> None:
+    """Measured: 1.5 to 3 s on two cores for 110 x 240 x 220 voxels of 3 x 1.5 x 1.5 mm."""
+    spacing = np.array([3.0, 1.5, 1.5])
+    points = np.array([[0.0, 0, 0], (np.array([110, 240, 220]) * spacing)[::-1]])
+    nothing = Scan(np.zeros((0, 1, 1), np.int16), np.eye(4))
+    model = Whole((3.0, 1.5, 1.5), encoder_work([(64, 3), (128, 8)]))
+    seconds = estimate_whole(points, nothing, model, CPU, CONDITIONS) - START_SECONDS
+    assert 1.5 < seconds < 3
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float64])
@@ -130,10 +160,8 @@ def engine_tiles(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scan], int]:
 
 def run_by_engine(scan: Scan) -> int:
     """Count the tiles of a scan."""
-    description = read_description(find_model("preview"))
-    settings = from_json(ModelSettings, description["settings"])
-    _, body = padded(preprocess.prepare(scan, settings.preprocess), settings)
-    return len(body_tiles(body, settings, 0.5))
+    _, body = padded(preprocess.prepare(scan, SETTINGS.preprocess), SETTINGS)
+    return len(body_tiles(body, SETTINGS, 0.5))
 
 
 @pytest.mark.parametrize("degrees", [0.0, 20.0])

@@ -10,6 +10,7 @@ import pytest
 
 from ctscreener.findings import find
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.export import dicom_job as dicom_job_module
 from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
 from ScreenerSlicerLib.export.dicom_job import WEIGHTS, DicomWork, dicom_job
 from ScreenerSlicerLib.process.job import BackgroundJob
@@ -121,3 +122,14 @@ def test_a_python_without_highdicom_says_what_is_missing(
     assert job.error is not None
     assert job.error.code == "install.packages"
     assert not (tmp_path / "map.dcm").exists()
+
+
+def test_threads_of_slicer_have_little_to_do(rarity: np.ndarray, tmp_path: Path) -> None:
+    """Slicer's event loop keeps Python's lock: voxels are found by the child, not by a thread."""
+    scan = Scan(np.repeat(rarity, 40, axis=0), AFFINE)
+    found = find(rarity, Scan(rarity, AFFINE), SETTINGS)
+    checks: list[int] = []
+    work = DicomWork(tmp_path / "s.dcm", [], scan, PROVENANCE, found, SETTINGS.threshold)
+    work.write(tmp_path, lambda: checks.append(1))
+    assert len(checks) <= 1 + scan.hu.nbytes / dicom_job_module.PIECE_BYTES
+    np.testing.assert_array_equal(np.load(tmp_path / "values.npy"), scan.hu)

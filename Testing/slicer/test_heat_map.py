@@ -9,6 +9,7 @@ from ctscreener.colours import rarity_to_rgba
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.scene import rarity_colours
 from ScreenerSlicerLib.scene.heat_map import HeatMap
+from ScreenerSlicerLib.scene.legend import BANDS
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import world_point
 from Testing.host.scene import SlicerScene
@@ -161,31 +162,40 @@ def test_a_moved_range_of_colours_hides_nothing(
     assert heat_map.colour_range == pytest.approx((2.0, 5.0))
 
 
-def test_the_legend_shows_each_colour_at_its_rarity(
+def test_the_legend_shows_the_colours_that_are_seen_in_one_view(
     scene_with_views: SlicerScene, logics: Logics
 ) -> None:
     heat_map = shown(scene_with_views, logics, lumps.GEOMETRIES["lying"])
-    view = scene_with_views.views.red
-    view.composite.SetBackgroundVolumeID(None)
-    heat_map.set_threshold(100.0)
-    assert not heat_map.legend_shown
+    views = scene_with_views.views
     heat_map.legend(False)
     assert not heat_map.legend_shown
-    assert not view.pixels().any()
-    legend = heat_map.legend(True)
+    heat_map.set_threshold(3.5)
+    before = {name: view.pixels() for name, view in views.slices.items()}
+    heat_map.legend(True)
     assert heat_map.legend_shown
-    picture = view.pixels().astype(int)
+    after = {name: view.pixels() for name, view in views.slices.items()}
+    assert np.array_equal(before["Yellow"], after["Yellow"])
+    assert np.array_equal(before["Green"], after["Green"])
+    # On the right, beside what is shown of the scan.
+    picture = np.where(before["Red"] == after["Red"], 0, after["Red"]).astype(int)
     bar = np.argmax(coloured(picture).sum(axis=0))
     rows = np.flatnonzero(coloured(picture)[:, bar])
-    assert len(rows) > 50
-    assert np.array_equal(rows, np.arange(rows[0], rows[-1] + 1))
-    # From the top, 6, to the bottom, 0, in equal steps.
-    rarity = 6 * (1 - (np.arange(len(rows)) + 0.5) / len(rows))
-    expected = rarity_to_rgba(np.maximum(rarity, 2.01))[:, :3].astype(int)
-    # One row of pixels is a few entries of the table.
-    assert np.abs(picture[rows, bar] - expected).max() <= 255 * 3 / len(rows)
+    assert bar > picture.shape[1] * 0.9
+    # Small: a third of the view, and no more than a fifth of its width.
+    assert 40 < len(rows) < picture.shape[0] / 3
+    assert (picture.max(axis=(0, 2)) > 100).sum() < picture.shape[1] * 0.4
+    # From the top, 6, to the bottom, the threshold, in equal steps.
+    rarity = 6 - 2.5 * (np.arange(len(rows)) + 0.5) / len(rows)
+    expected = rarity_to_rgba(rarity)[:, :3].astype(int)
+    assert np.abs(picture[rows, bar] - expected).max() <= 255 * 4 / BANDS
+    legend = heat_map.legend_node
+    assert legend is not None
     assert "research use only" in legend.GetTitleText()
-    assert heat_map.legend(True).GetID() == legend.GetID()
+    names = legend.GetPrimaryDisplayNode().GetColorNode()
+    said = [names.GetColorName(n) for n in range(BANDS)]
+    assert [one for one in said if one.strip()] == ["threshold 3.5", "4", "5", "6"]
+    heat_map.set_threshold(4.9)
+    assert names.GetColorName(0) == "threshold 4.9"
 
 
 def test_in_3d_what_is_below_the_threshold_or_not_scored_is_clear(

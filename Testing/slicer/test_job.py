@@ -1,5 +1,6 @@
 """A job as the panel sees it: it never blocks, says where it is, and ends as one of three."""
 
+import ctypes
 import gc
 import json
 import os
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from ctscreener.files import read_scan
 from ctscreener.findings import FindingSettings, find
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.process.job import BackgroundJob
+from ScreenerSlicerLib.process.run import Command
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
 from ScreenerSlicerLib.process.stub_worker import SYNTHETIC, synthetic_rarity
 from ScreenerSlicerLib.process.timeline import JobProgress
@@ -269,3 +272,39 @@ def test_the_bundled_model_screens_the_sample(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
     (log,) = (tmp_path / "logs").iterdir()
     assert json.loads(log.read_text().splitlines()[-1])["stage"] == "taking over"
+
+
+@final
+class ManySmallTurns:
+    """Work of a thread that takes Python's lock again and again, until it is stopped."""
+
+    bytes_needed = 0.0
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    def write(self, folder: Path, check: Callable[[], None]) -> None:
+        """Go on until it is stopped."""
+        while True:
+            check()
+            time.sleep(0)
+            self.turns += 1
+
+    def read(self, folder: Path, record: object, check: object) -> None:
+        """Never get so far."""
+        raise AssertionError("there is no child")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="usleep is one of Unix")
+def test_every_poll_lets_the_threads_of_a_job_run(tmp_path: Path) -> None:
+    """Slicer's event loop keeps Python's lock between two calls of a timer, as `PyDLL` does."""
+    sleep = ctypes.PyDLL(None).usleep
+    work = ManySmallTurns()
+    job = BackgroundJob(work, Command((sys.executable,), QUICK), tmp_path)
+    job.start()
+    polls = 20
+    for _ in range(polls):
+        sleep(5000)
+        job.poll()
+    job.close(5)
+    assert work.turns > 50 * polls

@@ -2,29 +2,46 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ctscreener import model as engine
-from ctscreener.settings import from_json
+from ctscreener import public_encoder
+from ctscreener.calibration import Calibration
+from ctscreener.density import DensitySettings
+from ctscreener.encoded import Elsewhere, Encoded, EncodedSettings
+from ctscreener.encoder import Encoder, EncoderSettings
+from ctscreener.heads import GaussianSettings, HeadSettings, Source
+from ctscreener.networks import NetworkSettings
 from ScreenerSlicerLib.preflight import models
 from ScreenerSlicerLib.preflight.models import (
     BUNDLED,
+    ModelFolder,
+    Tiling,
+    Whole,
+    encoder_work,
     find_models,
     read_model,
     shortened,
     user_folder,
 )
 
+SCALE = Calibration((0.0, 2.0), (1.0, 3.0), tail_nll=0.5, voxels=10_000)
+
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A copy of the bundled model."""
-    return Path(shutil.copytree(BUNDLED / "preview", tmp_path / "mine"))
+    """A model of tiles, as the engine writes it."""
+    settings = engine.ModelSettings(
+        descriptor=NetworkSettings(channels=(8,), out=4), density=DensitySettings(head="gaussian")
+    )
+    provenance = {"data": []}
+    engine.save_model(tmp_path / "mine", engine.Networks(settings), SCALE, provenance, "# Mine\n")
+    return tmp_path / "mine"
 
 
 def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
@@ -50,26 +67,37 @@ def test_the_engine_and_the_panel_know_the_same_models(
 def test_the_bundled_model_is_described_as_the_engine_reads_it() -> None:
     model = read_model(BUNDLED / "preview")
     description = engine.read_description(model.folder)
-    settings = from_json(engine.ModelSettings, description["settings"])
+    settings = engine.build(description, model.folder).settings
     assert model.problem == ""
     assert model.sha256 == description["sha256"]
     assert model.tiling is not None
-    assert model.tiling.tile == settings.tile
     assert model.tiling.spacing == settings.preprocess.spacing
-    assert model.tiling.multiple == settings.pool
+    assert model.one_speed == isinstance(settings, EncodedSettings)
     assert model.damage() == ""
     assert "preview" in model.label()
-    assert "MB" in model.label()
+    assert model.sha256[:12] not in model.label()
+    assert "MB" in model.identity()
+    assert model.sha256[:12] in model.identity()
     assert "Research use only" in model.card_text()
     assert len(model.card_text()) < len(model.card)
 
 
-def test_models_are_found_once_and_usable_ones_first(mine: Path, tmp_path: Path) -> None:
+def test_a_model_of_tiles_is_described_as_the_engine_reads_it(mine: Path) -> None:
+    settings = engine.build(engine.read_description(mine), mine).settings
+    expected = Tiling(settings.preprocess.spacing, settings.tile, settings.pool)
+    assert read_model(mine).tiling == expected
+
+
+def test_models_are_found_once_and_usable_ones_first(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     environment = {"CTSCREENER_MODELS": str(tmp_path)}
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.json").write_text("{")
+    monkeypatch.setattr(models, "installed_version", lambda _name: "0.1.0")
     found = find_models([mine, tmp_path / "elsewhere"], environment)
     bundled = sorted(file.parent.name for file in BUNDLED.glob("*/model.json"))
+    bundled.sort(key=lambda name: name != "preview")
     assert [model.name for model in found] == [*bundled, "mine", "broken", "elsewhere"]
     assert bundled[0] == "preview", "the first one is chosen where nobody has chosen"
     assert [bool(model.problem) for model in found[-3:]] == [False, True, True]
@@ -88,7 +116,7 @@ def test_a_distilled_model_says_in_the_list_that_it_is_fast_and_less_exact(mine:
     change(mine, distil)
     model = read_model(mine)
     assert model.problem == ""
-    assert model.label().startswith("mine (fast, less exact than preview), ")
+    assert model.label() == "mine (fast, less exact than preview)"
     change(mine, lambda d: d["provenance"].pop("teacher"))
     assert "damaged" in read_model(mine).problem
 
@@ -112,6 +140,71 @@ def test_a_model_that_cannot_be_used_says_why(
     assert problem in model.problem
     assert model.tiling is None
     assert "\n" not in model.label()
+
+
+def whole(folder: Path, elsewhere: Elsewhere | None = None) -> ModelFolder:
+    """A whole-volume model as the engine writes it, and as it is read here."""
+    settings = EncodedSettings(
+        encoder=EncoderSettings(widths=(2,), bottlenecks=(1,)),
+        discriminator=HeadSettings(sources=(Source(0),), hidden=4),
+        density=GaussianSettings(sources=(Source(0),), components=2),
+        elsewhere=elsewhere,
+    )
+    engine.save_model(folder, Encoded(settings), SCALE, {}, "# Whole\n")
+    return read_model(folder, {})
+
+
+def test_a_model_that_sees_the_whole_scan_is_usable_and_has_one_speed(tmp_path: Path) -> None:
+    model = whole(tmp_path / "mine")
+    assert (model.problem, model.packages) == ("", ())
+    assert isinstance(model.tiling, Whole)
+    assert model.one_speed
+    assert model.tiling.spacing == EncodedSettings().preprocess.spacing
+    change(tmp_path / "mine", lambda d: d.update(kind="other"))
+    assert "another version" in read_model(tmp_path / "mine").problem
+    change(tmp_path / "mine", lambda d: d.update(kind="whole"))
+    change(tmp_path / "mine", lambda d: d["settings"].pop("encoder"))
+    assert "damaged" in read_model(tmp_path / "mine").problem
+
+
+def test_the_work_of_an_encoder_is_what_its_convolutions_multiply() -> None:
+    settings = EncoderSettings(widths=(4, 6), bottlenecks=(2, 3))
+    encoder, counted = Encoder(settings), 0
+
+    def count(module: torch.nn.Module, _inputs: object, out: torch.Tensor) -> None:
+        nonlocal counted
+        counted += out[0, 0].numel() * module.weight.numel()  # pyright: ignore
+
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Conv3d):
+            module.register_forward_hook(count)
+    encoder(torch.zeros(1, 1, 16, 32, 32))
+    assert encoder_work([(4, 2), (6, 3)]) == pytest.approx(counted / (16 * 32 * 32))
+
+
+def test_a_model_without_its_encoder_is_listed_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: dict[str, str] = {}
+    monkeypatch.setattr(models, "installed_version", there.get)
+    folder = tmp_path / "large"
+    model = whole(folder, Elsewhere("ab" * 32, "elsewhere"))
+    assert model.tiling is None
+    assert "190 MB" in model.label()
+    assert "Install packages" in model.problem
+    assert model.packages == models.ENCODER_PACKAGES
+    named = {models.ENCODER: str(tmp_path / "weights.bin")}
+    assert "names no file" in read_model(folder, named).problem
+    (tmp_path / "weights.bin").touch()
+    assert read_model(folder, named).problem == ""
+    there |= {one.split("==")[0]: "0.1.0" for one in models.ENCODER_PACKAGES}
+    assert read_model(folder, {}).problem == ""
+
+
+def test_the_panel_and_the_engine_look_for_the_same_weights() -> None:
+    assert models.ENCODER == public_encoder.NAMED_BY
+    names = [one.split("==")[0].replace("-", "_") for one in models.ENCODER_PACKAGES]
+    assert tuple(names) == public_encoder.PACKAGES
 
 
 def test_weights_that_are_missing_or_replaced_are_noticed(mine: Path) -> None:

@@ -10,6 +10,7 @@ from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.maps import write_map
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.process import nrrd_file
 from ScreenerSlicerLib.process.nrrd_file import PIECE_BYTES, read_map, write_scan
 
 
@@ -39,9 +40,9 @@ def hu(rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("left_handed", [False, True])
-@pytest.mark.parametrize("kind", [np.float32, np.int16, np.float64])
+@pytest.mark.parametrize("kind", [np.float32, np.int16, np.float64, np.int64, ">i2"])
 def test_the_engine_reads_the_same_voxels_at_the_same_place(
-    hu: np.ndarray, kind: type, left_handed: bool, tmp_path: Path
+    hu: np.ndarray, kind: type | str, left_handed: bool, tmp_path: Path
 ) -> None:
     # A view that is not contiguous, as numpy often has them.
     scan = Scan(hu.astype(kind)[::-1, :, ::-1], turned(left_handed))
@@ -64,7 +65,19 @@ def test_a_map_of_the_engine_comes_back_bit_by_bit(
     np.testing.assert_array_equal(read, rarity)
 
 
-def test_both_stop_between_two_pieces(hu: np.ndarray, tmp_path: Path) -> None:
+def test_a_scan_is_handed_over_in_a_few_turns(tmp_path: Path) -> None:
+    """Each turn waits for Slicer's event loop, which may take a tenth of a second."""
+    scan = Scan(np.zeros((150, 256, 256), np.int16), turned(False))
+    checks: list[int] = []
+    write_scan(tmp_path / "scan.nrrd", scan, lambda: checks.append(1))
+    assert len(checks) <= 1 + scan.hu.nbytes / PIECE_BYTES * 1.5
+    assert (tmp_path / "scan.nrrd").stat().st_size < scan.hu.nbytes + 1000
+
+
+def test_both_stop_between_two_pieces(
+    hu: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nrrd_file, "PIECE_BYTES", 4 * hu[0].size)
     scan = Scan(hu.astype(np.float32), turned(False))
     left = [3]
 

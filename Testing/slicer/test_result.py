@@ -12,6 +12,7 @@ from ctscreener.errors import InputError
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.findings_table import CONTENT
+from ScreenerSlicerLib.scene.mark import Mark
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.screening import Screening
 from Testing.host.scene import SlicerScene
@@ -187,6 +188,8 @@ def test_a_scene_that_is_opened_again_is_the_same(
     screening.set_threshold(2.95)
     result.table.review(2, "unsure", 'bowel? "gas"\nlook again')
     result.make_segments([1, 2])
+    # The mark is the reader's of this hour.
+    Mark(scene_with_views.scene).remove(result.map_node)
     before, pictures = said(result), drawn(scene_with_views)
     scene_with_views.save(tmp_path / "scene.mrb")
     other = SlicerScene() if fresh else scene_with_views

@@ -10,6 +10,7 @@ import pytest
 from ctscreener.calibration import Calibration
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings
+from ctscreener.encoded import Encoded, EncodedSettings, Part
 from ctscreener.model import Distilled, Model, ModelSettings, Networks
 from ctscreener.networks import NetworkSettings
 from ctscreener.student import StudentSettings
@@ -89,6 +90,19 @@ def test_what_was_distilled_is_not_taken_for_the_papers() -> None:
     settings = replace(plain.settings, student=StudentSettings(), tile=(16, 24, 24))
     found = describe(replace(plain, networks=Distilled(settings)))
     assert found == describe(plain) | {"density": "flow, distilled"}
+
+
+def test_a_whole_volume_model_is_named_by_its_parts() -> None:
+    plain = model("vicreg", ConditionSettings(), DensitySettings())
+    both = EncodedSettings(density_part=Part(0.1))
+    expected = {"descriptor": "public encoder, 2 stages", "condition": "none"}
+    for settings, density in (
+        (both, "discriminator + Gaussian"),
+        (replace(both, density_part=Part(0.0)), "discriminator"),
+        (replace(both, discriminator_part=Part(0.0)), "Gaussian"),
+    ):
+        found = describe(replace(plain, networks=Encoded(settings)))
+        assert found == expected | {"density": density}
 
 
 def test_the_benchmark_has_every_cell_of_tables_3_and_4() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,10 @@ from ctscreener.heads import Source
 from training.data.inserted_scans import InsertedScan, find_inserted, read_inserted
 from training.data.rows import (
     ROWS_VERSION,
+    Clean,
     Read,
     Rows,
     RowSettings,
-    describe,
     draw_rows,
     kept_rows,
     rows_of,
@@ -71,7 +71,6 @@ def all_rows(
     chosen = np.random.default_rng(settings.seed).permutation(len(names))[: settings.donors]
     donors = [tissue_of(store, names[i]) for i in sorted(chosen)]
     digests = [store.scans[names[i]].sha256 for i in sorted(chosen)]
-    read = partial(describe, encoder, sources, window=PLAIN.window)
     inserted = find_inserted(settings.inserted)
     base = {
         "version": ROWS_VERSION,
@@ -80,17 +79,17 @@ def all_rows(
     }
     for number, name in enumerate(names):
         own = store.scans[name].sha256
-        tissue = cache(partial(tissue_of, store, name))
-        clean = cache(lambda tissue=tissue: read(tissue().hu))
+        # One scan at a time: the one before, and its maps, are let go of here.
+        clean = Clean(encoder, sources, partial(tissue_of, store, name), PLAIN.window)
         found = []
         for draw in range(settings.rows.draws):
             key = {**base, "scan": own, "donors": digests, "seed": [settings.seed, draw]}
             rng = np.random.default_rng([settings.seed, draw, _number(own)])
-            drawn = partial(draw_rows, tissue, clean, donors, settings.rows, read, rng)
+            drawn = partial(draw_rows, clean, donors, settings.rows, rng)
             found.append(kept_rows(folder / f"{name}-{draw}.npz", key, sources, drawn))
         for other in (some for some in inserted if some.host == own):
             key = {**base, "scan": own, "inserted": other.name}
-            drawn = partial(rows_of_inserted, other, settings.rows, read)
+            drawn = partial(rows_of_inserted, other, settings.rows, clean.describe)
             found.append(kept_rows(folder / f"{other.name}.npz", key, sources, drawn))
         print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
         yield name, found

@@ -14,13 +14,20 @@ def patient_of(name: str, pattern: str) -> str:
         pattern: A regular expression whose first group is the patient.
 
     Raises:
-        InputError: `folds.patient` where the pattern does not match.
+        InputError: `folds.patient` where the pattern does not match, or is none.
 
     Example:
         >>> patient_of("p07_arterial", r"(p[0-9]+)")
         'p07'
     """
-    found = re.match(pattern, name)
+    try:
+        found = re.match(pattern, name)
+    except re.error as error:
+        raise InputError(
+            "folds.patient",
+            f"Expected a regular expression for --patient, found {pattern!r}: {error}.",
+            "Give one with one group, such as '([^_]+)'.",
+        ) from error
     if found is None or not found.groups() or found[1] is None:
         raise InputError(
             "folds.patient",
@@ -38,10 +45,17 @@ def fold_of(names: Sequence[str], pattern: str, folds: int) -> dict[str, int]:
         pattern: Finds the patient, see `patient_of`.
         folds: How many folds.
 
+    Raises:
+        InputError: `folds.patient` or `folds.number`.
+
     Example:
         >>> fold_of(["a_1", "a_2", "b_1", "c_1"], "([a-z])", 2)
         {'a_1': 0, 'a_2': 0, 'b_1': 1, 'c_1': 0}
     """
+    if folds < 1:
+        raise InputError(
+            "folds.number", f"Expected 1 or more folds, found {folds}.", "Give another --folds."
+        )
     patients = sorted({patient_of(name, pattern) for name in names})
     number = {patient: index % folds for index, patient in enumerate(patients)}
     return {name: number[patient_of(name, pattern)] for name in names}

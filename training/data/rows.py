@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.evaluation.kept import load_arrays, save_unpacked
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
 
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 """A change of how rows are drawn needs a new number."""
 FILLED = 0.45
 """Share of what surrounds a voxel of the finest map that an anomaly fills, for a row of it."""
@@ -110,27 +111,54 @@ Read = Callable[[np.ndarray], Maps]
 """Gives the maps of a scan's HU."""
 
 
+class Clean:
+    """A scan as it is, and what the encoder makes of it: both made when first asked for, and kept.
+
+    Arguments:
+        encoder: In evaluation mode.
+        sources: Which maps are read.
+        read: Gives the scan.
+        window: HU that become 0 and 1.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        sources: Sequence[Source],
+        read: Callable[[], Tissue],
+        window: tuple[float, float],
+    ) -> None:
+        self._encoder, self._sources, self._read, self._window = encoder, sources, read, window
+
+    @cached_property
+    def tissue(self) -> Tissue:
+        """The scan, ready to receive anomalies."""
+        return self._read()
+
+    @cached_property
+    def maps(self) -> Maps:
+        """The maps of the scan without anomalies."""
+        return self.describe(self.tissue.hu)
+
+    def describe(self, hu: np.ndarray) -> Maps:
+        """The maps of other HU, read in the same way."""
+        return describe(self._encoder, self._sources, hu, self._window)
+
+
 def draw_rows(
-    scan: Callable[[], Tissue],
-    clean: Callable[[], Maps],
-    donors: Sequence[Tissue],
-    settings: RowSettings,
-    read: Read,
-    rng: np.random.Generator,
+    clean: Clean, donors: Sequence[Tissue], settings: RowSettings, rng: np.random.Generator
 ) -> Rows:
     """Corrupt a scan and read features of it.
 
     Arguments:
-        scan: Gives the scan.
-        clean: Gives its maps.
+        clean: The scan.
         donors: Scans that foreign patches come from.
         settings: Which voxels.
-        read: Gives the maps of the corrupted scan.
         rng: Draws everything.
     """
-    tissue = scan()
+    tissue = clean.tissue
     corrupted = corrupt(tissue, donors, settings.corruption, rng)
-    return rows_of(corrupted, tissue.body, settings, read, clean, rng)
+    return rows_of(corrupted, tissue.body, settings, clean.describe, lambda: clean.maps, rng)
 
 
 def rows_of(

@@ -1,5 +1,6 @@
 """What a model is, in the words of the paper's tables."""
 
+from ctscreener.encoded import Encoded, EncodedSettings
 from ctscreener.model import Model
 
 OBJECTIVES = {"vicreg": "VICReg", "simclr": "SimCLR"}
@@ -15,6 +16,8 @@ def describe(model: Model) -> dict[str, str]:
     Returns:
         `descriptor`, `condition` and `density`.
     """
+    if isinstance(model.networks, Encoded):
+        return _whole(model.networks.settings)
     settings = model.settings
     stage = model.provenance.get("stages", {}).get("descriptor", {})
     objective = stage.get("settings", {}).get("contrast", {}).get("objective", "")
@@ -36,4 +39,17 @@ def describe(model: Model) -> dict[str, str]:
         "descriptor": f"{name}, d = {settings.descriptor.out}",
         "condition": " + ".join(part for part, used in parts.items() if used) or "none",
         "density": ("full Gaussian" if full else WORDS[head]) + distilled,
+    }
+
+
+def _whole(settings: EncodedSettings) -> dict[str, str]:
+    """A whole-volume model in the same three words; the paper's tables have none such."""
+    parts = {
+        "discriminator": settings.discriminator_part.weight,
+        "Gaussian": settings.density_part.weight,
+    }
+    return {
+        "descriptor": f"public encoder, {len(settings.encoder.widths)} stages",
+        "condition": "none",
+        "density": " + ".join(name for name, weight in parts.items() if weight) or "nothing",
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's table: a model and three trivial scorers on held-out phantoms of four lesion families.
+# A model and three trivial scorers on held-out phantoms of four lesion families.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 model=${1:-preview}

@@ -39,6 +39,16 @@ class CorruptionSettings:
     without: tuple[str, ...] = ()
     """Kinds that are left out."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where kinds are not known, or none is left."""
+        out = set(self.without)
+        unknown = sorted(out - {*KINDS, *IN_LUNG})
+        if unknown or out >= set(KINDS) or out >= set(IN_LUNG):
+            raise ValueError(
+                f"Expected some of the kinds {', '.join(sorted({*KINDS, *IN_LUNG}))}, found "
+                f"{', '.join(unknown) or 'that none is left'}."
+            )
+
 
 @dataclass(frozen=True)
 class Corrupted:
@@ -47,7 +57,7 @@ class Corrupted:
     Arguments:
         hu: HU, float32, `(D, H, W)`.
         label: Number of the anomaly that a voxel belongs to, from 1 on; 0 for none, int16.
-        touched: Voxels that differ from the scan, bool, `(D, H, W)`.
+        touched: Voxels that belong to an anomaly or differ from the scan, bool, `(D, H, W)`.
         kinds: Kind of each anomaly, in the order of their numbers.
     """
 
@@ -130,7 +140,8 @@ def _one(
     changed = (after != before) & inside
     hu[box] = np.where(changed[part], after[part], hu[box])
     label[box][marked[part]] = -1
-    touched[box] |= changed[part]
+    # What an anomaly happens to leave as it was belongs to it all the same.
+    touched[box] |= (changed | marked)[part]
     return name
 
 

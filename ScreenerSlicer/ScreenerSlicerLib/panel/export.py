@@ -10,7 +10,7 @@ import slicer
 import slicer.util
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.export.dicom_files import dicom_files
+from ScreenerSlicerLib.export.dicom_files import KnownFiles
 from ScreenerSlicerLib.export.dicom_job import DicomWork
 from ScreenerSlicerLib.export.tables import write_tables
 from ScreenerSlicerLib.panel.settings import EXPORT_FOLDER, Settings
@@ -46,6 +46,7 @@ class ExportPanel:
         self._on_start = on_start
         self._result: ScreenResult | None = None
         self._job: BackgroundJob[Path] | None = None
+        self._known = KnownFiles(lambda: getattr(slicer, "dicomDatabase", None))
         ui.folderEdit.currentPath = settings.get(EXPORT_FOLDER, "")
         ui.segmentsButton.connect("clicked()", self._make_segments)
         ui.tablesButton.connect("clicked()", self._write_tables)
@@ -60,6 +61,7 @@ class ExportPanel:
     def take(self, result: ScreenResult | None) -> None:
         """Export another result from now on, or none."""
         self._result = result
+        self._known.forget()
         if not self.busy:
             self._ui.exportLabel.text = ""
         self.update()
@@ -96,7 +98,8 @@ class ExportPanel:
         ready = "" if self._result else _("Screen a volume first.")
         where = ready or ("" if folder else _("Choose a folder first."))
         busy = _("A DICOM object is being made.") if self.busy else ""
-        dicom = where or busy or ("" if self._files() else _no_dicom())
+        known = bool(self._result) and self._known.are_there(self._result.scan_node)
+        dicom = where or busy or ("" if known else _no_dicom())
         for name in ("exportBar", "exportCancelButton"):
             getattr(self._ui, name).visible = self.busy
         none = "" if findings else _("There is no finding that was not rejected.")
@@ -120,8 +123,7 @@ class ExportPanel:
         return [row.finding.rank for row in rows if row.verdict != "rejected"]
 
     def _files(self) -> list[Path]:
-        scan_node = self._result.scan_node if self._result else None
-        return dicom_files(scan_node, getattr(slicer, "dicomDatabase", None))
+        return self._known.now(self._result.scan_node if self._result else None)
 
     def _make_segments(self) -> None:
         assert self._result is not None, "the button is disabled"

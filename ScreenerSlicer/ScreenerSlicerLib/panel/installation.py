@@ -12,7 +12,7 @@ from ScreenerSlicerLib.install.assistant import DICOM_PACKAGES, Assistant, Outco
 from ScreenerSlicerLib.install.causes import JobError
 from ScreenerSlicerLib.install.diagnosis import report
 from ScreenerSlicerLib.preflight.hardware import Hardware
-from ScreenerSlicerLib.preflight.models import BUNDLED, user_folder
+from ScreenerSlicerLib.preflight.models import BUNDLED, ModelFolder, user_folder
 from ScreenerSlicerLib.process.job_maker import JobMaker, slicer_python
 from ScreenerSlicerLib.translation import tr as _
 
@@ -35,6 +35,7 @@ class InstallationPanel:
         ui: The widgets by their names.
         logic: Returns the module's logic.
         hardware: Returns what the machine offers; None before that is known.
+        model: Returns the model that is chosen; None where there is none.
 
     Attributes:
         error: What the last run failed of, for the report.
@@ -45,10 +46,12 @@ class InstallationPanel:
         ui: SimpleNamespace,
         logic: Callable[[], InstallationLogic],
         hardware: Callable[[], Hardware | None],
+        model: Callable[[], ModelFolder | None],
     ) -> None:
         self._ui = ui
         self._logic = logic
         self._hardware = hardware
+        self._model = model
         self.error: JobError | None = None
         ui.installPackagesButton.connect("clicked()", self.complete)
         ui.checkButton.connect("clicked()", self.check)
@@ -60,8 +63,16 @@ class InstallationPanel:
         return self._ui.installLabel.text
 
     def complete(self) -> bool:
-        """Install what screening lacks, after a question; true where nothing is missing then."""
-        return self._install(self._logic().assistant())
+        """Install what screening lacks, after a question; true where nothing is missing then.
+
+        The weights that the chosen model names are a question of their own.
+        """
+        if not self._install(self._logic().assistant()):
+            return False
+        model = self._model()
+        if model is None or not model.problem or not model.packages:
+            return True
+        return self._install(self._logic().assistant(model.packages))
 
     def complete_dicom(self) -> bool:
         """Install what the export to DICOM lacks, after a question."""
@@ -76,12 +87,23 @@ class InstallationPanel:
     def check(self) -> None:
         """Show what is missing, and the report."""
         missing = self._logic().assistant().missing()
-        self._ui.installLabel.text = (
+        said = (
             _("Missing: {names}").format(names=", ".join(missing))
             if missing
             else _("Everything that Screener needs is installed.")
         )
+        self._ui.installLabel.text = " ".join(filter(None, [said, self._damage()]))
         self._ui.reportText.plainText = self._report()
+
+    def _damage(self) -> str:
+        """Say what is wrong with the weights of the model that is chosen; nothing if whole."""
+        model = self._model()
+        if model is None or model.problem:
+            return ""
+        with slicer.util.WaitCursor():
+            damage = model.damage()
+        found = _("The model {name} cannot be used: {problem}.")
+        return found.format(name=model.name, problem=damage) if damage else ""
 
     def _report(self) -> str:
         folders = {

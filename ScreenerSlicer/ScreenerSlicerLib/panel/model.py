@@ -27,6 +27,7 @@ class ModelPanel:
         self._settings = settings
         self._on_change = on_change
         self._models: list[ModelFolder] = []
+        self._speeds = ui.qualityBox.toolTip
         self._fill()
         ui.modelBox.connect("currentIndexChanged(int)", self._choose)
         ui.modelFolderEdit.connect("currentPathChanged(QString)", self._add)
@@ -36,6 +37,11 @@ class ModelPanel:
         """The model that is chosen; None where there is none at all."""
         index = self._ui.modelBox.currentIndex
         return self._models[index] if 0 <= index < len(self._models) else None
+
+    def refresh(self) -> None:
+        """Look at the models again: packages with weights may be there by now."""
+        self._fill()
+        self._on_change()
 
     def _fill(self) -> None:
         """List the models, and choose the one that was chosen last."""
@@ -60,6 +66,10 @@ class ModelPanel:
         model = self.model
         self._ui.modelCard.setMarkdown(model.card_text() if model else "")
         self._ui.modelPlaceLabel.text = _place(model)
+        one_speed = model is not None and model.one_speed
+        self._ui.qualityBox.enabled = not one_speed
+        why = _("This model sees the whole scan at once, without tiles: it has one speed")
+        self._ui.qualityBox.toolTip = why if one_speed else self._speeds
 
     def _add(self, path: str) -> None:
         """Take in a folder that the user has chosen, once it is one."""
@@ -85,4 +95,5 @@ def _place(model: ModelFolder | None) -> str:
     if model is None:
         return ""
     bundled = model.folder.parent == BUNDLED
-    return _("Comes with this extension") if bundled else str(model.folder)
+    place = _("Comes with this extension") if bundled else str(model.folder)
+    return f"{place}, {model.identity()}" if model.sha256 else place

@@ -122,9 +122,5 @@ def end_message(update: Update, result: ScreenResult | None, seconds: float) -> 
         return _("The result was dropped: {reason}").format(reason=update.reason)
     if result is None:
         return _("Cancelled. Nothing of this run was kept.")
-    done = _("Done in {time}. Findings from rarity {threshold:.1f} on: {count}. Rare is not ill.")
-    return done.format(
-        time=duration(seconds),
-        threshold=result.table.settings.threshold,
-        count=len(result.findings),
-    )
+    # How many findings there are stands with the list, where it follows the threshold.
+    return _("Done in {time}. Rare is not ill.").format(time=duration(seconds))

@@ -8,8 +8,6 @@ from typing import Protocol, final
 
 import qt
 import slicer
-import slicer.util
-import vtk
 
 from ctscreener.errors import InputError
 from ScreenerSlicerLib.panel.device import DevicePanel
@@ -19,10 +17,13 @@ from ScreenerSlicerLib.panel.heat_map import HeatMapPanel
 from ScreenerSlicerLib.panel.installation import InstallationLogic, InstallationPanel
 from ScreenerSlicerLib.panel.model import ModelPanel
 from ScreenerSlicerLib.panel.notice import NoticePanel
+from ScreenerSlicerLib.panel.observed import Observed
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode, take_over
 from ScreenerSlicerLib.panel.preflight import PreflightPanel
 from ScreenerSlicerLib.panel.run import RunPanel
 from ScreenerSlicerLib.panel.scan import ScanPanel
+from ScreenerSlicerLib.panel.scan_and_map import ScanAndMap
+from ScreenerSlicerLib.panel.sections import begin_reading, open_result
 from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.preflight.card import Conditions, timing_key
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
@@ -54,20 +55,24 @@ class ScreenerPanel:
         self._ui = ui
         self._logic = logic
         self._parameters: ScreenerSlicerParameterNode | None = None
-        self._running = False
+        self._running = self._timed = False
         self._shown: ScreenResult | None = None
-        self._observers = slicer.util.VTKObservationMixin()
-        self._observed: tuple[slicer.vtkMRMLNode | None, ...] = ()
+        self._pair = ScanAndMap(lambda: logic().screening.results())
+        self._observed = Observed(self.update)
         self.settings = Settings()
         self._notice = NoticePanel(ui, self.settings)
         self._model = ModelPanel(ui, self.settings, self.update)
         self._device = DevicePanel(ui, self.settings, self.update)
         self._preflight = PreflightPanel(ui)
         self._run = RunPanel(ui)
-        self._scan = ScanPanel(ui, self._run.say)
-        self._heat_map = HeatMapPanel(ui)
-        self._findings = FindingsPanel(ui, self._on_review)
-        self._installation = InstallationPanel(ui, logic, lambda: self._device.hardware)
+        self._scan = ScanPanel(ui, self._run.say, self._try_sample)
+        self._heat_map = HeatMapPanel(ui, self.settings, lambda: self._findings.fill())
+        self._findings = FindingsPanel(
+            ui, lambda: self._export.update(), lambda: self._heat_map.unit
+        )
+        self._installation = InstallationPanel(
+            ui, logic, lambda: self._device.hardware, lambda: self._model.model
+        )
         self._timer = _timer(TICK_MS, self._tick)
         self._export = ExportPanel(
             ui,
@@ -79,6 +84,9 @@ class ScreenerPanel:
         self._soon = _timer(FIND_AGAIN_MS, self._find_again)
         self._soon.singleShot = True
         ui.screenButton.connect("clicked()", self._press)
+        # After the installation, which was connected first.
+        ui.installPackagesButton.connect("clicked()", self._model.refresh)
+        open_result(ui, False)
 
     @property
     def is_probing(self) -> bool:
@@ -92,7 +100,9 @@ class ScreenerPanel:
 
     def set_parameters(self, parameters: ScreenerSlicerParameterNode | None) -> None:
         """Work on other parameters from now on; on none while a scene is being closed."""
+        self._findings.keep_comment()
         self._parameters = parameters
+        self._pair.forget()
         self._scan.set_parameters(parameters)
         if parameters is not None:
             self._device.look_again()
@@ -104,8 +114,11 @@ class ScreenerPanel:
         parameters = self._parameters
         if parameters is None or slicer.mrmlScene.IsBatchProcessing():
             return
-        self._observe(parameters.inputVolume, parameters.region)
+        self._pair.agree(parameters)
+        self._observed.look_at(parameters.inputVolume, parameters.region)
         card = self._preflight.examine(parameters.inputVolume, self._conditions(parameters))
+        self._scan.update(parameters, not card.refusal)
+        self._ui.sampleButton.enabled = not self._running
         if not self._running:
             self._run.show_idle(card.refusal)
         self._take_up(parameters)
@@ -114,13 +127,17 @@ class ScreenerPanel:
             self._soon.start()
         self._export.update()
 
+    def keep(self) -> None:
+        """Keep in the scene what is typed and not yet taken."""
+        self._findings.keep_comment()
+
     def close_scene(self) -> None:
         """End a run whose scan goes with its scene."""
         if self._running:
             self._logic().screening.close()
-            self._running = False
+            self._running = self._timed = False
             self._run.say(_("The scene was closed, and the run was ended."))
-        self._observe()
+        self._observed.look_at()
         self._soon.stop()
         self._take(None)
         self._run.show_idle(_("The scene is being closed."))
@@ -129,7 +146,7 @@ class ScreenerPanel:
         """End everything at once, for the end of the module or of the application."""
         self._timer.stop()
         self._soon.stop()
-        self._observe()
+        self._observed.look_at()
         self._export.close()
         self._logic().screening.close()
 
@@ -144,27 +161,15 @@ class ScreenerPanel:
             box.bounds if box else None,
             self.settings.seconds_a_tile(),
             box.growth if box else 1.0,
+            bool(scan and parameters.region) and box is None,
             tuple(one.map_node.GetName() for one in results if one.scan_node is scan),
             parameters.keepEarlier,
         )
 
-    def _observe(self, *nodes: slicer.vtkMRMLNode | None) -> None:
-        """Look at the card again when one of these is changed, and no other."""
-        if nodes == self._observed:
-            return
-        self._observed = nodes
-        self._observers.removeObservers()
-        events = (
-            vtk.vtkCommand.ModifiedEvent,
-            slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
-            slicer.vtkMRMLMarkupsNode.PointModifiedEvent,
-        )
-        for node in filter(None, nodes):
-            for event in events:
-                self._observers.addObserver(node, event, self._on_node)
-
-    def _on_node(self, caller: object, event: str) -> None:
-        self.update()
+    def _try_sample(self) -> None:
+        """Screen the sample, if nothing stands in the way."""
+        if not self._logic().screening.busy and self._ui.screenButton.enabled:
+            self._press()
 
     def _press(self) -> None:
         """Screen, or cancel what is on."""
@@ -191,7 +196,7 @@ class ScreenerPanel:
         request = ScreenRequest(
             model.folder,
             self._device.wanted,
-            parameters.quality.overlap,
+            None if model.one_speed else parameters.quality.overlap,
             parameters.threshold,
             parameters.minVolume,
             self._conditions(parameters).region,
@@ -200,7 +205,8 @@ class ScreenerPanel:
         self._installation.error = None
         self._run.begin()
         screening.start(parameters.inputVolume, request)
-        self._running = True
+        self._running, self._timed = True, False
+        self._ui.sampleButton.enabled = False
         self._run.show_busy(Update("running"))
         self._timer.start()
 
@@ -222,21 +228,30 @@ class ScreenerPanel:
             self._running = screening.busy
         if self._running:
             self._run.show_busy(update)
+            self._remember_seconds()
             return
         self._installation.error = update.error
         result = screening.result if update.state == "done" else None
         if result is not None and self._parameters is not None:
             self._parameters.anomalyMap = result.map_node
-            self._remember_seconds(result)
         self.update()
         self._run.show_end(update, result)
+        if result is not None and self._shown is not None:
+            begin_reading(self._ui)
+            self._findings.begin()
 
-    def _remember_seconds(self, result: ScreenResult) -> None:
-        """Keep what a tile took for later estimates, where all went as asked for."""
-        job, model, device = self._logic().jobs.last, self._model.model, self._device.device
-        as_asked = not self._run.notice and not result.provenance.get("synthetic")
-        if as_asked and job and model and device and job.seconds_a_tile:
-            self.settings.add_seconds_a_tile(timing_key(model, device), job.seconds_a_tile)
+    def _remember_seconds(self) -> None:
+        """Keep what the first tiles took for the card and later estimates, if all is as asked."""
+        model, device = self._model.model, self._device.device
+        seconds = self._logic().jobs.measured_seconds_a_tile
+        if self._run.notice or not (model and device and seconds) or self._timed:
+            return
+        # Where there are no tiles, a step's time says nothing of another scan.
+        if model.one_speed:
+            return
+        self._timed = True
+        self.settings.add_seconds_a_tile(timing_key(model, device), seconds)
+        self.update()
 
     def _take_up(self, parameters: ScreenerSlicerParameterNode) -> None:
         """Show the result that is chosen."""
@@ -258,6 +273,7 @@ class ScreenerPanel:
         if result is None and self._shown is None:
             return
         self._shown = result
+        open_result(self._ui, result is not None)
         self._heat_map.take(result)
         self._findings.take(result)
         self._export.take(result)
@@ -274,14 +290,13 @@ class ScreenerPanel:
         parameters = self._parameters
         if parameters is None or self._shown is None:
             return
+        # Its finding may be gone afterwards.
+        self._findings.keep_comment()
         try:
             self._logic().screening.set_threshold(parameters.threshold, parameters.minVolume)
         except InputError as error:
             self._run.say(str(error))
         self._findings.fill()
-        self._export.update()
-
-    def _on_review(self) -> None:
         self._export.update()
 
 

@@ -12,6 +12,7 @@ MODEL_FOLDERS = "ScreenerSlicer/modelFolders"
 EXPORT_FOLDER = "ScreenerSlicer/exportFolder"
 ACKNOWLEDGED = "ScreenerSlicer/acknowledged"
 SECONDS_A_TILE = "ScreenerSlicer/secondsATile"
+UNIT = "ScreenerSlicer/unit"
 OURS = "ScreenerSlicer/"
 
 

@@ -13,13 +13,14 @@ from ctscreener.errors import InputError
 from ctscreener.plausible import check_scan
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.preflight.hardware import Device, Hardware
-from ScreenerSlicerLib.preflight.models import ModelFolder
+from ScreenerSlicerLib.preflight.models import ModelFolder, Tiling, Whole
 from ScreenerSlicerLib.preflight.tile_count import (
     TISSUE_HU,
     Bounds,
     count_tiles,
     sampled,
     tissue_points,
+    within,
 )
 from ScreenerSlicerLib.translation import tr as _
 
@@ -39,6 +40,11 @@ GPU_SECONDS = {"cuda": 0.05, "mps": 0.2}
 USUAL_MODEL_BYTES = 4e6
 # A tile of a distilled model took half of what its teacher's took; with a margin.
 DISTILLED_SHARE = 0.6
+# A whole-volume model: 2e11 multiplications took 1.5 to 3 s of two cores.
+CPU_SECONDS_A_BILLION = 0.025
+GPU_SECONDS_A_BILLION = {"cuda": 0.0005, "mps": 0.004}
+# A slow processor, or one that others use as well, takes so many times as long.
+GUESS_SPREAD = 5
 START_SECONDS, SECONDS_A_VOXEL = 6.0, 2.5e-7
 
 
@@ -95,6 +101,7 @@ class Conditions:
         overlap: Share of a tile that the next one covers again.
         region: The only part to score, R, A, S in mm; None for all.
         seconds_a_tile: What tiles took in earlier runs, by `timing_key`.
+        sizeless_region: Whether a region is chosen that has no size.
         region_growth: Volume of the box of `region` over that of the region that was drawn.
         earlier: Names of the maps that the scan has already.
         keep_earlier: Whether they stay beside the new one.
@@ -107,6 +114,7 @@ class Conditions:
     region: Bounds | None = None
     seconds_a_tile: Mapping[str, float] | None = None
     region_growth: float = 1.0
+    sizeless_region: bool = False
     earlier: tuple[str, ...] = ()
     keep_earlier: bool = False
 
@@ -155,22 +163,42 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
     if model.tiling is None:
         unusable = _("The model {name} cannot be used: {problem}.")
         return Card(tuple(lines), unusable.format(name=model.name, problem=model.problem))
-    count = count_tiles(points, model.tiling, conditions.overlap, conditions.region)
+    if conditions.sizeless_region:
+        none = _("The region has no size. Draw it, or choose the whole scan.")
+        return Card(tuple(lines), none)
+    count = _size(points, model, conditions)
     if not count:
         empty = _("The region holds no tissue. Move it, or screen the whole scan.")
         return Card(tuple(lines), empty)
     lines = [*lines, *_region_lines(conditions), *_earlier_lines(conditions)]
     if device is None:
         return Card((*lines, Line(_("Device"), _("looking for a GPU"))), tiles=count)
-    seconds, measured = estimate(count, scan, model, device, conditions)
+    if isinstance(model.tiling, Whole):
+        seconds, measured = estimate_whole(points, scan, model.tiling, device, conditions), False
+    else:
+        seconds, measured = estimate(count, scan, model, device, conditions)
     how = "" if measured else _("a guess until the first run on this device")
-    about = _("about {time}, {count} tiles").format(time=duration(seconds), count=count)
+    lowest, most = duration(seconds), duration(GUESS_SPREAD * seconds)
+    if model.one_speed:
+        about = _("{time} to {most}").format(time=lowest, most=most)
+        how = _("a guess by the scan's size")
+    else:
+        about = _("about {time}, {count} tiles")
+        about = about if measured else _("{time} to {most}, {count} tiles")
+        about = about.format(time=lowest, most=most, count=count)
     lines += [
-        Line(_("Device"), device.label, _little_gpu_memory(device)),
+        Line(_("Device"), device.label, _little_gpu_memory(device, model)),
         _memory_line(scan, conditions.hardware),
         Line(_("Time"), about, how),
     ]
     return Card(tuple(lines), "", device.notice, count, seconds)
+
+
+def _size(points: np.ndarray, model: ModelFolder, conditions: Conditions) -> int:
+    """Tiles of the scan or the region; 1 for a model that sees it as a whole, 0 without tissue."""
+    if isinstance(model.tiling, Tiling):
+        return count_tiles(points, model.tiling, conditions.overlap, conditions.region)
+    return int(len(within(points, conditions.region)) > 0)
 
 
 def _region_lines(conditions: Conditions) -> list[Line]:
@@ -253,6 +281,18 @@ def estimate(
     return rest + count * guess * (DISTILLED_SHARE if model.teacher else usual), False
 
 
+def estimate_whole(
+    points: np.ndarray, scan: Scan, model: Whole, device: Device, conditions: Conditions
+) -> float:
+    """Estimate the seconds of a run of a model that sees the whole body, also for a region."""
+    sides = np.ptp(points[:, ::-1], axis=0) / model.spacing
+    billions = float(sides.prod()) * model.work / 1e9
+    cores = conditions.hardware.cores if conditions.hardware else FEWEST_CORES
+    on_cpu = CPU_SECONDS_A_BILLION / min(max(cores, FEWEST_CORES), MOST_CORES)
+    rest = START_SECONDS + SECONDS_A_VOXEL * scan.hu.size
+    return rest + billions * GPU_SECONDS_A_BILLION.get(device.name.partition(":")[0], on_cpu)
+
+
 def memory_needed(scan: Scan) -> float:
     """Estimate the memory of the engine's process and of the result in Slicer, in bytes."""
     return ENGINE_BYTES + (ENGINE_BYTES_A_VOXEL + SLICER_BYTES_A_VOXEL) * scan.hu.size
@@ -271,9 +311,11 @@ def _memory_line(scan: Scan, hardware: Hardware | None) -> Line:
     return Line(_("Memory"), filled, little)
 
 
-def _little_gpu_memory(device: Device) -> str:
+def _little_gpu_memory(device: Device, model: ModelFolder) -> str:
     free = device.gpu.free_mb if device.gpu else None
     little = free is not None and free < GPU_MB
+    if little and model.one_speed:
+        return _("little free memory: it may go on with the processor")
     return _("little free memory: tiles may become smaller") if little else ""
 
 

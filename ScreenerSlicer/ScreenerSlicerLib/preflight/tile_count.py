@@ -52,6 +52,13 @@ def tissue_points(sample: Scan) -> np.ndarray:
     return (affine[:3, :3] @ index + affine[:3, 3:]).T
 
 
+def within(points: np.ndarray, region: Bounds | None) -> np.ndarray:
+    """Leave out points that are not in a region; none when it is None."""
+    if region is None:
+        return points
+    return points[((points >= region[::2]) & (points <= region[1::2])).all(axis=1)]
+
+
 def count_tiles(
     points: np.ndarray, model: Tiling, overlap: float, region: Bounds | None = None
 ) -> int:

@@ -23,13 +23,16 @@ logger = logging.getLogger(__name__)
 
 State = Literal["ready", "running", "cancelling", "done", "failed", "cancelled"]
 
+GIVE_WAY_SECONDS = 0.01
+"""For so long every `poll` of a job that is on lets its threads run: Slicer's event loop keeps
+Python's lock, so that between two calls of a timer they stand still."""
 EXIT_SECONDS = 2.0
 """How long an application that ends waits for a run that nobody closed."""
 
 
 @final
 class BackgroundJob(Generic[Output]):
-    """One piece of work in the background; every call returns at once.
+    """One piece of work in the background; no call holds up a window.
 
     All is done by a thread and by a child process; nothing of it is left, neither process nor
     file, once `state` is `done`, `failed` or `cancelled`.
@@ -91,7 +94,14 @@ class BackgroundJob(Generic[Output]):
         return self._timeline.seconds_a_step
 
     def poll(self) -> JobProgress | None:
-        """Return the newest progress, or None where there is none since the last call."""
+        """Return the newest progress, or None where there is none since the last call.
+
+        Call it ten times a second and more: while a job is on, a hundredth of a second in here is
+        all that its threads may have.
+        """
+        if self.state in ("running", "cancelling"):
+            # `sleep` gives the lock up, which nothing else in Slicer's main thread does.
+            time.sleep(GIVE_WAY_SECONDS)
         before = self._progress
         for _event in range(len(self._events)):
             self._progress = self._after(self._events.popleft())

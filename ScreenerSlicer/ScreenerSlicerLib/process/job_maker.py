@@ -62,6 +62,11 @@ class JobMaker:
         self._log = job.log
         return job
 
+    @property
+    def measured_seconds_a_tile(self) -> float | None:
+        """What a tile of the last screening took; None before that is known, and for a stub."""
+        return self.last.seconds_a_tile if self.last and self._worker == ENGINE else None
+
     def log_lines(self) -> list[str]:
         """Return the last lines of the last job's log."""
         return self._log.lines() if self._log else []

@@ -1,8 +1,9 @@
 """The two files that a run exchanges: the scan as raw NRRD, the map as NRRD of any encoding.
 
 Written here and not by ITK, whose calls keep Python's lock: the window would stand still while
-hundreds of megabytes are written. Here it is given back after every piece, and a cancelled run
-stops between two of them.
+hundreds of megabytes are written. Here it is given back during every piece, and a cancelled run
+stops between two of them. Pieces are large, since Slicer hands the lock to a thread only some
+times a second: a scan is written in the type in which it is held, in a few turns.
 """
 
 import re
@@ -17,9 +18,21 @@ from ctscreener.errors import InputError
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.translation import tr as _
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 23
+PACKED_BYTES = 1 << 20
 SAME_PLACE_MM = 0.01
 _TYPES = {"float": "<f4"}
+_OWN_TYPES = {
+    "i1": "signed char",
+    "u1": "unsigned char",
+    "i2": "short",
+    "u2": "ushort",
+    "i4": "int",
+    "u4": "uint",
+    "f4": "float",
+    "f8": "double",
+}
+"""What NRRD calls the types in which a volume may be held."""
 _RAS_FROM = {"right-anterior-superior": (1, 1, 1), "left-posterior-superior": (-1, -1, 1)}
 
 Check = Callable[[], None]
@@ -27,12 +40,12 @@ Check = Callable[[], None]
 
 
 def write_scan(path: Path, scan: Scan, check: Check) -> None:
-    """Write a scan as float32, uncompressed.
+    """Write a scan uncompressed, in its own type where NRRD has that, else as float32.
 
     Arguments:
         path: The file, `.nrrd`.
         scan: Its array may hold any real type, and may be a view.
-        check: Called before every slice.
+        check: Called before every piece of some slices.
 
     Raises:
         OSError: The file cannot be written.
@@ -41,9 +54,11 @@ def write_scan(path: Path, scan: Scan, check: Check) -> None:
     # A number for each float64: neither rounded nor in a notation that a reader might refuse.
     vectors = ["({})".format(",".join(repr(float(x)) for x in column)) for column in columns]
     depth, height, width = scan.shape
+    kind = scan.hu.dtype.str[1:]
+    kind = kind if kind in _OWN_TYPES else "f4"
     header = [
         "NRRD0004",
-        "type: float",
+        f"type: {_OWN_TYPES[kind]}",
         "dimension: 3",
         "space: right-anterior-superior",
         f"sizes: {width} {height} {depth}",
@@ -55,9 +70,10 @@ def write_scan(path: Path, scan: Scan, check: Check) -> None:
     ]
     with path.open("wb", buffering=0) as file:
         file.write(("\n".join(header) + "\n\n").encode("ascii"))
-        for one in scan.hu:
+        slices = max(1, PIECE_BYTES // (height * width * np.dtype(kind).itemsize))
+        for first in range(0, depth, slices):
             check()
-            _write_all(file, np.ascontiguousarray(one, "<f4"))
+            _write_all(file, np.ascontiguousarray(scan.hu[first : first + slices], f"<{kind}"))
 
 
 def _write_all(file: BinaryIO, values: np.ndarray) -> None:
@@ -144,10 +160,11 @@ def _pieces(file: BinaryIO, packed: bool) -> Iterator[bytes]:
     """Give the rest of a file, unpacked where needed, in pieces of at most `PIECE_BYTES`.
 
     A map that is nearly empty unpacks to a thousand times its size: taken at once, the window
-    would wait until all of it had been copied.
+    would wait until all of it had been copied. Of what is packed a little is taken at a time, since
+    what is not yet unpacked is copied after every piece.
     """
     unpack = zlib.decompressobj(wbits=31) if packed else None
-    while rest := file.read(PIECE_BYTES):
+    while rest := file.read(PIECE_BYTES if unpack is None else PACKED_BYTES):
         if unpack is None:
             yield rest
             continue

@@ -26,8 +26,9 @@ class ScreenRequest:
     """A model folder, or the name of a model that the engine knows."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
-    overlap: float = 0.5
-    """Share of a tile that the next one covers again, 0 to 0.9."""
+    overlap: float | None = None
+    """Share of a tile that the next one covers again, 0 to 0.9; the engine's own choice, or a
+    model without tiles, when None."""
     threshold: float = 3.0
     """Lowest rarity of a finding."""
     min_volume_ml: float = 0.1
@@ -45,7 +46,7 @@ class ScreenRequest:
             {
                 "--model": model,
                 "--device": self.device,
-                "--overlap": float(self.overlap),
+                "--overlap": None if self.overlap is None else float(self.overlap),
                 "--threshold": float(self.threshold),
                 "--min-volume": float(self.min_volume_ml),
                 "--region": self.region and tuple(float(side) for side in self.region),

@@ -9,13 +9,13 @@ import slicer
 
 from ctscreener.colours import HIGHEST
 from ctscreener.findings import NOTICE
+from ScreenerSlicerLib.scene.legend import LAYERS, Legend
 from ScreenerSlicerLib.scene.rarity_colours import rarity_colours
 from ScreenerSlicerLib.scene.rendering import Rendering
-from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class, remove_with_display
+from ScreenerSlicerLib.scene.scene_nodes import nodes_of_class
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.study import put_into_study
 from ScreenerSlicerLib.scene.volume import map_node
-from ScreenerSlicerLib.translation import tr as _
 
 MARK = "Screener.RarityMap"
 """The attribute by which a map is known, also in a scene that was saved and opened again."""
@@ -26,8 +26,6 @@ DEFAULT_THRESHOLD = 3.0
 BEYOND_ALL = 1e9
 """The upper threshold: with one that a voxel can exceed, the rarest voxels would vanish."""
 NARROWEST = 0.1
-LAYERS = "vtkMRMLSliceCompositeNode"
-"""The class of the nodes that name the layers of each slice view."""
 BARE = "Screener.Bare"
 """The attribute of the layers of a view that is to show the scan alone."""
 
@@ -55,6 +53,7 @@ class HeatMap:
         self._scene = scene
         self._logics = logics
         self._rendering = Rendering(scene, logics, node)
+        self._legend = Legend(scene, logics, node)
         self.node = node
 
     @classmethod
@@ -105,8 +104,12 @@ class HeatMap:
 
     def set_threshold(self, rarity: float) -> None:
         """Colour voxels from this rarity on, and no others."""
-        self._display.SetThreshold(rarity, BEYOND_ALL)
+        display = self._display
+        if (display.GetLowerThreshold(), display.GetUpperThreshold()) == (rarity, BEYOND_ALL):
+            return
+        display.SetThreshold(rarity, BEYOND_ALL)
         self._rendering.follow(rarity)
+        self._legend.follow()
 
     @property
     def colour_range(self) -> tuple[float, float]:
@@ -120,7 +123,11 @@ class HeatMap:
             low: The rarity of the first colour; rarer than that are the others.
             high: The rarity of the last; a range narrower than 0.1 is made as wide as that.
         """
-        self._display.SetWindowLevelMinMax(low, max(high, low + NARROWEST))
+        wanted = low, max(high, low + NARROWEST)
+        if wanted == self.colour_range:
+            return
+        self._display.SetWindowLevelMinMax(*wanted)
+        self._legend.follow()
 
     @property
     def opacity(self) -> float:
@@ -160,33 +167,28 @@ class HeatMap:
                 layers.SetForegroundVolumeID(self.node.GetID())
         self._put_opacity()
 
-    def legend(self, shown: bool) -> slicer.vtkMRMLColorLegendDisplayNode:
-        """Show or hide what the colours mean.
+    def leave(self) -> None:
+        """Take the map off every slice view; the scan stays."""
+        for layers in nodes_of_class(self._scene, LAYERS):
+            if layers.GetForegroundVolumeID() == self.node.GetID():
+                layers.SetForegroundVolumeID(None)
 
-        Returns:
-            The legend, for those who want it elsewhere or larger.
-        """
-        legend = self._logics.colors.GetColorLegendDisplayNode(self.node)
-        if legend is None:
-            legend = self._logics.colors.AddDefaultColorLegendDisplayNode(self.node)
-            legend.SetTitleText(_("Rarity\nresearch use only"))
-            legend.SetLabelFormat("%.3g")
-            legend.SetNumberOfLabels(7)
-        legend.SetVisibility(shown)
-        # The views look at a legend when it changes, not when the layers do.
-        legend.Modified()
-        return legend
+    def legend(self, shown: bool) -> None:
+        """Show or hide what the colours mean."""
+        if shown:
+            self._legend.show()
+        else:
+            self._legend.hide()
+
+    @property
+    def legend_node(self) -> slicer.vtkMRMLColorLegendDisplayNode | None:
+        """The legend, for those who want it elsewhere or larger; None before it was shown."""
+        return self._legend.node
 
     @property
     def legend_shown(self) -> bool:
         """Whether the legend is shown."""
-        legend = self._logics.colors.GetColorLegendDisplayNode(self.node)
-        return legend is not None and bool(legend.GetVisibility())
-
-    def remove(self) -> None:
-        """Take the map and all that shows it out of the scene."""
-        self._rendering.remove()
-        remove_with_display(self._scene, self.node)
+        return self._legend.shown
 
     def render(self, shown: bool) -> None:
         """Show or hide the map in the 3D views; what is seen there follows the threshold.

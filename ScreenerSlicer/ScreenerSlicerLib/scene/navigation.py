@@ -1,4 +1,4 @@
-"""From finding to finding: all slice views jump to where it is rarest."""
+"""From finding to finding: all slice views jump to where it is rarest, and a box marks it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import slicer
 
 from ctscreener.findings import Index, Triple
 from ScreenerSlicerLib.scene.findings_table import Row
+from ScreenerSlicerLib.scene.mark import Mark
 from ScreenerSlicerLib.scene.volume import world_point
 
 
@@ -81,7 +82,18 @@ class Navigation:
         finding = rows[rank - 1].finding
         self._peak = finding.peak_index
         jump(self._scene, self._map_node, finding.peak_ras)
+        Mark(self._scene).put(self._map_node, finding)
         return rows[rank - 1]
+
+    def leave(self) -> None:
+        """Go nowhere and mark nothing, for another map is looked at."""
+        self._peak = None
+        self.settle()
+
+    def settle(self) -> None:
+        """Mark nothing once the finding that was gone to is no more, or is no finding now."""
+        if self.current is None:
+            Mark(self._scene).remove(self._map_node)
 
     def next(self) -> Row | None:
         """Show the next finding, after the last one the first; None where there are none."""

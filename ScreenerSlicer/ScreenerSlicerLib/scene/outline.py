@@ -42,16 +42,22 @@ class Outline:
         """What is outlined; None where nothing is."""
         return self._map_node.GetNodeReference(OUTLINE)
 
-    def show(self, rarity: float) -> None:
-        """Outline what is at least this rare, in place of what was outlined before."""
+    def show(self, rarity: float) -> bool:
+        """Outline what is at least this rare, in place of what was outlined before.
+
+        Returns:
+            Whether there is anything so rare; else there is no line to be seen.
+        """
         node = self.node or self._make()
-        node.SetAndObserveImageData(_label_image(shared_scan_of(self._map_node).hu, rarity))
+        image = _label_image(shared_scan_of(self._map_node).hu, rarity)
+        node.SetAndObserveImageData(image)
         for layers in nodes_of_class(self._scene, LAYERS):
             if not layers.GetAttribute(BARE):
                 layers.SetLabelVolumeID(node.GetID())
                 layers.SetLabelOpacity(1.0)
         for view in nodes_of_class(self._scene, "vtkMRMLSliceNode"):
             view.SetUseLabelOutline(True)
+        return image.GetScalarRange()[1] > 0
 
     def hide(self) -> None:
         """Take the line away, and what it was drawn from."""

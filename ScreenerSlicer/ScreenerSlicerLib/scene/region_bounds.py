@@ -58,6 +58,12 @@ def region_box(
     return RegionBox((r0, r1, a0, a1, s0, s1), float(np.prod(high - low)) / own)
 
 
+def is_new(region_node: slicer.vtkMRMLMarkupsROINode) -> bool:
+    """Tell whether a region was only made: without a size, and without a point drawn so far."""
+    drawn = region_node.GetNumberOfControlPoints() > 0
+    return not drawn and not any(region_node.GetSize())
+
+
 def fit_region(
     region_node: slicer.vtkMRMLMarkupsROINode, volume_node: slicer.vtkMRMLScalarVolumeNode
 ) -> None:

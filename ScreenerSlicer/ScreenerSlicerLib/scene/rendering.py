@@ -16,13 +16,13 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from ctscreener.colours import HIGHEST, LOWEST, rarity_to_rgba
 from ctscreener.findings import NOTICE
-from ScreenerSlicerLib.scene.scene_nodes import remove_with_display
+from ScreenerSlicerLib.scene.body_outline import look_at, make_body
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import shared_scan_of
 from ScreenerSlicerLib.translation import tr as _
 
-RENDERED = "ScreenerRendered"
-"""The role of the copy that a map refers to."""
+RENDERED, BODY = "ScreenerRendered", "ScreenerBody"
+"""The roles of the copy, and of the outline of the body around it, that a map refers to."""
 STEPS = 20
 """Steps of the copy in one of rarity: it tells rarities up to 12.75 apart."""
 FAINT, DENSE = 0.25, 0.9
@@ -64,20 +64,21 @@ class Rendering:
         display = self._display() or self._make()
         self.follow(threshold)
         display.SetVisibility(True)
+        body = self._map_node.GetNodeReference(BODY)
+        if body is None:
+            body = make_body(self._scene, self._map_node)
+            self._map_node.SetNodeReferenceID(BODY, body.GetID())
+        body.GetDisplayNode().SetVisibility(True)
+        look_at(self._scene, body)
 
     def hide(self) -> None:
         """Draw nothing."""
         display = self._display()
         if display is not None:
             display.SetVisibility(False)
-
-    def remove(self) -> None:
-        """Take what is drawn out of the scene."""
-        display = self._display()
-        if display is not None:
-            colours = display.GetVolumePropertyNode()
-            remove_with_display(self._scene, self._map_node.GetNodeReference(RENDERED))
-            self._scene.RemoveNode(colours)
+        body = self._map_node.GetNodeReference(BODY)
+        if body is not None:
+            body.GetDisplayNode().SetVisibility(False)
 
     def follow(self, threshold: float) -> None:
         """Draw what is at least this rare, wherever the map was shown before."""
@@ -121,6 +122,8 @@ class Rendering:
         self._scene.AddNode(colours)
         display = rendering.CreateVolumeRenderingDisplayNode()
         self._scene.AddNode(display)
+        # What the logic creates is the caller's to release; the scene holds it from here on.
+        display.UnRegister(None)
         display.SetAndObserveVolumePropertyNodeID(colours.GetID())
         copy.AddAndObserveDisplayNodeID(display.GetID())
         return display

@@ -1,0 +1,149 @@
+"""Documents: links lead somewhere, files and commands that they name exist, and their Python is ours."""
+
+import ast
+import importlib
+import re
+import shlex
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training import run
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "Docs").glob("*.md"))
+)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
+NAMED = re.compile(r"(?:Testing|training|ScreenerSlicer|Docs|Resources)/[\w./-]+\.(?:py|sh|md)\b")
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link can name in a document: its headings, spelt as GitHub spells them.
+
+    Lower case, without punctuation, dashes for spaces; a second one of a name ends in `-1`.
+    """
+    seen = Counter[str]()
+    found = set()
+    for heading in HEADING.findall(FENCE.sub("", document.read_text(encoding="utf-8"))):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+        found.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
+
+
+def broken_links(document: Path) -> list[str]:
+    """Relative links of a document that lead nowhere; code is not looked at."""
+    broken = []
+    for link in LINK.findall(FENCE.sub("", document.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        known = not path.startswith("/") and target.exists()
+        if not known or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    return broken
+
+
+def code(name: str) -> list[tuple[str, str]]:
+    """Language and text of the blocks of code in a document."""
+    return FENCE.findall((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_and_anchors_lead_somewhere(name: str) -> None:
+    assert broken_links(ROOT / name) == []
+
+
+def test_a_link_that_leads_nowhere_would_be_caught(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text(
+        "# A `b`: c, d-e\n## Twice\n## Twice\n```\n# no heading\n```\n"
+    )
+    sound = "[a](other.md) [b](other.md#a-b-c-d-e) [c](other.md#twice-1) [d](https://x.org/y) [e](#here)"
+    wrong = "![f](gone.png) [j](/tmp) [g](other.md#no-heading) [h](#there) [i](other.md#twice-2)"
+    document = tmp_path / "document.md"
+    document.write_text(f"# Here\n{sound}\n{wrong}\n```\n[code](gone.md)\n```\n")
+    assert broken_links(document) == [
+        "gone.png",
+        "/tmp",
+        "other.md#no-heading",
+        "#there",
+        "other.md#twice-2",
+    ]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_files_that_are_named_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [path for path in NAMED.findall(text) if not (ROOT / path).is_file()] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_stages_that_are_named_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    stages = re.findall(r"training/run\.py ([\w-]+)", text)
+    assert [
+        stage for stage in stages if stage not in run.STAGES and stage not in ("STAGE", "--help")
+    ] == []
+    assert stages or name not in ("README.md", "Docs/training.md")
+
+
+class AcceptedError(Exception):
+    """A stage has read its flags."""
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_are_ones_that_their_stages_take(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = run._parse
+
+    def stop(*arguments: Any) -> None:  # noqa: ANN401 - whatever a stage hands on
+        parse(*arguments)
+        raise AcceptedError
+
+    monkeypatch.setattr(run, "_parse", stop)
+    for _, text in code(name):
+        for words in re.findall(r"training/run\.py (.*)", text):
+            if "STAGE" in words or "--help" in words:
+                continue
+            with pytest.raises(AcceptedError):
+                run.main(shlex.split(words, comments=True))
+
+
+def test_the_tree_names_no_file_that_is_gone() -> None:
+    tree = code("Docs/architecture.md")[0][1]
+    folders = (ROOT / folder for folder in ("ScreenerSlicer", "training", "Testing"))
+    files = {path.name for folder in folders for path in folder.rglob("*.py")}
+    named = re.findall(r"[\w*]+\.py\b", tree)
+    assert len(named) > 50
+    assert [each for each in named if not any(fnmatch(file, each) for file in files)] == []
+
+
+def test_the_tree_names_every_file_of_the_engine() -> None:
+    named = re.findall(r"[\w*]+\.py\b", code("Docs/architecture.md")[0][1])
+    files = {path.name for path in (ROOT / "ScreenerSlicer" / "ctscreener").glob("[!_]*.py")}
+    missing = [file for file in sorted(files) if not any(fnmatch(file, each) for each in named)]
+    assert missing == [], "name it in Docs/architecture.md"
+
+
+def test_the_example_in_python_imports_what_there_is() -> None:
+    blocks = [text for language, text in code("README.md") if language == "python"]
+    imports = [
+        (node.module, alias.name)
+        for text in blocks
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    ]
+    assert any(module.startswith("ctscreener") for module, _ in imports)
+    for module, name in imports:
+        assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
