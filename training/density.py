@@ -5,6 +5,7 @@ held in memory in half precision; a step then costs the density alone.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from training.data.cache import Cache, Draw, describe, draw, tiles_of
 from training.data.store import Store
 from training.likelihood import Likelihood, noisy, standardize, watch
 from training.loop import processes
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.preflight import Need
 from training.loop.settings import claim_run
 
@@ -120,31 +121,12 @@ def main(settings: DensitySettings) -> Trained:
     counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
     cache = describe(networks, store, counts, rng)
     standardize(networks, cache)
-    start(networks, cache, settings, rng)
-
-    def load(index: int) -> Draw:
-        return step_of(np.random.default_rng([settings.loop.seed, index, 1]), cache, settings)
-
-    def render(drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
-        return noisy(networks, drawn, settings.noise, device)
-
-    def batch(units: int, device: torch.device) -> tuple[Tensor, ...]:
-        drawn = step_of(np.random.default_rng(0), cache, blocks(settings, units))
-        return noisy(networks, drawn, settings.noise, device)
-
-    def flags(units: int) -> str:
-        return f"--per-step {units} --voxels {blocks(settings, units).voxels}"
-
-    trained = train(
-        Likelihood(networks),
-        load,
-        render,
-        settings.run,
-        settings.loop,
-        "density",
-        Need(settings.per_step, batch, flags),
-        watch=(lambda: watch(networks, held_out)) if held_out else None,
-    )
+    blocks = Blocks(settings, networks, cache)
+    start(networks, blocks, rng)
+    task = Task(Likelihood(networks), blocks.load, blocks.render, blocks.need())
+    if held_out:
+        task = replace(task, watch=partial(watch, networks, held_out))
+    trained = train(task, settings.run, settings.loop, "density")
     trained.save(settings.run, "density")
     if held_out and processes.is_first():
         networks.density.load_state_dict(trained.part("density"))
@@ -162,12 +144,48 @@ def finished(settings: DensitySettings) -> Trained | None:
     return Trained.kept(settings.run, "density", settings.loop)
 
 
-def step_of(rng: np.random.Generator, cache: Cache, settings: DensitySettings) -> Draw:
-    """Draw what one step looks at."""
-    return draw(rng, cache, settings.per_step, settings.block, settings.voxels)
+@dataclass(frozen=True)
+class Blocks:
+    """The batches of a density: blocks of the cached tiles.
+
+    Arguments:
+        settings: All settings.
+        networks: What standardizes descriptors and conditions.
+        cache: What is drawn from.
+    """
+
+    settings: DensitySettings
+    networks: Networks
+    cache: Cache
+
+    def load(self, index: int) -> Draw:
+        """Draw the blocks of one step."""
+        return self.draw(np.random.default_rng([self.settings.loop.seed, index, 1]))
+
+    def render(self, drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
+        """Standardize descriptors and conditions on a device, and add noise."""
+        return noisy(self.networks, drawn, self.settings.noise, device)
+
+    def need(self) -> Need:
+        """How the memory of a step grows: with its blocks."""
+        return Need(self.settings.per_step, self._some, self._flags)
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """Draw what one step looks at."""
+        s = self.settings
+        return draw(rng, self.cache, s.per_step, s.block, s.voxels)
+
+    def _some(self, units: int, device: torch.device) -> tuple[Tensor, ...]:
+        """A batch of so many blocks."""
+        fewer = replace(self, settings=_with_blocks(self.settings, units))
+        return fewer.render(fewer.draw(np.random.default_rng(0)), device)
+
+    def _flags(self, units: int) -> str:
+        """The flags that ask for so many blocks."""
+        return f"--per-step {units} --voxels {_with_blocks(self.settings, units).voxels}"
 
 
-def blocks(settings: DensitySettings, units: int) -> DensitySettings:
+def _with_blocks(settings: DensitySettings, units: int) -> DensitySettings:
     """The same settings with another number of blocks of the same size in a step."""
     each = max(1, settings.voxels // settings.per_step)
     return replace(settings, per_step=units, voxels=each * units)
@@ -229,14 +247,11 @@ def weights_of(run: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def start(
-    networks: Networks, cache: Cache, settings: DensitySettings, rng: np.random.Generator
-) -> None:
+def start(networks: Networks, blocks: Blocks, rng: np.random.Generator) -> None:
     """Initialize the act-norms of a flow on real descriptors, so that it starts as a Gaussian."""
     head = networks.density.head
     if isinstance(head, VoxelFlow):
-        drawn = step_of(rng, cache, settings)
-        y, c, where = noisy(networks, drawn, settings.noise, torch.device("cpu"))
+        y, c, where = blocks.render(blocks.draw(rng), torch.device("cpu"))
         head.flow.initialize(y.movedim(1, -1)[where], c.movedim(1, -1)[where])
 
 

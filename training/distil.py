@@ -7,6 +7,7 @@ value changed: the scores depend on the place, and on what a scan looks like.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ from training.data.views import check_precision
 from training.imitation import Imitation, set_scale, watch, weights_of
 from training.loop import processes
 from training.loop.checkpoint import saved_whole
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.preflight import Need
 from training.loop.settings import claim_run
 
@@ -110,33 +111,11 @@ def main(settings: DistilSettings) -> Trained:
     objective = Imitation(scorer.student, settings.huber)
     set_scale(scorer.student, networks.density, scores)
 
-    def load(index: int) -> tuple[Lesson, Tensor]:
-        return weighted(index, settings.per_step)
-
-    def weighted(index: int, count: int) -> tuple[Lesson, Tensor]:
-        lesson = draw(lessons, index, count, settings.block, seed)
-        return lesson, weights_of(lesson.nll, scale, settings.tail)
-
-    def render(drawn: tuple[Lesson, Tensor], device: torch.device) -> tuple[Tensor, ...]:
-        lesson, weight = drawn
-        parts = (lesson.positions, lesson.nll, weight)
-        y = described(scorer.descriptor.to(device), lesson.image.to(device), model.pool)
-        return y, *(part.to(device) for part in parts)
-
-    trained = train(
-        objective,
-        load,
-        render,
-        settings.run,
-        settings.loop,
-        "distil",
-        Need(
-            settings.per_step,
-            lambda units, device: render(weighted(0, units), device),
-            lambda units: f"--per-step {units}",
-        ),
-        watch=(lambda: watch(scorer, held_out)) if held_out else None,
-    )
+    boxes = Boxes(settings, lessons, scale, scorer.descriptor)
+    task = Task(objective, boxes.load, boxes.render, boxes.need())
+    if held_out:
+        task = replace(task, watch=partial(watch, scorer, held_out))
+    trained = train(task, settings.run, settings.loop, "distil")
     trained.save(settings.run, "student")
     if held_out and processes.is_first():
         scorer.student.load_state_dict(trained.part("student"))
@@ -144,6 +123,48 @@ def main(settings: DistilSettings) -> Trained:
         print("distil: held out, " + ", ".join(f"{k} {v:.3f}" for k, v in told.items()))
     processes.wait()
     return trained
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The batches of a distillation: boxes of the tiles that the teacher was asked about.
+
+    Arguments:
+        settings: All settings.
+        lessons: What is drawn from.
+        scale: How rare scores are, which decides how much each voxel weighs.
+        descriptor: The teacher's, which stays as it is.
+    """
+
+    settings: DistilSettings
+    lessons: Lessons
+    scale: Calibration
+    descriptor: UNet
+
+    def load(self, index: int) -> tuple[Lesson, Tensor]:
+        """Draw the boxes of one step, with the weights of their voxels."""
+        return self._drawn(index, self.settings.per_step)
+
+    def render(
+        self, drawn: tuple[Lesson, Tensor], device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Describe boxes on a device: descriptors, positions, the teacher's scores, weights."""
+        lesson, weight = drawn
+        y = described(self.descriptor.to(device), lesson.image.to(device), self.lessons.pool)
+        return y, lesson.positions.to(device), lesson.nll.to(device), weight.to(device)
+
+    def need(self) -> Need:
+        """How the memory of a step grows: with its boxes."""
+        return Need(
+            self.settings.per_step,
+            lambda units, device: self.render(self._drawn(0, units), device),
+            lambda units: f"--per-step {units}",
+        )
+
+    def _drawn(self, index: int, count: int) -> tuple[Lesson, Tensor]:
+        s = self.settings
+        lesson = draw(self.lessons, index, count, s.block, s.loop.seed)
+        return lesson, weights_of(lesson.nll, self.scale, s.tail)
 
 
 def load_teacher(name: str, store: Store) -> Model:

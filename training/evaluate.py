@@ -1,4 +1,4 @@
-"""The stage that measures a model on scans with known lesions, beside trivial scores."""
+"""The stage that measures a model on scans with known lesions, beside rivals and trivial scores."""
 
 import os
 import sys
@@ -6,25 +6,20 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.events import Terminal
-from ctscreener.model import load_model
-from ctscreener.preprocess import PreprocessSettings
-from ctscreener.provenance import fingerprint, request
+from ctscreener.provenance import request
 from ctscreener.settings import write_json
 from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
-from training.baselines.fitted import Fitted, bodies, check_fitted, load_fitted
-from training.baselines.trivial import MeanAtPlace
-from training.data.sources import find_sources
+from training.baselines.folder import Fitted, check_rated
 from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
-from training.evaluation.evaluator import BUILT_IN, EvaluateSettings, Evaluator
-from training.evaluation.kept import load_arrays, save_arrays
-from training.evaluation.measured import Measured
+from training.evaluation.evaluator import EvaluateSettings, Evaluator
+from training.evaluation.measured import MeasuredScan
 from training.evaluation.method import describe
+from training.evaluation.seen import digest_of
 from training.evaluation.summary import promise, summary
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
 from training.workers import pool
@@ -46,15 +41,13 @@ def main(settings: EvaluateSettings) -> None:
     """
     check(settings)
     clear_tree(settings.out)
-    model = load_model(settings.model)
+    evaluator = Evaluator.of(settings)
+    model = evaluator.model
     labelled = find_cases(
         settings.sets, settings.labels, settings.limit, settings.others, settings.patient
     )
     cases = labelled + find_unlabelled(settings.unlabelled, settings.patient)[: settings.limit]
-    mean = fit_mean(settings, model.settings.preprocess, cases)
-    fitted = tuple(map(load_fitted, settings.baselines))
-    evaluator = Evaluator(settings, model, mean, fitted)
-    check_fitted(fitted, [evaluator.digest(case.scan)["sha256"] for case in labelled], BUILT_IN)
+    check_rated(evaluator.rated, [digest_of(case) for case in labelled])
     measured, skipped = measure_all(evaluator, cases)
     if settings.share != (1, 1):
         number, machines = settings.share
@@ -64,13 +57,12 @@ def main(settings: EvaluateSettings) -> None:
     results: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        **request(model, evaluator.screening, None),
+        **request(model, evaluator.screened.screening, None),
         "method": describe(model),
         "torch": torch.__version__,
         "measuring": evaluator.protocol(),
         "resamples": settings.resamples,
-        "mean_at_place_scans": mean.scans if mean else 0,
-        "baselines": {some.name: some.sha256 for some in fitted},
+        "baselines": {one.name: one.sha256 for one in evaluator.rated if isinstance(one, Fitted)},
         "sets": [
             summary({c: m for c, m in measured.items() if c.part == part}, protocol, evaluator)
             for part in parts
@@ -116,7 +108,7 @@ def check(settings: EvaluateSettings) -> None:
 
 def measure_all(
     evaluator: Evaluator, cases: Sequence[Case]
-) -> tuple[dict[Case, Measured], list[Skipped]]:
+) -> tuple[dict[Case, MeasuredScan], list[Skipped]]:
     """Measure what no earlier run has measured.
 
     Returns:
@@ -157,7 +149,7 @@ def _measured(
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
     with pool(workers, threads) as processes:
-        measure = partial(_elsewhere, evaluator.settings, evaluator.mean, evaluator.fitted)
+        measure = partial(_elsewhere, evaluator.settings)
         for case, refused in zip(cases, processes.map(measure, cases), strict=True):
             yield case, InputError(*refused) if refused else None
 
@@ -173,37 +165,10 @@ def _refusal(evaluator: Evaluator, case: Case) -> InputError | None:
     return None
 
 
-def _elsewhere(
-    settings: EvaluateSettings, mean: MeanAtPlace | None, fitted: tuple[Fitted, ...], case: Case
-) -> tuple[str, str, str] | None:
-    """The same in a process of its own, which loads the model once."""
-    refused = _refusal(Evaluator(settings, _model(settings.model), mean, fitted), case)
+def _elsewhere(settings: EvaluateSettings, case: Case) -> tuple[str, str, str] | None:
+    """The same in a process of its own, which loads models and rivals once."""
+    refused = _refusal(_evaluator(settings), case)
     return (refused.code, refused.message, refused.action) if refused else None
 
 
-_model = lru_cache(maxsize=1)(load_model)
-
-
-def fit_mean(
-    settings: EvaluateSettings, preprocess: PreprocessSettings, cases: Sequence[Case]
-) -> MeanAtPlace | None:
-    """Average the training scans at each place, unless an earlier run has done so.
-
-    A scan that is measured itself is left out, whatever its name.
-
-    Raises:
-        InputError: `trivial.no_scans`, or there is no such folder.
-    """
-    if settings.train is None:
-        return None
-    measured = {fingerprint(case.scan)["sha256"] for case in cases}
-    found = {source.path: fingerprint(source.path) for source in find_sources([settings.train])}
-    paths = [path for path, file in found.items() if file["sha256"] not in measured]
-    paths = paths[: settings.train_limit]
-    key = repr([str(preprocess), *(found[path] for path in paths)])
-    kept = settings.out / "mean_at_place.npz"
-    if stored := load_arrays(kept, key):
-        return MeanAtPlace(stored["hu"], int(stored["scans"]))
-    mean = MeanAtPlace.fit(bodies(paths, preprocess))
-    save_arrays(kept, key, hu=mean.hu, scans=np.array(mean.scans))
-    return mean
+_evaluator = lru_cache(maxsize=1)(Evaluator.of)

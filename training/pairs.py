@@ -1,6 +1,7 @@
 """Training on pairs of crops: what the stages descriptor, condition and APE have in common."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from training.data.crops import CropSettings
 from training.data.pictures import draw_crops
 from training.data.store import Store
 from training.data.views import Views, check_precision, check_scans, crop_store, pairs_need
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.settings import claim_run
 
 Draw = Callable[[np.random.Generator, Store, CropSettings], Views]
@@ -87,13 +88,11 @@ def train_on_pairs(
     def views(index: int, crops: CropSettings) -> Views:
         return draw(np.random.default_rng([settings.loop.seed, index]), store, crops)
 
-    def load(index: int) -> Views:
-        return views(index, settings.crops)
-
     def batch(drawn: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
         return render(drawn, store, device)
 
     need = pairs_need(settings.crops, views, batch)
-    trained = train(trainee, load, batch, settings.run, settings.loop, stage, need, draw_crops)
+    task = Task(trainee, partial(views, crops=settings.crops), batch, need, draw_crops)
+    trained = train(task, settings.run, settings.loop, stage)
     trained.save(settings.run, "network")
     return trained, store

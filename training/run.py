@@ -32,8 +32,8 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   density     train the model of descriptors, given conditions
   distil      train a fast model that predicts the scores of another
   export      write a model folder that `ctscreener` uses
-  baseline    fit a rival, to be measured beside a model
-  evaluate    measure a model on scans with known lesions
+  baseline    fit a rival, `baseline NAME`, to be measured beside a model; without a name, list them
+  evaluate    measure a model, and rivals, on scans with known lesions
   tables      results of evaluations as one table, and as a page beside the papers' numbers
   all         prepare to export in one go, on phantoms where no scans are given
 """
@@ -218,10 +218,17 @@ def export(preset: str | None, arguments: list[str]) -> None:
 
 
 def baseline(preset: str | None, arguments: list[str]) -> None:
-    """Fit a rival."""
-    from training.baselines.fitted import BaselineSettings, main
+    """Fit a rival, or list all of them."""
+    from training.baselines.stage import listed, main, method_of
 
-    main(_parse(BaselineSettings, arguments, None, "baseline"))
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: python training/run.py baseline NAME [flags]\n\n{listed()}")
+        return
+    name, *flags = arguments
+    method = method_of(name)
+    default = method.preset(preset) if preset else None
+    settings = _parse(method.settings, flags, default, f"baseline {name}")
+    _together(partial(main, name), settings)
 
 
 def evaluate(preset: str | None, arguments: list[str]) -> None:

@@ -22,7 +22,6 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ from Testing.benchmarks.stopwatch import PARTS, delivered, timed
 from training import ape, condition, density, descriptor, likelihood, pairs, presets
 from training.data.store import FINE, StoredScan, write_array, write_manifest
 from training.loop.compiling import products
+from training.loop.task import Task
 
 STAGES = {
     "descriptor": (descriptor, presets.DESCRIPTOR),
@@ -216,14 +216,12 @@ def measure(name: str, options: argparse.Namespace, store: Path, work: Path) -> 
         }
         settings = replace(settings, tiles=TILES, **runs)
 
-    def stopwatch(
-        objective: nn.Module, load: Callable, render: Callable, *others: object, **more: object
-    ) -> None:
+    def stopwatch(task: Task[Any], *others: object) -> None:
         if options.loader:
-            raise Measured({"loader": delivered(load, loop.workers, 2 * options.steps)})
+            raise Measured({"loader": delivered(task.load, loop.workers, 2 * options.steps)})
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with products(device, loop.tf32):
-            raise Measured(timed(objective, load, render, loop, options.steps))
+            raise Measured(timed(task.objective, task.load, task.render, loop, options.steps))
 
     place = TRAINS[name]
     real, place.train = place.train, stopwatch  # pyright: ignore[reportAttributeAccessIssue]

@@ -54,7 +54,8 @@ def _distil(data: Path, work: Path) -> list[str]:
 
 
 def _evaluate(data: Path, work: Path) -> list[str]:
-    places = ["--sets", str(data / "cases"), "--model", str(data / "coarse")]
+    places = ["--sets", str(data / "cases")]
+    places += ["--scores", f"model:{data / 'coarse'}", "gradient", "random"]
     return ["evaluate", *places, "--out", str(work / "out"), "--device", "cpu", "--resamples", "9"]
 
 

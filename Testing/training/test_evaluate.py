@@ -20,15 +20,20 @@ from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL
 from ctscreener.screen import screen
-from training.baselines.fitted import BaselineSettings, load_fitted
-from training.baselines.fitted import main as fit
+from training.baselines.folder import load_folder
+from training.baselines.mean_at_place import MeanAtPlaceSettings
+from training.baselines.method import RunSettings
+from training.baselines.stage import main as fit
 from training.baselines.trivial import gradient_scores
 from training.evaluate import EvaluateSettings, main
 from training.evaluation.cases import Case, find_cases
 from training.evaluation.curves import auroc
 from training.evaluation.evaluator import Evaluator
-from training.evaluation.measured import Measured
+from training.evaluation.measured import MeasuredScan
 from training.evaluation.protocols import PROTOCOLS
+from training.evaluation.rated import SCREENER, Screened
+from training.prepare import PrepareSettings
+from training.prepare import main as prepare
 from training.tables import TablesSettings
 from training.tables import main as print_tables
 
@@ -79,7 +84,14 @@ def scans(tmp_path: Path, rng: np.random.Generator) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, model: Path, scans: Path) -> EvaluateSettings:
     out = tmp_path / "out"
-    return EvaluateSettings(sets=(scans,), model=str(model), out=out, device="cpu", resamples=20)
+    scores = (f"model:{model}", "gradient", "random")
+    return EvaluateSettings(sets=(scans,), scores=scores, out=out, device="cpu", resamples=20)
+
+
+def screened(settings: EvaluateSettings, path: Path) -> np.ndarray:
+    """The rarities of a scan by the model that settings name."""
+    model = load_model(settings.scores[0].removeprefix("model:"))
+    return screen(read_scan(path), model).rarity
 
 
 def results_of(settings: EvaluateSettings) -> dict:
@@ -93,24 +105,25 @@ def test_results_are_those_of_scikit_learn_on_the_voxels_that_the_model_scores(
     results = results_of(settings)
     (part,) = results["sets"]
     assert [entry["name"] for entry in part["scans"]] == ["a", "b", "c"]
-    screened, gradient, lesion = [], [], []
+    rarities, gradient, lesion = [], [], []
     for entry in part["scans"]:
         scan = read_scan(scans / f"{entry['name']}.nii.gz")
         mask = read_mask(scans / f"{entry['name']}_lesion.nii.gz", scan) > 0
-        rarity = screen(scan, load_model(settings.model)).rarity
+        rarity = screened(settings, scans / f"{entry['name']}.nii.gz")
         body = np.isfinite(rarity)
         assert body[mask].all()
-        screened.append(rarity[body])
+        rarities.append(rarity[body])
         gradient.append(gradient_scores(scan, body)[body])
         lesion.append(mask[body])
-        expected = roc_auc_score(lesion[-1], screened[-1])
+        expected = roc_auc_score(lesion[-1], rarities[-1])
         assert entry["auroc"]["Screener"] == pytest.approx(expected, abs=2e-3)
-    for name, maps in {"Screener": screened, "gradient": gradient}.items():
+    for name, maps in {"Screener": rarities, "gradient": gradient}.items():
         found = part["scores"][name]["auroc"]
         expected = roc_auc_score(np.concatenate(lesion), np.concatenate(maps))
         assert found["pooled"]["value"] == pytest.approx(expected, abs=2e-3)
         assert found["pooled"]["low"] <= found["pooled"]["value"] <= found["pooled"]["high"]
-    assert results["model"]["weights_sha256"] == load_model(settings.model).sha256
+    model = load_model(settings.scores[0].removeprefix("model:"))
+    assert results["model"]["weights_sha256"] == model.sha256
 
 
 def test_another_family_counts_as_neither_lesion_nor_healthy(settings: EvaluateSettings) -> None:
@@ -122,7 +135,7 @@ def test_another_family_counts_as_neither_lesion_nor_healthy(settings: EvaluateS
     assert whole["scans"][1]["lesion_voxels"] > 27
     (case, *_) = find_cases(settings.sets, (2,))
     # Scan a holds the other family alone: its lesion voxels are gone, not negatives.
-    evaluator = Evaluator(settings, load_model(settings.model), None)
+    evaluator = Evaluator.of(settings)
     everything = evaluator.measure(find_cases(settings.sets)[0]).counts("random", "body-only")
     counts = evaluator.measure(case).counts("random", "body-only")
     assert counts.positives.sum() == 0
@@ -147,39 +160,24 @@ def test_a_second_run_measures_only_what_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = results_of(settings)
-    screened = []
+    measured = []
     original = Evaluator.measure
 
-    def spy(self: Evaluator, case: Case) -> Measured:
-        screened.append(case.name)
+    def spy(self: Evaluator, case: Case) -> MeasuredScan:
+        measured.append(case.name)
         return original(self, case)
 
     monkeypatch.setattr(Evaluator, "measure", spy)
     assert results_of(settings) == first
-    assert screened == []
+    assert measured == []
     write_case(scans, "b", rng, (1,))
     assert results_of(settings) != first
-    assert screened == ["b"]
+    assert measured == ["b"]
     # What a killed run or a full disk left half-written is measured again.
-    kept = settings.out / "scans" / "scans" / "a.npz"
+    kept = settings.out / "scans" / "scans" / "a" / "gradient.npz"
     kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
     results_of(settings)
-    assert screened == ["b", "a"]
-
-
-def test_the_mean_comes_from_other_scans_and_finds_dense_lesions(
-    settings: EvaluateSettings, scans: Path, tmp_path: Path, rng: np.random.Generator
-) -> None:
-    train = tmp_path / "train"
-    for name in "de":
-        write_case(train, name, rng, ())
-    (train / "copy.nii.gz").write_bytes((scans / "a.nii.gz").read_bytes())
-    (train / "broken.nii.gz").write_bytes(b"no scan")
-    results = results_of(dataclasses.replace(settings, train=train))
-    assert results["mean_at_place_scans"] == 2
-    scores = results["sets"][0]["scores"]
-    assert scores["HU - mean at place"]["auroc"]["pooled"]["value"] > 0.9
-    assert 0.3 < scores["random"]["auroc"]["pooled"]["value"] < 0.7
+    assert measured == ["b", "a"]
 
 
 @pytest.fixture
@@ -225,7 +223,7 @@ def test_unlabelled_scans_count_for_rarities_alone(
     for one, again in zip(with_masks["each"], unlabelled["each"], strict=False):
         assert one == again
     entry = unlabelled["each"][3]
-    rarity = screen(read_scan(scans / "healthy.nii.gz"), load_model(settings.model)).rarity
+    rarity = screened(settings, scans / "healthy.nii.gz")
     assert entry["voxels"] == np.isfinite(rarity).sum()
     assert entry["above"] == [(rarity >= level).sum() for level in (1, 2, 3, 4)]
     assert unlabelled["seen"] is None
@@ -250,7 +248,7 @@ def test_every_protocol_and_both_grids_are_measured(settings: EvaluateSettings) 
         results = results_of(asked)
         assert results["measuring"]["grid"] == grid
         assert [part["protocol"] for part in results["sets"]] == list(PROTOCOLS)
-        evaluator = Evaluator(asked, load_model(asked.model), None)
+        evaluator = Evaluator.of(asked)
         (case,) = find_cases(asked.sets, limit=1)
         scored, everything, drawn = (
             evaluator.measured(case).counts("random", protocol) for protocol in PROTOCOLS
@@ -297,22 +295,45 @@ def test_scans_with_empty_masks_are_negatives_alone(
     assert pooled[0] != pooled[1]
 
 
-def test_a_fitted_baseline_scores_the_same_voxels(
-    settings: EvaluateSettings, tmp_path: Path, rng: np.random.Generator
-) -> None:
+@pytest.fixture
+def mean(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A fitted mean at place of two other scans."""
     for name in "de":
         write_case(tmp_path / "train", name, rng, ())
-    fit(BaselineSettings((tmp_path / "train",), tmp_path / "hu_at_place"))
-    both = dataclasses.replace(
-        settings, baselines=(tmp_path / "hu_at_place",), train=tmp_path / "train", limit=2
-    )
+    preprocess = PreprocessSettings(spacing=(8.0, 3.5, 3.5))
+    store, run = tmp_path / "store", tmp_path / "mean"
+    prepare(PrepareSettings((tmp_path / "train",), store, workers=1, preprocess=preprocess))
+    fit("mean_at_place", MeanAtPlaceSettings(RunSettings(store, run)))
+    return run / "fitted"
+
+
+def test_a_fitted_rival_is_measured_on_the_same_voxels_and_alone_where_the_rest_is_known(
+    settings: EvaluateSettings, mean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = results_of(settings)
+    asked = []
+    original = Screened.map
+    monkeypatch.setattr(Screened, "map", lambda *given: asked.append(1) or original(*given))
+    both = dataclasses.replace(settings, scores=(str(mean), *settings.scores))
     results = results_of(both)
-    (sha256,) = results["baselines"].values()
-    assert sha256 == load_fitted(tmp_path / "hu_at_place").sha256
-    scores = results["sets"][0]["scores"]
-    # The same method twice, on bodies found at other spacings.
-    found, again = (scores[n]["auroc"]["pooled"] for n in ("hu_at_place", "HU - mean at place"))
-    assert found["value"] == pytest.approx(again["value"], abs=0.1)
+    assert not asked
+    assert results["baselines"] == {"mean": load_folder(mean).sha256}
+    scores, (first, *_) = results["sets"][0]["scores"], results["sets"][0]["scans"]
+    assert list(scores) == [SCREENER, "mean", "gradient", "random"]
+    assert scores.pop("mean")["auroc"]["pooled"]["value"] > 0.9
+    assert scores == before["sets"][0]["scores"]
+    assert first["unscored_lesion"] == before["sets"][0]["scans"][0]["unscored_lesion"]
+    assert 0.3 < scores["random"]["auroc"]["pooled"]["value"] < 0.7
+
+
+def test_a_rival_is_not_measured_on_what_it_saw(
+    settings: EvaluateSettings, mean: Path, tmp_path: Path, scans: Path
+) -> None:
+    both = dataclasses.replace(settings, scores=(*settings.scores, str(mean)))
+    (scans / "a.nii.gz").write_bytes((tmp_path / "train" / "d.nii.gz").read_bytes())
+    with pytest.raises(InputError) as error:
+        main(both)
+    assert error.value.code == "baseline.seen"
 
 
 def test_what_cannot_be_used_is_listed_and_the_rest_is_measured(
@@ -347,7 +368,11 @@ def test_tables_show_every_score_of_every_result(
         ({"sets": ()}, "evaluate.sets"),
         ({"unlabelled": (Path("nowhere"),)}, "prepare.missing"),
         ({"others": ("healthy", "ignored")}, "evaluate.labels"),
-        ({"model": "nobody"}, "model.missing"),
+        ({"scores": ("model:nobody",)}, "model.missing"),
+        ({"scores": ("gradient",)}, "evaluate.scores"),
+        ({"scores": ("model:preview", "model:preview")}, "evaluate.scores"),
+        ({"scores": ("model:preview", "nobody")}, "evaluate.scores"),
+        ({"scores": ("model:preview", "gradient", "gradient")}, "baseline.name"),
         ({"workers": 0}, "evaluate.settings"),
         ({"share": (3, 2)}, "evaluate.settings"),
         ({"protocols": ()}, "evaluate.settings"),

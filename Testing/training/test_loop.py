@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ctscreener.errors import InputError
-from training.loop.loop import FREE, LoopSettings, Trained, seeded, train
+from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.schedule import Clock
 from training.loop.settings import claim_run
 
@@ -67,7 +67,7 @@ def render(batch: tuple[np.ndarray, np.ndarray], device: torch.device) -> tuple[
 
 def fit(run: Path, objective: Regression | None = None, **changes: float | str) -> Trained:
     settings = replace(SETTINGS, **changes)  # pyright: ignore[reportArgumentType]
-    return train(objective or Regression(), load, render, run, settings, "toy")
+    return train(Task(objective or Regression(), load, render), run, settings, "toy")
 
 
 def rows(run: Path) -> list[dict[str, float]]:

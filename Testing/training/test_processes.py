@@ -15,7 +15,7 @@ from torch import distributed as dist
 
 from ctscreener.errors import InputError
 from Testing.training.small_store import make_store
-from Testing.training.two_processes import CASES, Share, work
+from Testing.training.two_processes import CASES, Share, work, work_in_turns
 from training import run
 from training.loop import processes
 
@@ -42,6 +42,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What one process and what two leave."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     work(one, Share(0, 1))
+    work_in_turns(one, Share(0, 1))
     ended = torchrun(str(ROOT / "Testing" / "training" / "two_processes.py"), str(two))
     assert ended.returncode == 0, ended.stderr[-3000:]
     return one, two
@@ -67,7 +68,7 @@ def test_loss_and_gradients_are_those_of_one_process_with_the_whole_batch(
         torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=2e-5 * scale)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, "turns"])
 def test_so_is_a_whole_training(both: tuple[Path, Path], case: str) -> None:
     alone, together = (metrics(folder / case) for folder in both)
     assert len(alone) == len(together) == 4

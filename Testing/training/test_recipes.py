@@ -15,7 +15,7 @@ RECIPES = sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.s
 MODULES = {
     "phantoms": "training.phantoms.stage",
     "insert": "training.inserted.stage",
-    "baseline": "training.baselines.fitted",
+    "baseline": "training.baselines.stage",
 }
 """Where the code of a stage is, if not in the file of its name."""
 STAND_IN = r"""#!/usr/bin/env bash
@@ -53,6 +53,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     calls: list[Call] = []
 
     def keep(stage: str) -> Any:  # noqa: ANN401 - takes what any stage takes
+        if stage == "baseline":
+            return lambda name, settings: calls.append((stage, settings))
         return lambda settings, *_: calls.append((stage, settings))
 
     for stage in run.STAGES:
@@ -113,23 +115,25 @@ def test_what_is_left_out_is_neither_trained_nor_calibrated_on(
         assert (one.left_out, one.reference) == (True, held_out)
     assert {"lidc_0003", "ts_example", "cmb_crc"} <= set(trained.reference)
     assert not set(trained.reference) & {*tested, *held_out}
-    assert {path.name for path in by_stage["baseline"].train} == {
-        *("lidc_0003.nii.gz", "ts_example.nii.gz", "cmb_crc.nii.gz")
-    }
+    phantoms, real = (settings.data for stage, settings in given if stage == "baseline")
+    assert phantoms.only == ("mixed_4000_*",)
+    assert {"lidc_0003", "ts_example", "cmb_crc"} <= set(real.only)
+    assert not set(real.only) & {*tested, *held_out}
     paths = (scans / "lidc0001_dicom", scans / "lidc_0002.nii.gz", scans / "matrad_liver.nii.gz")
     evaluations = [settings for stage, settings in given if stage == "evaluate"]
     measured, apart, distilled, _ = evaluations
     assert {settings.unlabelled for settings in evaluations} == {paths}
-    assert [Path(settings.model).name for settings in evaluations] == [
+    models = [Path(settings.scores[0].removeprefix("model:")) for settings in evaluations]
+    assert [model.name for model in models] == [
         *("scratch_left_out", "scratch_left_out"),
         *("scratch_left_out_distilled", "trained_reference"),
     ]
     assert [settings.overlap for settings in evaluations] == [0.5, 0.0, 0.0, 0.5]
     # What is measured was exported: the distilled model under the name that it was given.
-    assert {Path(settings.model) for settings in evaluations} == {
-        *(left.out, distilled_model.out, trained.out)
-    }
+    assert {*models} == {*(left.out, distilled_model.out, trained.out)}
     assert apart.sets == distilled.sets == measured.sets
+    rivals = {phantoms.run / "fitted", real.run / "fitted"}
+    assert all(rivals <= set(map(Path, settings.scores)) for settings in evaluations)
     assert len({settings.out for settings in evaluations}) == 4
     inserted = {settings.family: settings.scans for stage, settings in given if stage == "insert"}
     assert inserted.pop("kidney_tumour") == (*paths, scans / "acrin_lower.nii.gz")

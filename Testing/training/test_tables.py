@@ -76,7 +76,7 @@ def results() -> dict:
         "method": {"descriptor": "VICReg, d = 32", "condition": "none", "density": "flow"},
         "torch": "2",
         "measuring": {"grid": "own"},
-        "mean_at_place_scans": 0,
+        "baselines": {"draem": "0123"},
         "sets": parts,
         "rarities": [promise],
     }

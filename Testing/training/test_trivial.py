@@ -6,15 +6,8 @@ import pytest
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL, Scan
-from training.baselines.trivial import (
-    CELLS,
-    MeanAtPlace,
-    body_of,
-    cell_matrix,
-    cell_means,
-    gradient_scores,
-    random_scores,
-)
+from training.baselines.mean_at_place import CELLS, MeanAtPlace, cell_matrix, cell_means
+from training.baselines.trivial import Chance, body_of, gradient_scores, random_scores
 
 SPACING = (2.5, 1.5, 2.0)
 
@@ -68,7 +61,7 @@ def test_every_score_is_nan_outside_of_the_body_and_a_number_inside(
     for scores in (
         random_scores(body, rng),
         gradient_scores(scan, body),
-        mean.scores(scan, body),
+        mean.map(scan, body),
     ):
         assert scores.dtype == np.float32
         np.testing.assert_array_equal(np.isfinite(scores), body)
@@ -79,11 +72,11 @@ def test_the_mean_of_a_scan_differs_from_it_by_noise_alone_and_a_lesion_stands_o
 ) -> None:
     scan, body = torso
     mean = MeanAtPlace.fit([torso, torso])
-    assert mean.scans == 2
-    assert np.median(mean.scores(scan, body)[body]) < 10
+    assert int(mean.scans) == 2
+    assert np.median(mean.map(scan, body)[body]) < 10
     hu = scan.hu.copy()
     hu[10:15, 20:30, 20:30] += 300
-    scores = mean.scores(Scan(hu, scan.affine), body)
+    scores = mean.map(Scan(hu, scan.affine), body)
     assert scores[10:15, 20:30, 20:30].min() > 200
 
 
@@ -92,7 +85,7 @@ def test_means_lie_where_they_were_measured() -> None:
     scan = ramp((53, 110, 101), (2.0, -1.5, 2.5))
     body = np.zeros(scan.shape, bool)
     body[3:-2, 5:-9, 4:-1] = True  # 48, 96 and 96 voxels: cells of whole voxels
-    scores = MeanAtPlace.fit([(scan, body)]).scores(scan, body)
+    scores = MeanAtPlace.fit([(scan, body)]).map(scan, body)
     assert np.abs(scores[6:-5, 9:-13, 7:-4]).max() < 0.2
 
 
@@ -103,15 +96,15 @@ def test_a_shifted_or_larger_body_meets_the_same_places(
     mean = MeanAtPlace.fit([torso])
     room = [(3, 4), (10, 2), (5, 8)]
     moved = Scan(np.pad(scan.hu, room, constant_values=-1000), affine_of((3.0, 1.0, 2.5)))
-    scores = mean.scores(moved, np.pad(body, room))
-    np.testing.assert_allclose(scores[3:-4, 10:-2, 5:-8][body], mean.scores(*torso)[body], atol=2)
+    scores = mean.map(moved, np.pad(body, room))
+    np.testing.assert_allclose(scores[3:-4, 10:-2, 5:-8][body], mean.map(*torso)[body], atol=2)
 
 
 def test_the_axes_of_the_file_do_not_matter(torso: tuple[Scan, np.ndarray]) -> None:
     other = turned(*torso)
     means = MeanAtPlace.fit([torso]), MeanAtPlace.fit([other])
     np.testing.assert_allclose(means[0].hu, means[1].hu, atol=0.01)
-    for score in (means[0].scores, gradient_scores):
+    for score in (means[0].map, gradient_scores):
         expected = score(*torso)[:, :, ::-1].transpose(2, 0, 1)
         np.testing.assert_allclose(score(*other), expected, atol=0.01)
 
@@ -145,6 +138,15 @@ def test_random_scores_repeat_with_the_seed() -> None:
     first, second = (random_scores(body, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, random_scores(body, np.random.default_rng(4)))
+
+
+def test_chance_is_another_in_every_scan_and_the_same_again() -> None:
+    body = np.ones((4, 5, 6), bool)
+    scans = [Scan(np.full(body.shape, hu, np.float32), np.eye(4)) for hu in (1, 2)]
+    first, other, again = (Chance(3).map(scans[i], body) for i in (0, 1, 0))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, Chance(4).map(scans[0], body))
 
 
 def test_no_scans_have_no_mean() -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ctscreener.networks import NetworkSettings
 from training.descriptor import Contrast, ContrastSettings
 from training.loop import processes
-from training.loop.loop import LoopSettings, seeded, train
+from training.loop.loop import LoopSettings, Task, seeded, train
 
 NETWORK = NetworkSettings(channels=(8, 16), out=8)
 PAIRS, POSITIONS = 4, 24
@@ -26,6 +26,20 @@ CASES = {
     "vicreg_wide": ContrastSettings(width=256),
     "simclr": ContrastSettings(objective="simclr", width=32, projected=8, chunk=30),
 }
+
+
+class Turns(nn.Module):
+    """Two layers that are trained in turns: half of the weights idle in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with seeded(0):
+            self.network = nn.ModuleList(nn.Linear(3, 1) for _ in "ab")
+
+    def forward(self, places: Tensor, turn: Tensor) -> dict[str, Tensor]:
+        """Fit the first coordinate by one of the layers."""
+        found = self.network[int(turn)](places)[..., 0]
+        return {"loss": (found - places[..., 0]).square().mean()}
 
 
 @dataclass(frozen=True)
@@ -70,10 +84,25 @@ def work(out: Path, share: Share) -> None:
         def render(raw: tuple[Tensor, Tensor], device: torch.device) -> tuple[Tensor, ...]:
             return raw
 
-        trained = train(objective, load, render, out / name, loop, name)
+        trained = train(Task(objective, load, render), out / name, loop, name)
         assert processes.count() == share.count
         trained.save(out / name, "network")
         gradients(objective, share, out / f"{name}.safetensors")
+
+
+def work_in_turns(out: Path, share: Share) -> None:
+    """Train the two layers a few steps; leaves what `work` leaves, less the gradients."""
+
+    def load(index: int) -> tuple[Tensor, Tensor]:
+        step = index // share.count
+        return share.of(batch_of(step))[1], torch.tensor(step % 2)
+
+    def render(raw: tuple[Tensor, Tensor], device: torch.device) -> tuple[Tensor, ...]:
+        return raw
+
+    loop = LoopSettings(steps=4, lr=0.1, warmup=1, precision="32-true", device="cpu", log_every=1)
+    task = Task(Turns(), load, render, idle_weights=True)
+    train(task, out / "turns", loop, "turns").save(out / "turns", "network")
 
 
 def gradients(objective: Contrast, share: Share, path: Path) -> None:
@@ -111,6 +140,8 @@ if __name__ == "__main__":
     from os import environ
 
     with processes.together():
-        work(Path(sys.argv[1]), Share(int(environ["RANK"]), int(environ["WORLD_SIZE"])))
+        mine = Share(int(environ["RANK"]), int(environ["WORLD_SIZE"]))
+        work(Path(sys.argv[1]), mine)
+        work_in_turns(Path(sys.argv[1]), mine)
     # A thread that still ran when the interpreter ends could abort a process that has done its work.
     assert are_gone(30)

@@ -3,40 +3,37 @@
 import json
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ctscreener.files import read_scan
 from ctscreener.model import Model
-from ctscreener.provenance import fingerprint, request
+from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings, screen
+from ctscreener.screen import ScreenSettings
+from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
-from training.baselines.fitted import Fitted
-from training.baselines.trivial import MeanAtPlace, gradient_scores, random_scores
+from training.baselines.folder import Rated
+from training.baselines.trivial import body_of
 from training.evaluation.case_picture import draw_case
 from training.evaluation.cases import Case, Others, read_case_mask
 from training.evaluation.froc import Marks
-from training.evaluation.measured import Measured
+from training.evaluation.measured import Measured, MeasuredScan
 from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
 from training.evaluation.rarities import Rarities
+from training.evaluation.rated import SCREENER, Screened, load_scores
 
-KEPT_VERSION = 3
+KEPT_VERSION = 4
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
-SCREENER = "Screener"
-"""Name of the model's score."""
-PLACE, GRADIENT, RANDOM = "HU - mean at place", "gradient", "random"
-BUILT_IN = (SCREENER, PLACE, GRADIENT, RANDOM)
-"""Names that no fitted baseline may have."""
 
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """Measure a model, and trivial scores, on scans with known lesions."""
+    """Measure a model, rivals and trivial scores on scans with known lesions."""
 
     sets: tuple[Path, ...] = ()
     """Folders with `<name>.nii.gz` (or a DICOM folder `<name>`) and `<name>_lesion.nii.gz`, or in
@@ -44,8 +41,9 @@ class EvaluateSettings:
     unlabelled: tuple[Path, ...] = ()
     """Scans, DICOM folders or folders of such, with or without masks: what is counted there is
     findings that meet no known lesion, and voxels above a rarity."""
-    model: str = "preview"
-    """Name or folder of the model."""
+    scores: tuple[str, ...] = ("model:preview", "gradient", "random")
+    """What is measured: `model:` with the name or folder of a model, once; folders of fitted
+    rivals (stage `baseline`); `gradient` and `random`, trivial scores."""
     labels: tuple[int, ...] = ()
     """Value of the lesions in each set's masks; 0 takes all. Without it, a set of phantoms is
     measured on its family, any other set on all that is not 0."""
@@ -65,12 +63,6 @@ class EvaluateSettings:
     """The scan's `own` grid, or the `prepared` one that the networks see."""
     region_voxels: int = 1
     """Voxels that a lesion needs to count in AUPRO and FROC; smaller ones count voxel by voxel."""
-    baselines: tuple[Path, ...] = ()
-    """Folders of fitted baselines, which score the same voxels."""
-    train: Path | None = None
-    """Folder of scans whose mean HU at each place is a trivial score; none leaves it out."""
-    train_limit: int = 60
-    """Scans of that folder that are averaged at most."""
     out: Path = Path("evaluation")
     """Folder for the results; scans that it holds already are not measured again."""
     limit: int | None = None
@@ -98,22 +90,31 @@ class Evaluator:
 
     Arguments:
         settings: All settings.
-        model: The model.
-        mean: Mean HU of the training scans; None leaves that score out.
-        fitted: Baselines that score the same voxels.
+        screened: The score of the model, whose body is measured.
+        rated: All scores, that of the model first.
     """
 
     settings: EvaluateSettings
-    model: Model
-    mean: MeanAtPlace | None
-    fitted: tuple[Fitted, ...] = ()
+    screened: Screened
+    rated: Sequence[Rated]
     _digests: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, settings: EvaluateSettings) -> Self:
+        """Load the scores that settings ask for.
+
+        Raises:
+            InputError: Those of `load_scores`, `baseline.name`.
+        """
+        screening = ScreenSettings(
+            overlap=settings.overlap, device=settings.device, batch=settings.batch
+        )
+        return cls(settings, *load_scores(settings.scores, screening, settings.seed))
+
     @property
-    def screening(self) -> ScreenSettings:
-        """How scans are screened."""
-        s = self.settings
-        return ScreenSettings(overlap=s.overlap, device=s.device, batch=s.batch)
+    def model(self) -> Model:
+        """The model that is measured."""
+        return self.screened.model
 
     def protocol(self) -> dict[str, Any]:
         """How scans are measured, ready for JSON."""
@@ -126,19 +127,23 @@ class Evaluator:
             "seed": s.seed,
         }
 
-    def measured(self, case: Case) -> Measured:
-        """Where the numbers of a scan are kept, and what they depend on."""
-        mean = None if self.mean is None else zlib.crc32(self.mean.hu.tobytes())
+    def measured(self, case: Case) -> MeasuredScan:
+        """Where the numbers of a scan are kept; of an unlabelled one those of the model alone."""
+        rated = [self.screened] if case.unlabelled else self.rated
+        return MeasuredScan({one.name: self.measured_by(case, one) for one in rated})
+
+    def measured_by(self, case: Case, rated: Rated) -> Measured:
+        """Where the numbers of a scan by one score are kept, and what they depend on."""
         key = {
-            **request(self.model, self.screening, case.series),
             **self.protocol(),
             "version": KEPT_VERSION,
             "inputs": [self.digest(path) for path in (case.scan, case.mask) if path],
             "label": [case.label, case.others],
-            "mean": mean,
-            "baselines": [[some.name, some.sha256] for some in self.fitted],
+            "series": case.series,
+            "body": to_json(self.model.settings.preprocess),
+            "score": [rated.name, rated.sha256],
         }
-        path = self.settings.out / "scans" / case.part / f"{case.name}.npz"
+        path = self.settings.out / "scans" / case.part / case.name / f"{rated.name}.npz"
         return Measured(path, json.dumps(key, sort_keys=True))
 
     def digest(self, path: Path) -> dict[str, Any]:
@@ -151,42 +156,46 @@ class Evaluator:
         """Where the picture of a scan is."""
         return self.settings.out / "pictures" / case.part / f"{case.name}.png"
 
-    def measure(self, case: Case) -> Measured:
-        """Measure a scan by every score and protocol, and keep the numbers.
-
-        An unlabelled one has no numbers but those of its rarities.
+    def measure(self, case: Case) -> MeasuredScan:
+        """Measure a scan by those scores and all protocols that it lacks, and keep the numbers.
 
         Raises:
             InputError: The scan or its mask cannot be used.
         """
-        began, s = time.monotonic(), self.settings
+        s, measured = self.settings, self.measured(case)
         scan = read_scan(case.scan, case.series)
         labels = read_case_mask(case, scan, s.resample_masks)
         ignore = case.others == "ignored"
         whole = Truth.of(labels, scan.affine, case.label, ignore, s.region_voxels)
-        place = Place.of(scan, s.grid, self.model.settings.preprocess)
-        truth = place.of_truth(whole)
-        seed = [s.seed, zlib.crc32(case.name.encode())]
-        counts, marks, rarities = {}, {}, Rarities.none()
-        for name, scores in self.scores(scan, seed):
-            if name == SCREENER:
-                self.draw(case, scan, scores, whole)
-                rarities = Rarities.of(scores, whole)
-            if case.unlabelled:
-                break
-            here = place.of_scores(scores, scan.affine)
-            for protocol, some in count(here, truth, s.protocols, [*seed, 1]).items():
-                counts[name, protocol] = some
-            marks[name] = Marks.of(here, truth.region, truth.spacing, ~truth.considered)
+        preprocess = self.model.settings.preprocess
+        seen = Seen(scan, body_of(scan, preprocess), whole, Place.of(scan, s.grid, preprocess))
+        for rated in self.rated:
+            if rated.name in measured.parts and not measured.parts[rated.name].exists:
+                self._measure_by(case, seen, rated)
+        return measured
+
+    def _measure_by(self, case: Case, seen: "Seen", rated: Rated) -> None:
+        """Measure a scan by one score; an unlabelled one has numbers of its rarities alone."""
+        began = time.monotonic()
+        scores = rated.map(seen.scan, seen.body)
+        rarities = Rarities.none()
+        if rated.name == SCREENER:
+            self.draw(case, seen.scan, scores, seen.whole)
+            rarities = Rarities.of(scores, seen.whole)
+        truth = seen.place.of_truth(seen.whole)
+        counts, marks = {}, None
+        if not case.unlabelled:
+            here = seen.place.of_scores(scores, seen.scan.affine)
+            seed = [self.settings.seed, zlib.crc32(case.name.encode()), 1]
+            counts = count(here, truth, self.settings.protocols, seed)
+            marks = Marks.of(here, truth.region, truth.spacing, ~truth.considered)
         facts = {
             "lesion_voxels": np.count_nonzero(truth.region),
             "regions": truth.regions,
-            "regions_lost": whole.regions - truth.regions,
+            "regions_lost": seen.whole.regions - truth.regions,
             "seconds": time.monotonic() - began,
         }
-        measured = self.measured(case)
-        measured.save(counts, marks, rarities, facts)
-        return measured
+        self.measured_by(case, rated).save(counts, marks, rarities, facts)
 
     def draw(self, case: Case, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
         """Write the picture of a scan."""
@@ -195,20 +204,19 @@ class Evaluator:
         with whole_file(path) as beside:
             draw_case(scan, rarity, truth.region != 0).save(beside)
 
-    def scores(self, scan: Scan, seed: list[int]) -> Iterator[tuple[str, np.ndarray]]:
-        """Give each score's name and map, one at a time, all on the voxels that the model scores.
 
-        Arguments:
-            scan: The scan.
-            seed: Decides the random scores.
-        """
-        rarity = screen(scan, self.model, self.screening).rarity
-        body = np.isfinite(rarity)
-        yield SCREENER, rarity
-        del rarity
-        if self.mean is not None:
-            yield PLACE, self.mean.scores(scan, body)
-        for some in self.fitted:
-            yield some.name, some.scorer.scores(scan, body)
-        yield GRADIENT, gradient_scores(scan, body)
-        yield RANDOM, random_scores(body, np.random.default_rng(seed))
+@dataclass(frozen=True)
+class Seen:
+    """A scan as every score is measured on it.
+
+    Arguments:
+        scan: The scan.
+        body: The voxels that the model scores, bool, in the scan's shape.
+        whole: Lesions and what is no tissue to be judged, on the scan's grid.
+        place: The grid that is measured on.
+    """
+
+    scan: Scan
+    body: np.ndarray
+    whole: Truth
+    place: Place

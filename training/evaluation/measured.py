@@ -1,4 +1,4 @@
-"""What was measured in one scan, and the file that keeps it between runs."""
+"""What was measured in one scan, and the files that keep it between runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ import numpy as np
 from training.evaluation.counts import Counts
 from training.evaluation.froc import Marks
 from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.protocols import Protocol
 from training.evaluation.rarities import Rarities
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The counts and marks of one scan.
+    """The counts and marks of one scan by one score.
 
     Arguments:
         path: The file; single parts are read from it when they are asked for.
@@ -27,24 +28,24 @@ class Measured:
 
     def save(
         self,
-        counts: Mapping[tuple[str, str], Counts],
-        marks: Mapping[str, Marks],
+        counts: Mapping[Protocol, Counts],
+        marks: Marks | None,
         rarities: Rarities,
         facts: Mapping[str, float],
     ) -> None:
         """Keep what was measured.
 
         Arguments:
-            counts: By name of the score and of the protocol.
-            marks: By name of the score.
+            counts: By name of the protocol; none where no lesions are known.
+            marks: Peaks of the score; none likewise.
             rarities: What was counted of the model's rarities.
             facts: Numbers of the scan itself.
         """
-        arrays: dict[str, Any] = {"scores": np.array(list(marks))}
-        for (score, protocol), some in counts.items():
-            arrays |= {_part(score, protocol, k): v for k, v in some.packed().items()}
-        for score, some in marks.items():
-            arrays |= {_part(score, "marks", k): np.array(v) for k, v in vars(some).items()}
+        arrays: dict[str, Any] = {}
+        for protocol, some in counts.items():
+            arrays |= {f"{protocol}/{k}": v for k, v in some.packed().items()}
+        if marks is not None:
+            arrays |= {f"marks/{k}": np.array(v) for k, v in vars(marks).items()}
         arrays |= {f"rarities/{k}": np.array(v) for k, v in vars(rarities).items()}
         arrays |= {f"fact/{name}": np.array(value) for name, value in facts.items()}
         save_arrays(self.path, self.key, **arrays)
@@ -54,39 +55,70 @@ class Measured:
         """Whether an earlier run measured the same."""
         return load_arrays(self.path, self.key, ()) is not None
 
-    def scores(self) -> list[str]:
-        """Names of the scores."""
-        return [str(name) for name in self._load(["scores"])["scores"]]
-
-    def counts(self, score: str, protocol: str) -> Counts:
-        """Voxels at each value of a score."""
+    def counts(self, protocol: str) -> Counts:
+        """Voxels at each value of the score."""
         parts = ("bins", "table", "regions")
-        found = self._load([_part(score, protocol, part) for part in parts])
-        return Counts.unpacked(*found.values())
+        return Counts.unpacked(*self._load([f"{protocol}/{part}" for part in parts]))
 
-    def marks(self, score: str) -> Marks:
-        """Peaks of a score."""
-        found = self._load([_part(score, "marks", k) for k in ("scores", "lesion", "lesions")])
-        scores, lesion, lesions = found.values()
+    def marks(self) -> Marks:
+        """Peaks of the score."""
+        scores, lesion, lesions = self._load(
+            [f"marks/{k}" for k in ("scores", "lesion", "lesions")]
+        )
         return Marks(scores, lesion, int(lesions))
 
     def rarities(self) -> Rarities:
         """What was counted of the model's rarities."""
         names = ("voxels", "above", "findings", "met", "lesions")
-        voxels, above, findings, met, lesions = self._load(
-            [f"rarities/{name}" for name in names]
-        ).values()
+        voxels, above, findings, met, lesions = self._load([f"rarities/{name}" for name in names])
         return Rarities(int(voxels), above, findings, met, int(lesions))
 
     def fact(self, name: str) -> float:
         """A number of the scan itself."""
-        return float(next(iter(self._load([f"fact/{name}"]).values())))
+        return float(self._load([f"fact/{name}"])[0])
 
-    def _load(self, names: list[str]) -> dict[str, np.ndarray]:
+    def _load(self, names: list[str]) -> list[np.ndarray]:
         found = load_arrays(self.path, self.key, names)
         assert found is not None, "measured before it is read"
-        return found
+        return list(found.values())
 
 
-def _part(score: str, kind: str, name: str) -> str:
-    return f"{score}/{kind}/{name}"
+@dataclass(frozen=True)
+class MeasuredScan:
+    """What was measured in one scan by every score, the model's first.
+
+    Arguments:
+        parts: By name of the score.
+    """
+
+    parts: Mapping[str, Measured]
+
+    @property
+    def exists(self) -> bool:
+        """Whether earlier runs measured the same by every score."""
+        return all(part.exists for part in self.parts.values())
+
+    def scores(self) -> list[str]:
+        """Names of the scores."""
+        return list(self.parts)
+
+    def counts(self, score: str, protocol: str) -> Counts:
+        """Voxels at each value of a score."""
+        return self.parts[score].counts(protocol)
+
+    def marks(self, score: str) -> Marks:
+        """Peaks of a score."""
+        return self.parts[score].marks()
+
+    def rarities(self) -> Rarities:
+        """What was counted of the model's rarities."""
+        return self._first().rarities()
+
+    def fact(self, name: str) -> float:
+        """A number of the scan itself; `seconds` are those of all scores together."""
+        if name == "seconds":
+            return sum(part.fact(name) for part in self.parts.values())
+        return self._first().fact(name)
+
+    def _first(self) -> Measured:
+        return next(iter(self.parts.values()))

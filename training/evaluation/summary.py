@@ -23,7 +23,7 @@ from training.evaluation.curves import (
 from training.evaluation.evaluator import Evaluator
 from training.evaluation.froc import Joined, Marks, sensitivity
 from training.evaluation.intervals import Estimate, Groups, Scans, interval, number, plain
-from training.evaluation.measured import Measured
+from training.evaluation.measured import MeasuredScan
 from training.evaluation.protocols import Protocol
 from training.evaluation.rarities import rarity_summary
 from training.evaluation.seen import digest_of, seen_by
@@ -51,7 +51,7 @@ MARKS_DRAWN = 200
 
 
 def summary(
-    measured: Mapping[Case, Measured], protocol: Protocol, evaluator: Evaluator
+    measured: Mapping[Case, MeasuredScan], protocol: Protocol, evaluator: Evaluator
 ) -> dict[str, Any]:
     """Put together what was measured on one set, ready for JSON.
 
@@ -96,7 +96,7 @@ def summary(
     }
 
 
-def promise(measured: Mapping[Case, Measured], evaluator: Evaluator) -> dict[str, Any]:
+def promise(measured: Mapping[Case, MeasuredScan], evaluator: Evaluator) -> dict[str, Any]:
     """What the rarities of one set are worth, ready for JSON.
 
     Arguments:
@@ -196,7 +196,7 @@ def score_histogram(total: Counts) -> dict[str, list[float]]:
 
 
 def _read(
-    kept: list[Measured], name: str, protocol: Protocol
+    kept: list[MeasuredScan], name: str, protocol: Protocol
 ) -> tuple[Counts, dict[str, np.ndarray]]:
     """All voxels together, and each area and the unscored share of each scan, `(N,)`."""
     total, singles = Counts.none(), []
@@ -213,7 +213,7 @@ def _read(
 
 def _scan(
     case: Case,
-    measured: Measured,
+    measured: MeasuredScan,
     evaluator: Evaluator,
     singles: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:

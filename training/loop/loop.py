@@ -8,26 +8,26 @@ import contextlib
 import os
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import nn
+from lightning.fabric.strategies.ddp import DDPStrategy
 
 from ctscreener.errors import InputError
 from training.loop.compiling import compile_parts, products
-from training.loop.journal import Journal, Pictures
+from training.loop.journal import Journal
 from training.loop.prefetch import prefetch
-from training.loop.preflight import Need, check_memory
+from training.loop.preflight import check_memory
 from training.loop.schedule import FREE, LoopSettings
 from training.loop.session import Session
 from training.loop.stopping import hear_stop
+from training.loop.task import Task
 from training.loop.trained import Trained
 
-__all__ = ["FREE", "LoopSettings", "Need", "Pictures", "Trained", "seeded", "train"]
+__all__ = ["FREE", "LoopSettings", "Task", "Trained", "seeded", "train"]
 
 Raw = TypeVar("Raw")
 GIB = 2**30
@@ -35,32 +35,14 @@ NODE_PROCESSES = "LOCAL_WORLD_SIZE"
 """Where torchrun says how many processes it has started on this machine."""
 
 
-def train(
-    objective: nn.Module,
-    load: Callable[[int], Raw],
-    render: Callable[[Raw, torch.device], tuple[torch.Tensor, ...]],
-    run: Path,
-    settings: LoopSettings,
-    title: str,
-    need: Need | None = None,
-    pictures: Pictures | None = None,
-    watch: Callable[[], dict[str, float]] | None = None,
-) -> Trained:
-    """Train an objective, going on from the checkpoint in the run folder if there is one.
+def train(task: Task[Raw], run: Path, settings: LoopSettings, title: str) -> Trained:
+    """Train a task's objective, going on from the checkpoint in the run folder if there is one.
 
     Arguments:
-        objective: Called with what `render` returns; gives its metrics by name, scalars, of which
-            `loss` is the one that falls. Only weights that need a gradient are trained.
-        load: Makes the batch of an index on the host, in a background thread; a pure function of
-            the index.
-        render: Moves a batch to the device and prepares it there; draws chance from the batch.
+        task: What to train, and on what.
         run: The run folder.
         settings: How to train.
         title: What is trained, for the terminal.
-        need: How much memory a step takes; with it a graphics card that is too small is refused
-            before the first step.
-        pictures: Draws what the networks see in a step, for TensorBoard.
-        watch: Measures the objective's present weights on what it is not trained on.
 
     Returns:
         The averaged weights, and whether training is finished.
@@ -70,18 +52,18 @@ def train(
             than there is, or the disk is full.
         SystemExit: The process was asked to stop; a checkpoint has been written.
     """
-    fabric = _fabric(settings)
+    fabric = _fabric(settings, task.idle_weights)
     if settings.compile:
-        compile_parts(objective)
+        compile_parts(task.objective)
     stop: list[int] = []
     with contextlib.ExitStack() as stack:
         # What an objective draws by itself is decided by the seed too, unless a checkpoint says it.
         stack.enter_context(seeded(settings.seed + fabric.global_rank))
         stack.enter_context(products(fabric.device, settings.tf32))
-        session = Session(fabric, objective, run, settings)
+        session = Session(fabric, task.objective, run, settings)
         clock = session.clock
-        if need is not None and not clock.ended():
-            check_memory(session.trial, need, fabric.device, session.weights_still_to_come())
+        if task.need is not None and not clock.ended():
+            check_memory(session.trial, task.need, fabric.device, session.weights_still_to_come())
         journal = None
         if fabric.is_global_zero:
             journal = stack.enter_context(Journal(run, title, clock.step))
@@ -90,11 +72,11 @@ def train(
             step * fabric.world_size + fabric.global_rank
             for step in range(clock.step, settings.steps)
         )
-        batches = stack.enter_context(prefetch(load, indices, settings.workers))
+        batches = stack.enter_context(prefetch(task.load, indices, settings.workers))
         while not (clock.ended() or session.agreed(bool(stop) or clock.paused())):
-            batch = render(next(batches), fabric.device)
+            batch = task.render(next(batches), fabric.device)
             if journal and clock.step % settings.watch_every == 0:
-                _look(journal, clock.step, pictures and pictures(batch), watch and watch())
+                _look(task, batch, journal, clock.step)
             session.step(batch, journal)
             if session.agreed(clock.due()):
                 session.save()
@@ -130,21 +112,20 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _look(
-    journal: Journal,
-    step: int,
-    pictures: dict[str, np.ndarray] | None,
-    watched: dict[str, float] | None,
-) -> None:
+def _look(task: Task[Raw], batch: tuple[torch.Tensor, ...], journal: Journal, step: int) -> None:
     """Write down what is looked at now and then."""
-    if pictures:
+    if task.pictures and (pictures := task.pictures(batch)):
         journal.draw(step, pictures)
-    if watched:
+    if task.watch and (watched := task.watch()):
         journal.watched(step, watched)
 
 
-def _fabric(settings: LoopSettings) -> Fabric:
+def _fabric(settings: LoopSettings, idle_weights: bool) -> Fabric:
     """Start Fabric on the devices that were asked for.
+
+    Arguments:
+        settings: Which devices.
+        idle_weights: See `Task`.
 
     Raises:
         InputError: There are no such devices.
@@ -160,8 +141,11 @@ def _fabric(settings: LoopSettings) -> Fabric:
     nodes, local = (
         int(os.environ.get(name, "0")) for name in ("GROUP_WORLD_SIZE", NODE_PROCESSES)
     )
+    several = (local or settings.devices) * (nodes or 1) > 1
     fabric = Fabric(
         accelerator=accelerator,
+        # To look for weights without a gradient costs time at every step.
+        strategy=DDPStrategy(find_unused_parameters=True) if several and idle_weights else "auto",
         devices=local or settings.devices,
         num_nodes=nodes or 1,
         precision=settings.precision,

@@ -30,6 +30,8 @@ class LoopSettings:
     """Weight decay of AdamW."""
     epsilon: float = 1e-8
     """Added to the root of the second moment in AdamW."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the first and of the second moment in AdamW."""
     clip: float = 1.0
     """Largest norm of the gradient of all weights together."""
     average: float = 0.999

@@ -34,6 +34,7 @@ class Session:
         self._optimizer = torch.optim.AdamW(
             self._weights,
             settings.lr,
+            settings.betas,
             weight_decay=settings.weight_decay,
             eps=settings.epsilon,
             fused=True,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Literal
 
-from training.evaluation.evaluator import SCREENER
+from training.evaluation.rated import SCREENER
 from training.page.claims import verdicts
 from training.page.printed import (
     COLUMNS,
@@ -91,12 +91,12 @@ def differences(results: Sequence[Results]) -> Iterator[str]:
     for result in results:
         method, model = result["method"], result["model"]
         words = "; ".join(escape(method[k]) for k in ("descriptor", "condition", "density"))
-        trivial = f", mean at place of {result['mean_at_place_scans']} scans"
+        rivals = "".join(f"; beside {escape(name)}" for name in result.get("baselines", ()))
         yield (
             f"<p>Model <strong>{escape(model_name(result))}</strong>: {words}; weights "
             f"<code>{model['weights_sha256'][:12]}</code>; software "
             f"{escape(result['software']['version'])}, torch {escape(result['torch'])}"
-            f"{trivial if result['mean_at_place_scans'] else ''}.</p>"
+            f"{rivals}.</p>"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation.evaluator import SCREENER
+from training.evaluation.rated import SCREENER
 from training.page.printed import COLUMNS, TABLE_3, TABLE_4
 
 Method = tuple[str, str, str]

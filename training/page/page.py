@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from ctscreener.findings import NOTICE
-from training.evaluation.evaluator import SCREENER
+from training.evaluation.rated import SCREENER
 from training.page.beside import Part, Results, beside, differences, findings, other_paper, table
 from training.page.plots import Named, plot_set, svg
 from training.page.printed import METRICS, OTHERS

@@ -46,7 +46,7 @@ done
 results=()
 for model in "$made/preview_left_out" "$made/large_left_out" "$out"/discriminator_?_stages "$out"/density_?_stages; do
   to=$out/results/$(basename "$model")
-  run evaluate --model "$model" --out "$to" --sets "${sets[@]}" --unlabelled "${paths[@]}" --workers "$workers"
+  run evaluate --scores "model:$model" gradient random --out "$to" --sets "${sets[@]}" --unlabelled "${paths[@]}" --workers "$workers"
   results+=("$to/results.json")
 done
 run tables "${results[@]}" --out "$out/page"

@@ -34,6 +34,8 @@ fine=()
 # The paper's crops are cut from a finer copy of the scans.
 if [ "$preset" = paper ]; then fine=(--fine 1.5 1.0 1.0); fi
 [ -f "$out/store/manifest.json" ] || run prepare "$out/train" --store "$out/store" --workers "$workers" "${fine[@]}"
+[ -f "$out/mean_at_place/fitted/baseline.json" ] \
+  || run baseline mean_at_place --store "$out/store" --limit 60 --run "$out/mean_at_place"
 
 # A network is trained once, whatever the number of cells that use it; a finished one is left alone.
 network() { # STAGE NAME FLAGS
@@ -79,14 +81,8 @@ for cell in ${CELLS:-$cells}; do
     run export --store "$out/store" --density "$out/$cell-density" --out "$out/$cell" --screen.overlap "$overlap" \
       --reference "${REFERENCE:-*_000?}"
   fi
-  # The mean HU at each place does not depend on the cell: what the first one averaged serves all.
-  first=${results[0]:+${results[0]%/*}/mean_at_place.npz} mean="$out/results/$cell/mean_at_place.npz"
-  if [ -f "$first" ] && [ ! -f "$mean" ]; then
-    mkdir -p "$out/results/$cell"
-    cp "$first" "$mean"
-  fi
-  run evaluate --model "$out/$cell" --sets "${sets[@]}" --train "$out/train" --out "$out/results/$cell" \
-    --protocols body-only authors --overlap "$overlap" --workers "$workers"
+  run evaluate --scores "model:$out/$cell" "$out/mean_at_place/fitted" gradient random --sets "${sets[@]}" \
+    --out "$out/results/$cell" --protocols body-only authors --overlap "$overlap" --workers "$workers"
   results+=("$out/results/$cell/results.json")
 done
 run tables "${results[@]}" --out "$out/page"

@@ -12,4 +12,7 @@ for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
 done
 # Whose mean HU at each place is the first trivial score.
 $run phantoms --out "$out/train" --count 40 --seed 4000 --prevalence 0.1 --workers 2
-$run evaluate --model "$model" --sets "${sets[@]}" --train "$out/train" --out "$out/results" --workers 2
+$run prepare "$out/train" --store "$out/store" --workers 2
+$run baseline mean_at_place --store "$out/store" --run "$out/mean_at_place"
+$run evaluate --scores "model:$model" "$out/mean_at_place/fitted" gradient random --sets "${sets[@]}" \
+  --out "$out/results" --workers 2

@@ -28,7 +28,7 @@ LEFT_OUT="${tested[*]}" HELD_OUT="${held_out[*]}" MODEL=scratch_left_out trainin
 
 # Which real scans are what: a scan is a file or a DICOM folder.
 path_of() { if [ -d "$scans/$1" ]; then echo "$scans/$1"; else echo "$scans/$1.nii.gz"; fi; }
-tested_paths=() trained=() trained_paths=()
+tested_paths=() trained=()
 mkdir -p "$out/annotated"
 for name in "${tested[@]}"; do
   path=$(path_of "$name")
@@ -43,7 +43,6 @@ for path in "$scans"/*; do
   if [[ " ${tested[*]} ${held_out[*]} " == *" $name "* || $name == *_lesion ]]; then continue; fi
   # What is no scan matches no name in the store.
   trained+=("$name")
-  if [ -f "$scans/$name.nii.gz" ]; then trained_paths+=("$path"); fi
 done
 
 # How far rarities are off that refer to the scans trained on, as those of a model trained on all do.
@@ -51,9 +50,13 @@ if [ ! -f "$out/trained_reference/model.json" ]; then
   run export --store "$data/store_density" --density "$made/density" --out "$out/trained_reference" --smooth 3 \
     --reference "${trained[@]}"
 fi
-if [ ! -f "$out/real_mean_at_place/baseline.json" ]; then
-  run baseline --train "${trained_paths[@]}" --out "$out/real_mean_at_place"
-fi
+mean_at_place() { # NAME FLAGS
+  if [ ! -f "$out/$1/fitted/baseline.json" ]; then
+    run baseline mean_at_place --store "$data/store_density" --run "$out/$1" "${@:2}"
+  fi
+}
+mean_at_place mean_at_place --only 'mixed_4000_*' --limit 40
+mean_at_place real_mean_at_place --only "${trained[@]}"
 
 sets=()
 if ls "$out/annotated"/*_lesion.nii.gz >/dev/null 2>&1; then sets+=("$out/annotated"); fi
@@ -77,12 +80,14 @@ for family in "${families[@]}"; do
 done
 
 results=()
+rivals=("$out/mean_at_place/fitted" "$out/real_mean_at_place/fitted" gradient random)
 measure() { # NAME MODEL FLAGS
   local to=$out/results/$1
-  run evaluate --model "$2" --out "$to" --unlabelled "${tested_paths[@]}" --workers "$workers" "${@:3}"
+  run evaluate --scores "model:$2" "${rivals[@]}" --out "$to" --unlabelled "${tested_paths[@]}" \
+    --workers "$workers" "${@:3}"
   results+=("$to/results.json")
 }
-measured=(--sets "${sets[@]}" --train "$data/phantoms_a" --train-limit 40 --baselines "$out/real_mean_at_place")
+measured=(--sets "${sets[@]}")
 measure scratch_left_out "$made/scratch_left_out" "${measured[@]}"
 # The same at its fast speed.
 measure scratch_left_out_apart "$made/scratch_left_out" "${measured[@]}" --overlap 0

@@ -1,0 +1,170 @@
+"""What a rival is: its settings, what it builds, and the phases that train it.
+
+Each rival is one file that ends in a `METHOD`, and one line in `training.baselines.methods`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+import numpy as np
+import tyro
+from torch import nn
+
+from ctscreener.errors import InputError
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Scan
+from ctscreener.scorer import AnyScorer
+from training.data.store import Store
+from training.loop.schedule import LoopSettings
+from training.loop.task import Task
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Which scans a rival learns from, and where it is kept."""
+
+    store: Path = Path("store")
+    """Folder that the stage `prepare` wrote."""
+    run: Path = Path("runs/baseline")
+    """Run folder; a training that stopped goes on from here. `fitted` in it is the result."""
+    exclude: tuple[str, ...] = ()
+    """Names of scans to leave out; `*` stands for any text."""
+    only: tuple[str, ...] = ("*",)
+    """Names of the scans to learn from; `*` stands for any text."""
+    limit: int | None = None
+    """Scans at most, the first by name."""
+    in_memory: bool = False
+    """Hold the whole store unpacked in memory."""
+
+    def open(self) -> Store:
+        """Open the store with these scans alone.
+
+        Raises:
+            InputError: It cannot be used, or no scan is left.
+        """
+        names = Store(self.store, self.exclude).names
+        kept = [name for name in names if any(fnmatch(name, one) for one in self.only)]
+        kept = kept[: self.limit]
+        return Store(self.store, [name for name in names if name not in kept], self.in_memory)
+
+
+@dataclass(frozen=True)
+class RivalSettings:
+    """What the settings of every rival have."""
+
+    data: Annotated[RunSettings, tyro.conf.arg(name="")] = field(default_factory=RunSettings)
+    """Which scans, and where to."""
+
+    @property
+    def seed(self) -> int:
+        """Decides every draw."""
+        return 0
+
+
+@dataclass(frozen=True)
+class TrainedSettings(RivalSettings):
+    """What the settings of a rival that is trained by gradients have."""
+
+    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    """How long, how fast and on what to train."""
+
+    @property
+    def seed(self) -> int:
+        """Decides the initial weights and every draw."""
+        return self.loop.seed
+
+
+class WholeScan(nn.Module, ABC):
+    """A rival that scores a scan as it is, not tiles of a prepared one."""
+
+    @abstractmethod
+    def map(self, scan: Scan, body: np.ndarray) -> np.ndarray:
+        """Score a scan.
+
+        Arguments:
+            scan: The scan, in HU.
+            body: Which voxels to score, bool, in the scan's shape.
+
+        Returns:
+            float32 on the scan's grid, higher is rarer, NaN outside of `body`.
+        """
+
+
+Rival = AnyScorer | WholeScan
+"""What scores; its weights and buffers are all that its folder keeps beside the settings."""
+S = TypeVar("S", bound=RivalSettings)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training of a rival; its averaged weights are in the objective when the next begins.
+
+    Arguments:
+        name: A folder of this name in the run folder holds it.
+        task: What is trained; the modules of its objective are those of the rival.
+        loop: How long and how fast.
+    """
+
+    name: str
+    task: Task[Any]
+    loop: LoopSettings
+
+
+def no_phases(settings: RivalSettings, rival: Rival, store: Store) -> Iterator[Phase]:
+    """Train nothing."""
+    return iter(())
+
+
+def nothing(settings: RivalSettings, rival: Rival, store: Store) -> None:
+    """Fit nothing after the training."""
+
+
+def no_files(settings: RivalSettings) -> Mapping[str, Path]:
+    """Read nothing beside the store."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Method(Generic[S]):
+    """A rival.
+
+    Arguments:
+        title: What it is, with its paper, in one line.
+        settings: The class of its settings.
+        presets: Settings of `tiny` (two cores, minutes), `small` (one graphics card, an hour) and
+            `paper`, as far as there are any.
+        build: Makes it without weights of any worth, for scans prepared in some way.
+        phases: Its trainings in order; a generator, so that one may rest on the one before.
+        settle: Fits what is not trained by gradients, such as a bank or a Gaussian.
+        files: What it reads beside the store, such as pretrained weights, by what they are; their
+            hashes are kept.
+    """
+
+    title: str
+    settings: type[S]
+    presets: Mapping[str, S]
+    build: Callable[[S, PreprocessSettings], Rival]
+    phases: Callable[[S, Any, Store], Iterator[Phase]] = no_phases
+    settle: Callable[[S, Any, Store], None] = nothing
+    files: Callable[[S], Mapping[str, Path]] = no_files
+
+    def preset(self, name: str) -> S:
+        """The settings of a preset.
+
+        Raises:
+            InputError: `baseline.preset`.
+        """
+        if name in self.presets:
+            return self.presets[name]
+        if not self.presets:
+            return self.settings()
+        raise InputError(
+            "baseline.preset",
+            f"Expected a preset that this rival has, one of {', '.join(self.presets)}; found "
+            f"{name}.",
+            "Use another --preset.",
+        )

@@ -1,0 +1,110 @@
+"""Made-up anomalies: where they lie, what they show, and how they are put into an image."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ctscreener.networks import Shape
+from training.baselines.parts.perlin import perlin
+
+OCTAVES = 6
+"""Lattices of 1, 2, 4 ... cells along an axis."""
+
+
+def chance(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+    """Draw a number, evenly from `low` to `high`."""
+    drawn = torch.rand((), generator=generator, device=generator.device).item()
+    return low + (high - low) * drawn
+
+
+def whole(generator: torch.Generator, count: int) -> int:
+    """Draw a whole number below `count`."""
+    return int(torch.randint(count, (), generator=generator, device=generator.device))
+
+
+def perlin_mask(shape: Shape, threshold: float, generator: torch.Generator) -> Tensor:
+    """Draw odd shapes: where Perlin noise of a random lattice exceeds a threshold.
+
+    Arguments:
+        shape: Voxels along (D, H, W).
+        threshold: Of the noise, -1 to 1.
+        generator: The source of chance.
+
+    Returns:
+        bool, `shape`; empty at times.
+    """
+    d, h, w = (2 ** whole(generator, OCTAVES) for _ in range(3))
+    return perlin(shape, (d, h, w), generator) > threshold
+
+
+def recoloured(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Change the grey values of a crop, and turn it over along some axes.
+
+    Arguments:
+        image: Values 0 to 1, `(1, D, H, W)`.
+        generator: The source of chance.
+    """
+    turned = [axis for axis in (1, 2, 3) if chance(generator) < 0.5]
+    image = image.flip(turned)
+    if chance(generator) < 0.5:
+        image = 1 - image
+    image = image.clamp(0, 1) ** chance(generator, 0.5, 2.0)
+    image = (image - 0.5) * chance(generator, 0.5, 1.5) + 0.5 + chance(generator, -0.3, 0.3)
+    return image.clamp(0, 1)
+
+
+def others(count: int, generator: torch.Generator) -> list[int]:
+    """For each crop of a batch another one, by chance; itself where there is no other."""
+    return [(n + 1 + whole(generator, max(1, count - 1))) % count for n in range(count)]
+
+
+def blended(image: Tensor, foreign: Tensor, weight: Tensor | float, mask: Tensor) -> Tensor:
+    """Mix a foreign image into another within a mask.
+
+    Arguments:
+        image: `(1, D, H, W)`.
+        foreign: The same shape.
+        weight: Share of the foreign image there, 0 to 1, a number or of the same shape.
+        mask: Where, bool, the same shape.
+    """
+    return torch.where(mask, (1 - weight) * image + weight * foreign, image)
+
+
+def box_mask(
+    shape: Shape, sides: Sequence[int], first: Sequence[int], device: torch.device
+) -> Tensor:
+    """A box of `sides` voxels from the voxel `first` on, bool, `shape`; cut off at the border."""
+    mask = torch.zeros(shape, dtype=torch.bool, device=device)
+    d, h, w = (slice(max(0, a), max(0, a + n)) for a, n in zip(first, sides, strict=True))
+    mask[d, h, w] = True
+    return mask
+
+
+def ball_mask(
+    shape: Shape, sides: Sequence[int], first: Sequence[int], device: torch.device
+) -> Tensor:
+    """The ellipsoid that fills such a box, bool, `shape`."""
+    total = torch.zeros(shape, device=device)
+    for axis, (extent, side, start) in enumerate(zip(shape, sides, first, strict=True)):
+        at = torch.arange(extent, device=device) - (start + (side - 1) / 2)
+        line = (at / max(0.5, side / 2)) ** 2
+        total = total + line.reshape([-1 if axis == other else 1 for other in range(3)])
+    return total <= 1
+
+
+def softened(mask: Tensor, width: int) -> Tensor:
+    """A mask that falls off over `width` voxels to both sides of its edge, 0 to 1, `(D, H, W)`."""
+    if width < 1:
+        return mask.float()
+    # The mask and its number of voxels within reach, as there are fewer at the border.
+    both = F.pad(
+        torch.stack([mask.float(), torch.ones_like(mask, dtype=torch.float32)]), (width,) * 6
+    )
+    smooth = both[:, None]
+    for axis in range(3):
+        kernel = [2 * width + 1 if axis == other else 1 for other in range(3)]
+        smooth = F.avg_pool3d(smooth, kernel, 1)
+    total, count = smooth[:, 0]
+    return total / count

@@ -1,0 +1,86 @@
+"""The stage that trains and fits a rival: `run.py baseline NAME`."""
+
+from typing import TypeVar
+
+from ctscreener.errors import InputError
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scorer import TiledScorer
+from ctscreener.settings import from_json
+from training.baselines.folder import FITTED, write_folder
+from training.baselines.method import Method, RivalSettings
+from training.baselines.methods import METHODS
+from training.loop import processes
+from training.loop.loop import seeded, train
+from training.loop.schedule import FREE
+from training.loop.settings import claim_run
+
+S = TypeVar("S", bound=RivalSettings)
+
+
+def method_of(name: str) -> Method:
+    """Find a rival.
+
+    Raises:
+        InputError: `baseline.method`.
+    """
+    if name not in METHODS:
+        raise InputError(
+            "baseline.method",
+            f"Expected the name of a rival, one of {', '.join(METHODS)}; found {name}.",
+            "python training/run.py baseline lists them.",
+        )
+    return METHODS[name]
+
+
+def listed() -> str:
+    """The names of all rivals, one line each."""
+    width = max(map(len, METHODS))
+    return "\n".join(f"{name:<{width}}  {method.title}" for name, method in METHODS.items())
+
+
+def main(name: str, settings: RivalSettings) -> bool:
+    """Train and fit a rival; the folder `fitted` in its run folder is the result.
+
+    Arguments:
+        name: The method.
+        settings: All settings, of the class that the method names.
+
+    Returns:
+        Whether it is finished; where its minutes were up, it is not.
+
+    Raises:
+        InputError: The store, the run folder or a size does not fit.
+    """
+    method, run = METHODS[name], settings.data.run
+    processes.meet()
+    store = settings.data.open()
+    claim_run(run, settings, FREE, f"baseline {name}", store.provenance())
+    preprocess = from_json(PreprocessSettings, store.preprocess)
+    try:
+        with seeded(settings.seed):
+            rival = method.build(settings, preprocess)
+    except ValueError as error:
+        raise InputError(
+            "baseline.sizes",
+            f"Expected sizes that fit one another, found that {error}.",
+            "Use another --tile or other sizes.",
+        ) from error
+    if isinstance(rival, TiledScorer) and not preprocess.clahe_clip:
+        raise InputError(
+            "baseline.plain",
+            f"Expected grey values in the store {store.folder}, found HU as they are.",
+            "Use a store that was prepared without --preprocess.clahe-clip 0.",
+        )
+    for phase in method.phases(settings, rival, store):
+        trained = train(phase.task, run / phase.name, phase.loop, f"{name}, {phase.name}")
+        if not trained.finished:
+            return False
+        # The next phase, and what is kept, rest on the averaged weights.
+        phase.task.objective.load_state_dict(trained.weights)
+    if processes.is_first():
+        rival.cpu().eval()
+        method.settle(settings, rival, store)
+        write_folder(run / FITTED, name, settings, rival, store)
+        print(f"baseline: wrote {run / FITTED}, fitted on {len(store.names)} scans")
+    processes.wait()
+    return True

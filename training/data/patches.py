@@ -1,0 +1,167 @@
+"""Single crops: the batch of one step of a rival, drawn on the host, cut on the device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctscreener.conditions import tile_positions
+from ctscreener.errors import InputError
+from ctscreener.networks import NetworkSettings, Shape
+from training.data.crops import (
+    Crop,
+    CropSettings,
+    covering_box,
+    cut,
+    draw_body_voxel,
+    draw_crop,
+    draw_scan,
+)
+from training.data.store import Store
+from training.data.views import check_precision
+from training.loop.preflight import Need
+from training.loop.schedule import LoopSettings
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How single crops are drawn."""
+
+    size: Shape = (64, 96, 96)
+    """Voxels of a crop along D, H, W."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Least and largest voxel of a crop, in voxels of the prepared grid."""
+    count: int = 4
+    """Crops in one step, each from its own draw of a scan."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One crop, as the host loads it.
+
+    Arguments:
+        scan: Name of the scan.
+        crop: Where it lies.
+        origin: Scan voxel of `image[0, 0, 0]`, `(3,)`.
+        image: Grey values of the smallest box around the crop, uint8, `(d, h, w)`.
+        body: Body of that box, bool, `(d, h, w)`.
+        shape: Voxels of the scan.
+    """
+
+    scan: str
+    crop: Crop
+    origin: np.ndarray
+    image: np.ndarray
+    body: np.ndarray
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The batch of one step on the host.
+
+    Arguments:
+        index: Its number.
+        patches: The crops.
+        seed: Decides what is drawn on the device.
+    """
+
+    index: int
+    patches: list[Patch]
+    seed: int
+
+    def images(self, size: Shape, device: torch.device) -> Tensor:
+        """Cut the crops: values 0 to 1, float32, `(m, 1, D, H, W)`."""
+        return torch.stack([_cut(p.image, p, size, device) for p in self.patches])[:, None]
+
+    def bodies(self, size: Shape, device: torch.device) -> Tensor:
+        """Cut the masks: True inside of the body, bool, `(m, 1, D, H, W)`."""
+        masks = [_cut(255.0 * p.body, p, size, device) for p in self.patches]
+        return torch.stack(masks)[:, None] >= 0.5
+
+    def positions(self, size: Shape, device: torch.device) -> Tensor:
+        """Share of the body's box of every voxel, as a screening has it, `(m, 3, D, H, W)`."""
+        places = [tile_positions(p.crop.start, size, p.shape, (1, 1, 1)) for p in self.patches]
+        return torch.stack(places).to(device)
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        """A source of chance on a device, the same at every call."""
+        return torch.Generator(device).manual_seed(self.seed)
+
+
+Render = Callable[[Drawn, torch.device], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class PatchSource:
+    """Draws the batches of a training.
+
+    Arguments:
+        store: Where the scans are.
+        settings: How crops are drawn.
+        seed: Decides every draw.
+    """
+
+    store: Store
+    settings: PatchSettings
+    seed: int
+
+    def load(self, index: int) -> Drawn:
+        """Draw the batch of an index."""
+        return self._some(index, self.settings.count)
+
+    def need(self, render: Render) -> Need:
+        """How the memory of a step grows: with its crops."""
+        return Need(
+            self.settings.count,
+            lambda units, device: render(self._some(0, units), device),
+            lambda units: f"--patches.count {units}",
+        )
+
+    def _some(self, index: int, count: int) -> Drawn:
+        rng = np.random.default_rng([self.seed, index])
+        patches = [draw_patch(rng, self.store, self.settings) for _ in range(count)]
+        return Drawn(index, patches, int(rng.integers(2**62)))
+
+
+def draw_patch(rng: np.random.Generator, store: Store, settings: PatchSettings) -> Patch:
+    """Draw a scan and a crop of it that holds some body.
+
+    Arguments:
+        rng: The source of chance.
+        store: Where the scans are.
+        settings: How crops are drawn.
+    """
+    name = draw_scan(rng, store)
+    shape = store.scans[name].shape
+    crops = CropSettings(size=settings.size, scale=settings.scale)
+    crop = draw_crop(rng, draw_body_voxel(rng, store, name), shape, crops)
+    box, origin = covering_box((crop,), shape, settings.size)
+    image, body = store.read(name, box)
+    return Patch(name, crop, origin, image, body, shape)
+
+
+def check_patches(settings: PatchSettings, channels: tuple[int, ...], loop: LoopSettings) -> None:
+    """Refuse crops that a network of so many levels cannot halve, or that are computed wrongly.
+
+    Arguments:
+        settings: The crops.
+        channels: Of each level of the network, the first at full resolution.
+        loop: Device and precision.
+
+    Raises:
+        InputError: `training.no_multiple`, `training.two_deep` or `training.patches`.
+    """
+    if settings.count < 1 or min(settings.scale) <= 0:
+        raise InputError(
+            "training.patches",
+            f"Expected crops, and a scale above 0, found {settings.count} and {settings.scale}.",
+            "Correct --patches.count or --patches.scale.",
+        )
+    check_precision(NetworkSettings(channels=channels), settings.size, loop, "--patches.size")
+
+
+def _cut(values: np.ndarray, patch: Patch, size: Shape, device: torch.device) -> Tensor:
+    return cut(torch.from_numpy(values).to(device), patch.origin, patch.crop, size)
