@@ -171,7 +171,8 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
     assert {settings.seed for settings in trained}.isdisjoint(s.seed for s in measured)
     exported = {settings.out for stage, settings in given if stage == "export"}
     evaluations = [settings for stage, settings in given if stage == "evaluate"]
-    assert {Path(settings.model) for settings in evaluations} == exported
+    models = {Path(settings.scores[0].removeprefix("model:")) for settings in evaluations}
+    assert models == exported
     assert len({settings.out for settings in evaluations}) == 6
     assert {settings.unlabelled for settings in evaluations} == {paths}
     assert out / "annotated" in evaluations[0].sets
