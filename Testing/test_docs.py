@@ -83,7 +83,12 @@ def test_a_link_that_leads_nowhere_would_be_caught(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_files_that_are_named_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert [path for path in NAMED.findall(text) if not (ROOT / path).is_file()] == []
+    assert [
+        path
+        for path in NAMED.findall(text)
+        # NAME stands for any.
+        if "NAME" not in path and not (ROOT / path).is_file()
+    ] == []
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ from ctscreener.encoded import Elsewhere, Encoded, EncodedSettings
 from ctscreener.encoder import EncoderSettings
 from ctscreener.errors import InputError
 from ctscreener.files import write_map
-from ctscreener.findings import FindingSettings
+from ctscreener.findings import FindingSettings, Found
 from ctscreener.heads import GaussianSettings, HeadSettings, Source
 from ctscreener.lock import held
 from ctscreener.model import ModelSettings, Networks, save_model
@@ -435,11 +437,11 @@ def test_names_that_are_no_utf_8_are_read_and_written(
 def test_findings_beyond_the_limit_are_told(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def many(*arguments: object) -> tuple[list[object], int]:
-        return found_before(*arguments)[0], 59
+    def many(*arguments: Any) -> Found:  # noqa: ANN401 - whatever it is given
+        return replace(found_before(*arguments), total=59)
 
-    found_before = ctscreener.screen.found
-    monkeypatch.setattr(ctscreener.screen, "found", many)
+    found_before = ctscreener.screen.found_in_parts
+    monkeypatch.setattr(ctscreener.screen, "found_in_parts", many)
     assert screen(data, tmp_path / "out", "--threshold", "0.5") == 0
     record = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert record["found"] == 59 > len(record["findings"]) > 0

@@ -58,7 +58,9 @@ def make_series(rng: np.random.Generator) -> Slices:
 def _slice(stored: np.ndarray, index: int) -> FileDataset:
     """Make one slice."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+    # From its voxels, so that a seed gives the same bytes each time.
+    own = generate_uid(entropy_srcs=[stored.tobytes().hex(), str(index)])
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, own
     data = FileDataset("", Dataset(), file_meta=meta, preamble=bytes(128))
     data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
     data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]

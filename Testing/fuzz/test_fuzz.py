@@ -118,5 +118,6 @@ def test_a_case_is_the_same_each_time(tmp_path: Path) -> None:
             folder.mkdir(parents=True)
             rng = np.random.default_rng([0, 1, *name.encode()])
             kind.write(folder, rng)
-            written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            written.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
         assert written[0] == written[1]

@@ -67,7 +67,7 @@ def test_the_engine_and_the_panel_know_the_same_models(
 def test_the_bundled_model_is_described_as_the_engine_reads_it() -> None:
     model = read_model(BUNDLED / "preview")
     description = engine.read_description(model.folder)
-    settings = engine.build(description, model.folder).settings
+    settings = engine.read_settings(description, model.folder)
     assert model.problem == ""
     assert model.sha256 == description["sha256"]
     assert model.tiling is not None
@@ -83,7 +83,7 @@ def test_the_bundled_model_is_described_as_the_engine_reads_it() -> None:
 
 
 def test_a_model_of_tiles_is_described_as_the_engine_reads_it(mine: Path) -> None:
-    settings = engine.build(engine.read_description(mine), mine).settings
+    settings = engine.read_settings(engine.read_description(mine), mine)
     expected = Tiling(settings.preprocess.spacing, settings.tile, settings.pool)
     assert read_model(mine).tiling == expected
 
