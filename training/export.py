@@ -278,5 +278,5 @@ def measured(path: Path) -> dict[str, Any]:
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings less the folders of the machine that they were used on."""
-    folders = {"store", "run", "descriptor", "condition", "ape", "model"}
+    folders = {"store", "run", "descriptor", "condition", "ape", "model", "encoder", "rows_at"}
     return {name: value for name, value in settings.items() if name not in folders}
