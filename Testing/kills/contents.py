@@ -97,9 +97,14 @@ def _table(path: Path) -> Any:  # noqa: ANN401
 
 
 def _tensors(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    return {name: _digest(value) for name, value in sorted(load_file(path).items())}
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    return {name: _digest(value) for name, value in sorted(tensors.items())}
 
 
 def _arrays(path: Path) -> list[str]:
