@@ -90,6 +90,9 @@ class Reader:
 
     def _connected(self) -> Connection:
         """The pipe to the process; it is started where there is none."""
+        if self._process is not None and not self._process.is_alive():
+            # Ended between two scans, by whatever: no scan is to blame.
+            self.close()
         if self._pipe is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, other = context.Pipe()

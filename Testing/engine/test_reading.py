@@ -105,3 +105,13 @@ def test_no_process_is_left(whole: Path) -> None:
         pid = pid_of(reader)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_reader_that_ended_between_two_scans_is_started_anew(whole: Path) -> None:
+    with Reader() as reader:
+        reader.read(whole)
+        process = reader._process
+        assert process is not None
+        process.terminate()
+        process.join()
+        np.testing.assert_array_equal(reader.read(whole).hu, np.rint(SCAN.hu))
