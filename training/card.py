@@ -96,7 +96,10 @@ def _whose(result: Mapping[str, Any], sha256: str) -> str:
 def calibration_text(provenance: Mapping[str, Any]) -> str:
     """Whether the scans that rarity refers to were also trained on."""
     if provenance.get("left_out"):
-        return "Each of them was scored by networks that had not seen its patient."
+        return (
+            "Each of them was scored by networks that were not trained on its patient's scans, "
+            "though patches of these were put into other scans as anomalies."
+        )
     digests = [scan["sha256"] for scan in provenance["reference"]]
     stages = {"stages": provenance["stages"], "reference": []}
     seen = {stage: many for stage, many in (seen_by(stages, digests) or {}).items() if many}
