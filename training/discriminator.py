@@ -1,6 +1,7 @@
 """The stage that trains what reads scores off the encoder's maps, and scores scans left out of it.
 
-Every scan is scored by networks that never saw its patient: rarity refers to these scores, and the
+Every scan is scored by networks that were not trained on its patient (foreign patches of it they may
+have met): rarity refers to these scores, and the
 parts of the sum are brought to one scale by them. The model itself averages all networks.
 """
 
@@ -198,7 +199,7 @@ def left_out_scores(
     rows: Mapping[str, Sequence[Rows]],
     folds: Mapping[str, int],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Both scores of the body's voxels of each scan, by networks that never saw its patient."""
+    """Both scores of the body's voxels of each scan, by networks not trained on its patient."""
     found = {}
     readers = {}
     for fold, some in heads.items():

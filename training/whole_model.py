@@ -44,7 +44,7 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
 
 
 def left_out_reference(run: Path, settings: EncodedSettings) -> dict[str, np.ndarray]:
-    """Scores of the body's voxels of each scan, by networks that never saw its patient.
+    """Scores of the body's voxels of each scan, by networks not trained on its patient.
 
     Arguments:
         run: Run folder of the stage `discriminator`.
