@@ -106,6 +106,7 @@ def main(settings: DiscriminatorSettings) -> None:
     # What an earlier run with other settings has finished is finished no more.
     (settings.run / "result.json").unlink(missing_ok=True)
     write_json(settings.run / "settings.json", settings)
+    write_json(settings.run / "encoder.json", about)
     kept = settings.rows_at or settings.run / "rows"
     rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources, folds))
     heads = {

@@ -1,7 +1,9 @@
 """From a finished run of the stage `discriminator` to what `export` writes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file
@@ -22,7 +24,7 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
         weights: How much the discriminator and the density count, each of unit deviation.
 
     Raises:
-        InputError: `export.unfinished`.
+        InputError: `export.unfinished` or `export.encoder`.
     """
     if not (run / "result.json").is_file():
         raise InputError(
@@ -36,7 +38,13 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
         discriminator_part=replace(settings.discriminator_part, weight=weights[0]),
         density_part=replace(settings.density_part, weight=weights[1]),
     )
-    encoder, _ = load_encoder(Path(read_json(run / "settings.json")["encoder"]))
+    encoder, about = load_encoder(Path(read_json(run / "settings.json")["encoder"]))
+    if about.sha256 != _noted(run).get("sha256", about.sha256):
+        raise InputError(
+            "export.encoder",
+            f"Expected the encoder that {run} was trained on, found another in its folder.",
+            "Run `training/run.py discriminator` again, or bring the encoder back.",
+        )
     model = Encoded(settings)
     state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     model.load_state_dict(state | load_file(run / "heads.safetensors"))
@@ -64,6 +72,36 @@ def left_out_reference(run: Path, settings: EncodedSettings) -> dict[str, np.nda
             total += part.weight * (values - part.centre) / part.scale
         found[name] = total
     return found
+
+
+def tuned_encoder(run: Path) -> dict[str, Any] | None:
+    """How the encoder of a finished run was trained on, see `training.tune`; None where it was not.
+
+    Arguments:
+        run: Run folder of the stage `discriminator`.
+    """
+    return _noted(run).get("tuned")
+
+
+def _noted(run: Path) -> dict[str, Any]:
+    """What a run says of its encoder; of one from before that was noted, nothing is known."""
+    path = run / "encoder.json"
+    return read_json(path) if path.exists() else {}
+
+
+def tuned_text(tuned: Mapping[str, Any]) -> str:
+    """A paragraph of the card that says that the encoder is none of others, or no longer."""
+    settings, result, start = tuned["settings"], tuned["result"], tuned["start"]
+    kinds = {"simclr": "dense SimCLR", "vicreg": "dense VICReg"}
+    began = "from random weights"
+    if start:
+        began = f"from {start['source']} (SHA-256 {start['sha256'][:12]})"
+    frozen = f", the first {settings['frozen']} of its stages left as they were,"
+    return (
+        f"**Its encoder is not the public one**: it was trained {began}{frozen * bool(settings['frozen'])} "
+        f"for {result['step']} steps of {kinds[settings['contrast']['objective']]} on scans without "
+        f"labels, {len(tuned['data'])} of those listed below."
+    )
 
 
 def encoded_lines(settings: EncodedSettings) -> list[str]:
