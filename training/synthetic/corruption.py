@@ -16,8 +16,8 @@ SEEN_HU = 12.0
 """A voxel counts as changed where its mean with its neighbours moved further than this."""
 SEEN_SHARE = 0.4
 """Share of an anomaly's voxels that are changed at least; what no one could see is none."""
-TRIES = 4
-"""Anomalies drawn for each that is wanted, before it is given up."""
+TRIES = 6
+"""Places tried for an anomaly, before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CorruptionSettings:
     """Anomalies of the largest scan."""
     radius_mm: tuple[float, float] = (2.2, 40.0)
     """Smallest and largest radius in mm; drawn evenly on a logarithmic scale."""
-    in_lung: float = 0.35
+    in_lung: float = 0.5
     """Share of them that are put into lungs, where there are any."""
     in_viscera: float = 0.0
     """Share of them that are put among organs; the rest goes anywhere in the body."""
@@ -89,16 +89,20 @@ def corrupt(
     wanted = int(np.clip(settings.a_litre * litres, settings.fewest, settings.most))
     places = [np.flatnonzero(part) for part in (tissue.lung, tissue.viscera, tissue.body)]
     borders = np.cumsum([settings.in_lung, settings.in_viscera])
-    for _ in range(TRIES * wanted):
-        if len(kinds) == wanted:
-            break
+    low, high = np.log(settings.radius_mm)
+    radii = np.exp(rng.uniform(low, high, wanted))
+    # Large ones first, while there is room: how a network reads large lesions hangs on how many
+    # of them it has seen, and among small ones few would find a place.
+    for radius in np.sort(radii)[::-1]:
         wish = int(np.searchsorted(borders, rng.random(), side="right"))
         where = places[wish] if len(places[wish]) else places[-1]
-        middle = np.unravel_index(int(rng.choice(where)), hu.shape)
-        kind = _one(tissue, donors, settings, hu, label, touched, np.array(middle), rng)
-        if kind:
-            kinds.append(kind)
-            label[label < 0] = len(kinds)
+        for _ in range(TRIES):
+            middle = np.array(np.unravel_index(int(rng.choice(where)), hu.shape))
+            kind = _one(tissue, donors, settings, hu, label, touched, middle, float(radius), rng)
+            if kind:
+                kinds.append(kind)
+                label[label < 0] = len(kinds)
+                break
     return Corrupted(hu, label, touched, tuple(kinds))
 
 
@@ -110,10 +114,10 @@ def _one(
     label: np.ndarray,
     touched: np.ndarray,
     middle: np.ndarray,
+    radius: float,
     rng: np.random.Generator,
 ) -> str | None:
     """Add one anomaly, marked by -1 in `label`, and name its kind; None where it would not do."""
-    radius = float(np.exp(rng.uniform(*np.log(settings.radius_mm))))
     size = box_shape(radius, tissue.spacing)
     box, part = _overlap(middle, size, hu.shape)
     if touched[box].any():
