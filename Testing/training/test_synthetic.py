@@ -252,3 +252,15 @@ def test_large_anomalies_come_first(patient: Tissue, monkeypatch: pytest.MonkeyP
     corrupt(patient, [patient], replace(SMALL, fewest=12), np.random.default_rng(4))
     assert len(set(radii)) > 4
     assert radii == sorted(radii, reverse=True)
+
+
+def test_lungs_receive_small_anomalies_besides(patient: Tissue) -> None:
+    plain = replace(SMALL, nodules_a_litre=0.0)
+    litres = patient.lung.sum() * np.prod(patient.spacing) / 1e6
+    many = replace(plain, nodules_a_litre=20 / litres + 1e-6, nodule_mm=(1.5, 2.0))
+    before, after = (
+        corruption.planned(patient, some, np.random.default_rng(3)) for some in (plain, many)
+    )
+    small = [place for radius, place in after if radius <= 2.0]
+    assert len(after) == len(before) + 20
+    assert small == [0] * 20
