@@ -153,7 +153,7 @@ def fit_fold(
     told = to_json([settings.fit, settings.seed, fold, sources])
     digest = hashlib.sha256(json.dumps(told).encode())
     for some in flat:
-        digest.update(some.anomalous.tobytes())
+        digest.update(some.anomalous.tobytes() + some.number.tobytes())
         for source in sources:
             digest.update(np.ascontiguousarray(some.features[source.name]).data)
     features: Tensor | None = None
@@ -163,8 +163,10 @@ def fit_fold(
         if not path.is_file():
             features = matrix(flat, sources) if features is None else features
             labels = torch.from_numpy(np.concatenate([some.anomalous for some in flat]))
+            weights = np.concatenate([some.weights(settings.fit.evenness) for some in flat])
+            number = 1000 * settings.seed + 100 * fold + seed
             made = fit_discriminator(
-                features, labels, settings.fit, 1000 * settings.seed + 100 * fold + seed
+                features, labels, torch.from_numpy(weights), settings.fit, number
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors = {"weight": made.weight, "bias": made.bias, "out": made.out}
