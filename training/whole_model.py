@@ -107,6 +107,11 @@ def tuned_text(tuned: Mapping[str, Any]) -> str:
 def encoded_lines(settings: EncodedSettings) -> list[str]:
     """One line for each network of a whole-volume model, for its card."""
     spacing = " x ".join(f"{step:g}" for step in settings.preprocess.spacing)
+    density = settings.density
+    given = [f"sin-cos of the place, {density.sincos} frequencies"] if density.sincos else []
+    given += [f"the mean of the shell {shell}" for shell in density.surround]
+    kind = "flow" if density.head == "flow" else "Gaussian"
+    kind += f" given {', '.join(given)}," if given else ""
     lines = [
         (
             f"voxels of {spacing} mm (D, H, W), HU {settings.preprocess.window[0]:g} to "
@@ -118,7 +123,7 @@ def encoded_lines(settings: EncodedSettings) -> list[str]:
             f"{words(settings.discriminator.sources)}, weight {settings.discriminator_part.weight:g}"
         ),
         (
-            f"density: Gaussian of {settings.density.components} principal components of "
+            f"density: {kind} of {settings.density.components} principal components of "
             f"{words(settings.density.sources)}, weight {settings.density_part.weight:g}"
         ),
     ]
