@@ -21,8 +21,9 @@ from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.density import VoxelFlow
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks
-from ctscreener.networks import NetworkSettings, Shape
+from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.settings import from_json, read_json, write_json
 from training.data.cache import Cache, Draw, describe, draw, tiles_of
 from training.data.store import Store

@@ -19,8 +19,9 @@ from torch import Tensor
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import Distilled, Model, ModelSettings, Networks, load_model
-from ctscreener.networks import Shape, UNet
+from ctscreener.networks import UNet
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.settings import from_json, read_json, write_json
 from ctscreener.student import StudentSettings
 from ctscreener.tiled import autocast

@@ -10,9 +10,9 @@ import torch
 
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
-from ctscreener.events import Terminal
 from ctscreener.provenance import request
 from ctscreener.settings import write_json
+from ctscreener.terminal import Terminal
 from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
 from training.baselines.folder import Fitted, check_rated
 from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled

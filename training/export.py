@@ -12,16 +12,9 @@ from safetensors.torch import load_file
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
-from ctscreener.model import (
-    Distilled,
-    ModelSettings,
-    Networks,
-    Scorer,
-    half,
-    packed,
-    save_model,
-)
-from ctscreener.screen import ScreenSettings
+from ctscreener.model import Distilled, ModelSettings, Networks, Scorer, half, save_model
+from ctscreener.model_writing import packed
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
 from training.card import write_card

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.events import open_streams
+from ctscreener.streams import open_streams
 from ctscreener.threads import share_the_machine
 
 Settings = TypeVar("Settings")

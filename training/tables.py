@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.screen import ScreenSettings
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import read_json
 from ctscreener.whole_file import make_folder, write_text
 

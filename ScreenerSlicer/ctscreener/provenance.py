@@ -18,7 +18,7 @@ from ctscreener.version import VERSION
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
-    from ctscreener.screen import Screened, ScreenSettings
+    from ctscreener.screening import Screened, ScreenSettings
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

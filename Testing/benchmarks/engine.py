@@ -115,8 +115,9 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
 
     from ctscreener.files import read_scan
     from ctscreener.model import load_model
-    from ctscreener.preprocess import pooled_affine, prepare, restore
-    from ctscreener.screen import Clock, ScreenSettings, score
+    from ctscreener.preprocess import prepare, restore
+    from ctscreener.resampling import pooled_affine
+    from ctscreener.screening import Clock, ScreenSettings, score
     from ctscreener.tiled import smoothed
 
     torch.set_num_threads(threads)

@@ -123,7 +123,7 @@ def screen_once(options: argparse.Namespace) -> dict[str, Any]:
     from ctscreener.files import read_scan
     from ctscreener.findings import FindingSettings, fewest_voxels
     from ctscreener.model import load_model
-    from ctscreener.screen import ScreenSettings, screen
+    from ctscreener.screening import ScreenSettings, screen
 
     torch.set_num_threads(options.threads)
     way = WAYS[int(options.work)]
@@ -147,7 +147,7 @@ def screen_once(options: argparse.Namespace) -> dict[str, Any]:
 
 def alike(standard: np.ndarray, other: np.ndarray, fewest: float) -> dict[str, Any]:
     """How well a map agrees with the standard's, `(D, H, W)` each, NaN where not scored."""
-    from ctscreener.findings import regions_above
+    from ctscreener.components import regions_above
     from training.imitation import agreement
 
     body = np.isfinite(standard)

@@ -21,7 +21,7 @@ import torch
 
 import ctscreener
 import ctscreener.files
-import ctscreener.screen
+import ctscreener.screening
 from ctscreener import model as models
 from ctscreener.calibration import Calibration
 from ctscreener.command import main
@@ -36,7 +36,7 @@ from ctscreener.lock import held
 from ctscreener.model import ModelSettings, Networks, save_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.reading import serve
-from ctscreener.screen import ScreenSettings
+from ctscreener.screening import ScreenSettings
 
 ENGINE = str(Path(ctscreener.__file__).parent.parent)
 FILES = ["anomaly.nrrd", "findings.csv", "findings.json", "overview.png"]
@@ -146,8 +146,8 @@ def test_stray_prints_do_not_reach_the_events(
         os.write(1, b"from a library\n")
         return screen_as_before(*arguments)
 
-    screen_as_before = ctscreener.screen.screen
-    monkeypatch.setattr(ctscreener.screen, "screen", noisy)
+    screen_as_before = ctscreener.screening.screen
+    monkeypatch.setattr(ctscreener.screening, "screen", noisy)
     assert screen(data, tmp_path / "out", "--events") == 0
     printed = capfd.readouterr()
     assert all(json.loads(line) for line in printed.out.splitlines())
@@ -207,7 +207,7 @@ def test_a_fault_of_ours_is_status_1_with_one_line_first(
     def broken(*_arguments: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(ctscreener.screen, "screen", broken)
+    monkeypatch.setattr(ctscreener.screening, "screen", broken)
     assert screen(data, tmp_path / "out", "--events") == 1
     printed = capfd.readouterr()
     assert json.loads(printed.out.splitlines()[-1])["code"] == "internal"
@@ -238,7 +238,7 @@ def test_a_reader_that_has_gone_is_not_called_a_fault(
     def unheard(*_arguments: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(ctscreener.screen, "screen", unheard)
+    monkeypatch.setattr(ctscreener.screening, "screen", unheard)
     scans = [data / "scan.nrrd"] * count
     assert screen(data, tmp_path / "out", "--events", scans=scans) == 130
     assert "internal" not in capfd.readouterr().out
@@ -305,8 +305,8 @@ def test_a_fault_in_one_of_several_scans_is_reported_and_the_next_is_done(
             raise ZeroDivisionError
         return screen_as_before(*arguments)
 
-    screen_as_before = ctscreener.screen.screen
-    monkeypatch.setattr(ctscreener.screen, "screen", broken_once)
+    screen_as_before = ctscreener.screening.screen
+    monkeypatch.setattr(ctscreener.screening, "screen", broken_once)
     assert screen(data, tmp_path, scans=[data / "scan.nrrd"] * 2) == 1
     rows = list(csv.DictReader((tmp_path / "summary.csv").open()))
     assert [row["status"] for row in rows] == ["failed", "done"]
@@ -319,7 +319,7 @@ def test_too_little_memory_is_not_called_a_fault(
     def too_large(*_arguments: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(ctscreener.screen, "screen", too_large)
+    monkeypatch.setattr(ctscreener.screening, "screen", too_large)
     assert screen(data, tmp_path / "out") == 2
     assert "device.memory" in capfd.readouterr().err
 
@@ -333,7 +333,7 @@ def test_options_reach_the_engine_and_default_to_its_settings(
         seen.append(settings)
         raise InputError("test", "Seen.", "Go on.")
 
-    monkeypatch.setattr(ctscreener.screen, "screen", look)
+    monkeypatch.setattr(ctscreener.screening, "screen", look)
     screen(data, tmp_path / "out")
     other = ["--threshold", "4", "--min-volume", "2", "--overlap", "0.25", "--batch", "3"]
     other += ["--all-parts"]
@@ -440,8 +440,8 @@ def test_findings_beyond_the_limit_are_told(
     def many(*arguments: Any) -> Found:  # noqa: ANN401 - whatever it is given
         return replace(found_before(*arguments), total=59)
 
-    found_before = ctscreener.screen.found_in_parts
-    monkeypatch.setattr(ctscreener.screen, "found_in_parts", many)
+    found_before = ctscreener.screening.found_in_parts
+    monkeypatch.setattr(ctscreener.screening, "found_in_parts", many)
     assert screen(data, tmp_path / "out", "--threshold", "0.5") == 0
     record = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert record["found"] == 59 > len(record["findings"]) > 0

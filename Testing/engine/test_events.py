@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ctscreener.errors import InputError
-from ctscreener.events import Events, Terminal, progress_line, table
+from ctscreener.events import Events
+from ctscreener.terminal import Terminal, progress_line, table
 
 FINDING = {
     "rank": 1,

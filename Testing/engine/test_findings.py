@@ -11,18 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from ctscreener.components import regions_above
 from ctscreener.errors import InputError
 from ctscreener.findings import (
     NOTICE,
     Finding,
     FindingSettings,
     find,
-    findings_to_csv,
-    findings_to_json,
     found_in_parts,
-    regions_above,
     told_of_parts,
 )
+from ctscreener.findings_text import findings_to_csv, findings_to_json
 from ctscreener.scan import Scan
 
 ANY_SIZE = FindingSettings(min_volume_ml=0)

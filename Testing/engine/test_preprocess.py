@@ -6,16 +6,8 @@ import torch
 from scipy import ndimage
 
 from ctscreener.errors import InputError
-from ctscreener.preprocess import (
-    Prepared,
-    PreprocessSettings,
-    equalize,
-    pooled_affine,
-    prepare,
-    resample,
-    restore,
-    to_lattice,
-)
+from ctscreener.preprocess import Prepared, PreprocessSettings, equalize, prepare, restore
+from ctscreener.resampling import pooled_affine, resample, to_lattice
 from ctscreener.scan import CANONICAL, Scan, reoriented_to_canonical
 from ctscreener.tiled import batch_of, pooled_mask
 from Testing.engine.small_model import SETTINGS

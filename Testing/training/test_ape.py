@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ctscreener.model import load_model
 from ctscreener.networks import NetworkSettings
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import read_json
 from Testing.training.small_store import make_store
 from training import ape, density, descriptor, export, presets

@@ -17,7 +17,7 @@ from ctscreener.model import Networks, load_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import Prepared
 from ctscreener.scorer import Scored
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.tiled import smoothed
 from Testing.training.small_store import make_store
 from training import condition, density, descriptor, export, reference

@@ -16,7 +16,7 @@ from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.files import write_map
 from ctscreener.model import Distilled, ModelSettings, Networks, load_model, save_model
 from ctscreener.networks import NetworkSettings
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import read_json, write_json
 from ctscreener.student import StudentSettings
 from Testing.engine.torso import canonical_affine, torso

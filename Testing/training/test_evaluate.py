@@ -19,7 +19,7 @@ from ctscreener.model import ModelSettings, Networks, load_model, save_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import CANONICAL
-from ctscreener.screen import screen
+from ctscreener.screening import screen
 from training.baselines.folder import load_folder
 from training.baselines.mean_at_place import MeanAtPlaceSettings
 from training.baselines.method import RunSettings

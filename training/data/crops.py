@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ctscreener.errors import InputError
-from training.data.store import Box, Store
+from ctscreener.scan import Box
+from training.data.store import Store
 
 TRIES = 20
 """Pairs drawn until one shares enough body; then voxels are repeated."""

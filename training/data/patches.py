@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
-from ctscreener.networks import NetworkSettings, Shape
+from ctscreener.networks import NetworkSettings
+from ctscreener.scan import Shape
 from training.data.crops import (
     Crop,
     CropSettings,

@@ -14,7 +14,7 @@ from ctscreener.files import read_scan
 from ctscreener.model import Model
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated

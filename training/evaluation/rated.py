@@ -12,7 +12,7 @@ from ctscreener.errors import InputError
 from ctscreener.model import Model, load_model
 from ctscreener.provenance import request
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings, screen
+from ctscreener.screening import ScreenSettings, screen
 from training.baselines.folder import Rated, load_folder
 from training.baselines.trivial import Chance, Gradient
 

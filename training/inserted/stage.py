@@ -13,10 +13,10 @@ import numpy as np
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.events import say
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
+from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.sources import Source, find_sources, hash_source
 from training.evaluation.cases import INSERTED

@@ -3,8 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+from ctscreener.scan import Box
 from training.phantoms.body import Surfaces
-from training.phantoms.canvas import Box, Canvas
+from training.phantoms.canvas import Canvas
 from training.phantoms.fields import texture
 from training.phantoms.organs import (
     BLADDER,

@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, reporter
+from ctscreener.events import reporter
 from ctscreener.files import read_scan, write_map
-from ctscreener.findings import FindingSettings, find, findings_to_csv, findings_to_json
+from ctscreener.findings import FindingSettings, find
+from ctscreener.findings_text import findings_to_csv, findings_to_json
 from ctscreener.outputs import publish
+from ctscreener.reporter import Reporter
 from ctscreener.scan import Scan
 from ctscreener.version import VERSION
 
