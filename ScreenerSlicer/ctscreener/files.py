@@ -25,7 +25,7 @@ META = (".mha", ".mhd")
 FORMATS = (*NIFTI, *NRRD, *META)
 
 
-def read_scan(path: Path, series: str | None = None) -> Scan:
+def read_scan(path: Path | str, series: str | None = None) -> Scan:
     """Read a CT scan and make sure that it can be screened.
 
     Values below -1024 HU, which scanners put outside their field of view, are left as they are.
@@ -41,6 +41,7 @@ def read_scan(path: Path, series: str | None = None) -> Scan:
     Raises:
         InputError: One of `scan.*` or `dicom.*`.
     """
+    path = Path(path)
     if path.is_dir():
         scan = read_dicom(path, series)
     elif not is_regular(path):

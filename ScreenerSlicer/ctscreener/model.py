@@ -111,11 +111,11 @@ def user_models() -> Path:
     return Path(set_by_user or platformdirs.user_data_path("ctscreener") / "models")
 
 
-def load_model(name: str, encoder: Path | None = None) -> Model:
+def load_model(name: str | Path = "preview", encoder: Path | None = None) -> Model:
     """Load and check a model.
 
     Arguments:
-        name: A name or a folder, see `find_model`.
+        name: The name of a bundled model, of one in the user's data folder, or a folder.
         encoder: The file with the encoder's weights, for a model that names them; None for the
             file or the packages that `ctscreener.public_encoder` looks for.
 
@@ -123,7 +123,7 @@ def load_model(name: str, encoder: Path | None = None) -> Model:
         InputError: `model.missing`, `model.version`, `model.hash`, `model.tensors` or
             `model.unreadable`; `encoder.missing` or `encoder.hash`.
     """
-    folder = find_model(name)
+    folder = find_model(os.fspath(name))
     description = read_description(folder)
     settings = read_settings(description, folder)
     weights = read_weights(folder, description["sha256"]) | from_elsewhere(settings, encoder)

@@ -18,7 +18,8 @@ from ctscreener.version import VERSION
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
-    from ctscreener.screening import Screened, ScreenSettings
+    from ctscreener.screened import Screened
+    from ctscreener.screening import ScreenSettings
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

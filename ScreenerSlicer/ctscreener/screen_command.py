@@ -163,7 +163,6 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
 
     from ctscreener.files import write_map
     from ctscreener.findings_text import findings_to_csv, findings_to_json
-    from ctscreener.overview import draw_overview
     from ctscreener.provenance import fingerprint, provenance
     from ctscreener.rarity_text import counted_up_to
     from ctscreener.screening import screen
@@ -190,14 +189,7 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
             "findings.csv": lambda file: _write_text(
                 file, findings_to_csv(screened.findings, counted)
             ),
-            "overview.png": lambda file: draw_overview(
-                scan,
-                screened.rarity,
-                screened.findings,
-                title,
-                found=screened.found,
-                counted=counted,
-            ).save(file),
+            "overview.png": lambda file: screened.picture(title).save(file),
             "findings.json": lambda file: _write_text(file, text),
         },
     )

@@ -117,14 +117,14 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
     from ctscreener.model import load_model
     from ctscreener.preprocess import prepare, restore
     from ctscreener.resampling import pooled_affine
-    from ctscreener.screening import Clock, ScreenSettings, score
+    from ctscreener.screening import ScreenSettings, StageSeconds, score
     from ctscreener.tiled import smoothed
 
     torch.set_num_threads(threads)
     loaded = load_model(model)
     scan = read_scan(path)
     settings, pool = loaded.settings, loaded.settings.pool
-    clock, start, worked = Clock(), time.perf_counter(), time.process_time()
+    clock, start, worked = StageSeconds(), time.perf_counter(), time.process_time()
     with clock.measure("preparing"):
         prepared = prepare(scan, settings.preprocess)
     with clock.measure("scoring"):

@@ -24,7 +24,8 @@ from ctscreener.public_encoder import convert
 from ctscreener.resampling import resample
 from ctscreener.scan import Scan
 from ctscreener.score_whole import near, strided_affine
-from ctscreener.screening import Screened, ScreenSettings, score, screen
+from ctscreener.screened import Screened
+from ctscreener.screening import ScreenSettings, score, screen
 from Testing.engine.public_weights import file_of, public_network
 from Testing.engine.small_encoded import SETTINGS, SIZES, small_encoded
 from Testing.engine.small_model import CARD, PROVENANCE

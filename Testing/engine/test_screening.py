@@ -18,7 +18,8 @@ from ctscreener.preprocess import Prepared, prepare
 from ctscreener.provenance import request
 from ctscreener.resampling import resample
 from ctscreener.scan import Box, Scan
-from ctscreener.screening import Screened, ScreenSettings, score, screen
+from ctscreener.screened import Screened
+from ctscreener.screening import ScreenSettings, score, screen
 from ctscreener.tiled import batch_of, body_tiles, padded, pooled_mask
 from ctscreener.tiles import pooled
 from Testing.engine.small_model import SETTINGS, networks, small_model

@@ -25,7 +25,7 @@ from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured, MeasuredScan
 from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
 from training.evaluation.rarities import Rarities
-from training.evaluation.rated import SCREENER, Screened, load_scores
+from training.evaluation.rated import SCREENER, RarityScore, load_scores
 
 KEPT_VERSION = 4
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
@@ -95,7 +95,7 @@ class Evaluator:
     """
 
     settings: EvaluateSettings
-    screened: Screened
+    screened: RarityScore
     rated: Sequence[Rated]
     _digests: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
