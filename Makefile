@@ -68,7 +68,7 @@ clean:
 	echo "Setting up .venv with $$("$$found" --version): a few minutes, once"; \
 	"$$found" -m venv .venv
 	$(PIP) torch
-	$(PIP) --quiet -e .
+	$(PIP) --quiet -e ".[terminal]"
 	@touch $@
 
 # The weights that the model `large` needs: for it alone.

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -11,8 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, final
 
+from ctscreener.doctor_command import run_doctor
 from ctscreener.errors import InputError
 from ctscreener.events import reporter
+from ctscreener.reporter import Reporter
 from ctscreener.screen_command import DONE, FAULT, REFUSED, run_screen
 from ctscreener.streams import open_streams, say
 from ctscreener.threads import share_the_machine
@@ -46,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     share_the_machine()
     open_streams()
-    with reporter("--events" in arguments) as report, _termination_stops():
+    listener = reporter("--events" in arguments, "--json" in arguments)
+    with listener as report, _termination_stops():
         try:
-            options = _parser().parse_args(arguments)
-            return run_screen(options, report) if options.verb == "screen" else _model(options)
+            return _run(_parser().parse_args(arguments), report)
         except InputError as error:
             report.refused(error)
             return REFUSED
@@ -67,6 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             report.fault(fault)
             logger.exception("Traceback of the fault above:")
             return FAULT
+
+
+def _run(options: argparse.Namespace, report: Reporter) -> int:
+    """Do what was asked for."""
+    match options.verb:
+        case "screen":
+            return run_screen(options, report)
+        case "doctor":
+            return run_doctor(options, report)
+        case "completion":
+            return _completion(options)
+        case _:
+            return _model(options)
 
 
 @contextlib.contextmanager
@@ -88,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "ctscreener", allow_abbrev=False, description="Shows what is unusual in a CT scan."
     )
     parser.add_argument("--version", action="version", version=f"ctscreener {VERSION}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="screen|model")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     screen = verbs.add_parser(
         "screen",
         allow_abbrev=False,
@@ -113,11 +129,21 @@ def _parser() -> argparse.ArgumentParser:
         help="which series of a DICOM folder with several; UID#2 for its second part",
     )
     add("--batch", type=int, default=1, metavar="N", help="tiles at once (1)")
-    add("--events", action="store_true", help="JSON lines on stdout, for programs")
+    out = screen.add_mutually_exclusive_group()
+    out.add_argument(
+        "--events", action="store_true", help="progress and results as JSON lines, for programs"
+    )
+    out.add_argument("--json", action="store_true", help="results as JSON, a line for each scan")
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")
     model.add_argument("name", nargs="?", default="preview", metavar="NAME|DIR")
     model.add_argument("--encoder", type=_path, metavar="FILE", help=ENCODER_HELP)
     model.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
+    doctor = verbs.add_parser("doctor", help="check this installation; screens the sample")
+    doctor.add_argument("--device", default="auto", help="as of screen (auto)")
+    doctor.add_argument("--model", default="preview", metavar="NAME|DIR", help="what to test with")
+    doctor.add_argument("--no-test", action="store_true", help="look, and screen nothing")
+    completion = verbs.add_parser("completion", help="print what lets a shell complete options")
+    completion.add_argument("shell", choices=("bash", "zsh"))
     return parser
 
 
@@ -137,6 +163,26 @@ def _model(options: argparse.Namespace) -> int:
     lines += [*model.card.strip().splitlines(), "", "Provenance"]
     lines += [f"  {key}: {value}" for key, value in _flat(model.provenance)]
     say(sys.stdout, *lines)
+    return DONE
+
+
+def _completion(options: argparse.Namespace) -> int:
+    """Print the script by which a shell completes options and paths."""
+    try:
+        shtab = importlib.import_module("shtab")
+    except ImportError as error:
+        raise InputError(
+            "completion.missing",
+            "Expected the package shtab, which writes completions, found none.",
+            "Install it: pip install 'ctscreener[terminal]'.",
+        ) from error
+    parser = _parser()
+    verbs = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    for action in (one for verb in verbs.choices.values() for one in verb._actions):
+        if action.type is _path:
+            # Where shtab looks for what completes an argument.
+            vars(action)["complete"] = shtab.FILE
+    print(shtab.complete(parser, options.shell))
     return DONE
 
 

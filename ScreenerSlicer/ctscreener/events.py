@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO, final
 
 from ctscreener.reporter import Reporter
+from ctscreener.result_text import show_json
 from ctscreener.terminal import Terminal
 
 
@@ -53,26 +54,37 @@ class Events(Reporter):
 
 
 @contextlib.contextmanager
-def reporter(events: bool) -> Iterator[Reporter]:
-    """Choose who hears, and keep anything else that prints out of the events.
+def reporter(events: bool, as_json: bool = False) -> Iterator[Reporter]:
+    """Choose who hears, and keep anything else that prints out of what programs read.
 
     Arguments:
         events: Send JSON lines on stdout. Whatever prints to stdout inside this block, compiled
             libraries included, goes to stderr instead.
+        as_json: Send results on stdout, as JSON, in the same way; a person hears the rest.
 
     Yields:
         The reporter.
     """
-    if not events:
+    if events:
+        with _own_stdout() as stream:
+            yield Events(stream)
+    elif as_json:
+        with _own_stdout() as stream:
+            yield Terminal(stream, sys.stderr, show=show_json)
+    else:
         yield Terminal(sys.stdout, sys.stderr)
-        return
+
+
+@contextlib.contextmanager
+def _own_stdout() -> Iterator[TextIO]:
+    """Take stdout over: whatever else prints to it goes to stderr."""
     sys.stdout.flush()
     kept = os.dup(1)
     stream = open(kept, "w", encoding="utf-8")  # noqa: SIM115 (closed after stdout is back)
     os.dup2(2, 1)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            yield Events(stream)
+            yield stream
     finally:
         os.dup2(kept, 1)
         with contextlib.suppress(OSError):

@@ -87,8 +87,7 @@ def find_model(name: str) -> Path:
     Raises:
         InputError: `model.missing`, with the names that exist.
     """
-    places = [BUNDLED, user_models()]
-    for folder in [Path(name), *(place / name for place in places)]:
+    for folder in [Path(name), *(place / name for place in (BUNDLED, user_models()))]:
         if (folder / "model.json").is_file():
             return folder
     if Path(name).is_dir():
@@ -97,12 +96,18 @@ def find_model(name: str) -> Path:
             f"Expected a model folder with model.json, found none in {name}.",
             "Choose a folder written by `training/run.py export`.",
         )
-    known = sorted(p.parent.name for place in places for p in place.glob("*/model.json"))
+    known = sorted(folder.name for folder in known_models())
     raise InputError(
         "model.missing",
         f"No model or folder is called {name}; known models: {', '.join(known) or 'none'}.",
         "Give one of these names or the path of a model folder.",
     )
+
+
+def known_models() -> list[Path]:
+    """The folders of all models that have a name: the bundled ones, then the user's."""
+    places = (BUNDLED, user_models())
+    return [found.parent for place in places for found in sorted(place.glob("*/model.json"))]
 
 
 def user_models() -> Path:

@@ -2,13 +2,16 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO, final
 
-from ctscreener.rarity_text import counted_up_to, rarity_text
 from ctscreener.reporter import Reporter
+from ctscreener.result_text import show_text
 from ctscreener.streams import say
+
+Show = Callable[[TextIO, str, Path, Mapping[str, Any], bool], None]
+"""Shows a result: called with a stream and what `Reporter.result` is given."""
 
 
 @final
@@ -21,14 +24,20 @@ class Terminal(Reporter):
         out: Takes the findings.
         err: Takes the progress and the errors.
         clock: Seconds, from any origin.
+        show: Shows results on `out`; as text by default.
     """
 
     def __init__(
-        self, out: TextIO, err: TextIO, clock: Callable[[], float] = time.monotonic
+        self,
+        out: TextIO,
+        err: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        show: Show | None = None,
     ) -> None:
         self._out = out
         self._err = err
         self._clock = clock
+        self._show = show or show_text
         self._stage = ""
         self._began = self._shown = 0.0
         self._open = False
@@ -73,22 +82,9 @@ class Terminal(Reporter):
         say(self._err, f"ctscreener: {message} [{code}]")
 
     def result(self, scan: str, folder: Path, record: Mapping[str, Any], reused: bool) -> None:
-        """Print the findings as a table, and where the files are."""
+        """Print the findings, and where the files are."""
         self._close()
-        again = " (done before, kept)" if reused else ""
-        count = len(record["findings"])
-        counted = counted_up_to(record.get("provenance", {}))
-        # Records of before the cap was told hold no number of all.
-        found = max(count, int(record.get("found", count)))
-        of_all = f"{count} of {found}" if found > count else f"{count}"
-        lines = [
-            f"{scan}: {of_all} finding{'s' * (found != 1)}{again}",
-            *table([_row(finding, counted) for finding in record["findings"]]),
-            f"Picture: {folder / 'overview.png'}",
-            f"Map:     {folder / 'anomaly.nrrd'}",
-            record["notice"],
-        ]
-        say(self._out, *lines)
+        self._show(self._out, scan, folder, record, reused)
 
     def error(self, code: str, message: str, action: str, scan: str | None) -> None:
         """Print one line."""
@@ -135,40 +131,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes:02}:{rest:02} h"
     return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lay rows of single values out in columns; text to the left, numbers to the right.
-
-    Example:
-        >>> table([{"rank": 1, "note": "a"}, {"rank": 12, "note": "bc"}])
-        ['rank  note', '   1  a', '  12  bc']
-    """
-    if not rows:
-        return []
-    columns = []
-    for key in rows[0]:
-        cells = [str(key), *(_cell(row[key]) for row in rows)]
-        width = max(map(len, cells))
-        numbers = not isinstance(rows[0][key], str)
-        columns.append([c.rjust(width) if numbers else c.ljust(width) for c in cells])
-    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
-
-
-def _row(finding: Mapping[str, Any], counted: float) -> dict[str, object]:
-    right, anterior, superior = finding["peak_ras"]
-    return {
-        "rank": finding["rank"],
-        # As wide as the name of its column, so that points stand below each other.
-        "rarity": f"{rarity_text(finding['peak_rarity'], counted, digits=2):>6}",
-        "volume ml": finding["volume_ml"],
-        "diameter mm": finding["diameter_mm"],
-        "mean HU": finding["mean_hu"],
-        "right mm": right,
-        "anterior mm": anterior,
-        "superior mm": superior,
-    }
-
-
-def _cell(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -251,3 +251,51 @@ def test_stray_prints_do_not_reach_the_events(
     assert all(json.loads(line) for line in printed.out.splitlines())
     assert "from Python" in printed.err
     assert "from a library" in printed.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_verbs_options_and_paths(
+    shell: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("shtab")
+    assert main(["completion", shell]) == 0
+    script = capfd.readouterr().out
+    for word in ("screen", "doctor", "--threshold", "--no-test"):
+        assert word in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+        assert "_shtab_compgen_files" in script.partition("_out_COMPGEN=")[2][:40]
+
+
+def test_without_shtab_completion_says_what_to_install(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "completion.missing" in printed.err
+    assert "pip install" in printed.err
+
+
+def test_json_is_all_that_is_printed_on_stdout(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noisy(*arguments: object) -> object:
+        os.write(1, b"from a library\n")
+        return screen_as_before(*arguments)
+
+    screen_as_before = ctscreener.screening.screen
+    monkeypatch.setattr(ctscreener.screening, "screen", noisy)
+    assert screen(data, tmp_path / "out", "--json") == 0
+    printed = capfd.readouterr()
+    (line,) = printed.out.splitlines()
+    stored = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert json.loads(line) == stored | {
+        "scan": "scan",
+        "folder": str(tmp_path / "out"),
+        "reused": False,
+    }
+    assert "from a library" in printed.err
+    assert "100%" in printed.err
+    assert screen(data, tmp_path / "both", "--json", "--events") == 2

@@ -2,14 +2,12 @@
 
 import io
 import json
-from pathlib import Path
 
 import pytest
 
 from ctscreener.errors import InputError
 from ctscreener.events import Events
-from ctscreener.terminal import Terminal, progress_line, table
-from Testing.engine.small_record import FINDING, RECORD
+from ctscreener.terminal import Terminal, progress_line
 
 
 class Screen(io.StringIO):
@@ -77,38 +75,6 @@ def test_a_notice_reaches_programs_and_people() -> None:
     )
 
 
-def test_a_result_names_the_findings_the_picture_and_the_limits() -> None:
-    out = io.StringIO()
-    Terminal(out, io.StringIO()).result("chest", Path("out"), RECORD, reused=True)
-    text = out.getvalue()
-    assert "chest: 1 finding (done before" in text
-    assert all(number in text for number in ("4.25", "12.50", "31.00", "-2.00"))
-    assert str(Path("out") / "overview.png") in text
-    assert "For research." in text
-
-
 @pytest.mark.parametrize(("done", "total"), [(0, 0), (0, 5), (5, 5)])
 def test_the_ends_of_a_stage_can_be_drawn(done: int, total: int) -> None:
     assert "left" not in progress_line("scoring", done, total, 0.0)
-
-
-def test_columns_are_as_wide_as_their_widest_cell() -> None:
-    lines = table([{"n": 1.0, "word": "a"}, {"n": 1000.0, "word": "long"}])
-    assert lines == ["      n  word", "   1.00  a", "1000.00  long"]
-    assert table([]) == []
-
-
-def test_what_was_not_counted_is_told_as_more_than_what_was() -> None:
-    far = FINDING | {"peak_rarity": 5.93}
-    model = {"rarity_counted_up_to": 5.58}
-    record = {**RECORD, "findings": [far, FINDING], "provenance": {"model": model}}
-    out = io.StringIO()
-    Terminal(out, io.StringIO()).result("scan", Path("out"), record, reused=False)
-    first, second = (line.split("  ") for line in out.getvalue().splitlines()[2:4])
-    assert "> 5.5" in map(str.strip, first)
-    assert "4.25" in map(str.strip, second)
-    assert "5.93" not in out.getvalue()
-    # A record without that number, such as an older one, is told as it stands.
-    out = io.StringIO()
-    Terminal(out, io.StringIO()).result("a", Path(), {**RECORD, "findings": [far]}, reused=False)
-    assert "5.93" in out.getvalue()
