@@ -1,4 +1,4 @@
-"""Documents: links lead somewhere, files and commands that they name exist, and their Python is ours."""
+"""Documents: links lead somewhere, what they name exists, and their Python runs."""
 
 import re
 import shlex
@@ -71,7 +71,8 @@ def test_a_link_that_leads_nowhere_would_be_caught(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text(
         "# A `b`: c, d-e\n## Twice\n## Twice\n```\n# no heading\n```\n"
     )
-    sound = "[a](other.md) [b](other.md#a-b-c-d-e) [c](other.md#twice-1) [d](https://x.org/y) [e](#here)"
+    sound = "[a](other.md) [b](other.md#a-b-c-d-e) [c](other.md#twice-1) [d](https://x.org/y)"
+    sound += " [e](#here)"
     wrong = "![f](gone.png) [j](/tmp) [g](other.md#no-heading) [h](#there) [i](other.md#twice-2)"
     document = tmp_path / "document.md"
     document.write_text(f"# Here\n{sound}\n{wrong}\n```\n[code](gone.md)\n```\n")

@@ -31,7 +31,7 @@ def diameter(index: np.ndarray, affine: np.ndarray) -> float:
 
 
 def hull_corners(index: np.ndarray) -> np.ndarray:
-    """Find the corners of the convex hull of voxels `(n, 3)` in ascending order; no others can be ends."""
+    """Find the corners of the convex hull of voxels `(n, 3)`, ascending: the only possible ends."""
     new_row = np.any(np.diff(index[:, :2], axis=0, prepend=-1) != 0, axis=1)
     ends = index[new_row | np.append(new_row[1:], True)].astype(np.float64)
     rank = int(np.linalg.matrix_rank(ends - ends[0]))

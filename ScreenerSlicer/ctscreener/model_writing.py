@@ -19,7 +19,7 @@ ENCODER = "encoder."
 
 
 def half(networks: AnyScorer) -> dict[str, Tensor]:
-    """The tensors to store: large networks in float16, what is less forgiving, such as a density, not.
+    """The tensors to store: large networks in float16, a density and the like in full.
 
     The tensors of an encoder whose weights lie elsewhere are left out.
     """

@@ -170,7 +170,8 @@ def standing_record(
         wanted: What is asked now, see `request`.
 
     Returns:
-        The contents of its `findings.json`; none where the scan was not screened, or the scan, the model, the software or
+        The contents of its `findings.json`; none where the scan was not screened, or the scan,
+        the model, the software or
         a parameter has changed since.
     """
     try:

@@ -125,7 +125,7 @@ def resample_image(
     outside: float,
     nearest: bool = False,
 ) -> np.ndarray:
-    """Values of an image on another grid; see `resample`, which it saves a copy where one grid meets several."""
+    """Values of an image on another grid; see `resample`. It is copied once for several grids."""
     matrix = np.linalg.inv(affine) @ target
     flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
     transform = sitk.AffineTransform(3)

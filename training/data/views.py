@@ -122,7 +122,8 @@ def check_precision(
 ) -> None:
     """Refuse crops that do not fit the network, and what oneDNN computes wrongly.
 
-    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in bfloat16 reads memory that nobody wrote
+    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in
+    bfloat16 reads memory that nobody wrote
     where the map is two voxels deep, and only there.
 
     Arguments:

@@ -1,7 +1,8 @@
 """A stand-in for the engine in self tests: its events and files, and a map that means nothing.
 
-Where Slicer is built there is no PyTorch. `python -m ScreenerSlicerLib.process.stub_worker screen ...`
-takes the engine's arguments there, runs no model, and says so in the provenance.
+Where Slicer is built there is no PyTorch.
+`python -m ScreenerSlicerLib.process.stub_worker screen ...` takes the engine's arguments there,
+runs no model, and says so in the provenance.
 
 The variable `SCREENER_STUB` holds a JSON object for tests of what goes wrong, with any of
 `notice` (a text), `pause`, `die` and `fail` (the stage in which the stub hangs, is killed, or
