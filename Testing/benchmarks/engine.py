@@ -274,7 +274,7 @@ def write_random_model(folder: Path) -> dict[str, Any]:
 
 def show(runs: list[dict[str, Any]], threads: int) -> None:
     """Print how long, how much memory, and how alike."""
-    from training.tables import markdown
+    from training.page.written import markdown
 
     rows = [
         [

@@ -29,7 +29,7 @@ from PySide6 import QtCore
 from ScreenerSlicerLib.process.job_maker import ENGINE, STUB
 from Testing.host.application import Application
 from Testing.module.opened import Opened
-from training.tables import markdown
+from training.page.written import markdown
 
 TICK_MS = 5
 HELD_TICK_MS = 100

@@ -163,7 +163,7 @@ def alike(standard: np.ndarray, other: np.ndarray, fewest: float) -> dict[str, A
 
 def show(runs: list[dict[str, Any]], threads: int) -> None:
     """Print how long, how much memory, and how alike; medians over scans at the end."""
-    from training.tables import markdown
+    from training.page.written import markdown
 
     first = {run["scan"]: run for run in runs if run["way"] == WAYS[0].name}
     rows = []
