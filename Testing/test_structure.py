@@ -104,3 +104,47 @@ def test_an_import_inside_a_function_would_be_caught(tmp_path: Path) -> None:
         "wrong.py: sklearn",
         "wrong.py: sklearn.metrics",
     }
+
+
+COVERED_BY = {
+    "coloured_table": "result_text",
+    "device": "command",
+    "dicom_elements": "dicom_parser",
+    "dicom_line": "dicom",
+    "dicom_packed": "dicom_pixels",
+    "dicom_phases": "dicom_parts",
+    "dicom_tags": "dicom_parser",
+    "doctor_command": "doctor",
+    "errors": "events",
+    "header_text": "nrrd_header",
+    "itk": "files",
+    "lock": "several_scans",
+    "maps": "files",
+    "model_limits": "model_description",
+    "owner": "whole_file",
+    "progress": "screening",
+    "provenance": "outputs",
+    "rarity_text": "result_text",
+    "regions": "body",
+    "reporter": "events",
+    "score_whole": "encoded",
+    "scorer": "encoded",
+    "scorers": "student",
+    "screened": "notebook",
+    "slices": "dicom",
+    "stored": "voxels",
+    "streams": "texts",
+    "threads": "command",
+    "tiled": "screening",
+    "version": "packaging",
+    "weights": "model",
+}
+"""Files of the engine without a test of their name, and the test that proves what they promise."""
+
+
+def test_every_file_of_the_engine_has_a_test() -> None:
+    tests = {path.stem for path in (ROOT / "Testing" / "engine").glob("test_*.py")}
+    files = {path.stem for path in PACKAGES["ctscreener"].glob("[!_]*.py")}
+    alone = {name for name in files if f"test_{name}" not in tests}
+    assert alone == set(COVERED_BY), "write a test of its name, or say which test covers it"
+    assert {f"test_{test}" for test in COVERED_BY.values()} <= tests

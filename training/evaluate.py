@@ -19,8 +19,8 @@ from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabel
 from training.evaluation.evaluator import EvaluateSettings, Evaluator
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.method import describe
-from training.evaluation.seen import digest_of
 from training.evaluation.summary import promise, summary
+from training.evaluation.trained_on import digest_of
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
 from training.workers import pool
 

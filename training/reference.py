@@ -12,7 +12,7 @@ from ctscreener.preprocess import Prepared
 from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import to_json
 from training.data.store import Store
-from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.array_cache import load_arrays, save_arrays
 
 
 def reference_nll(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ctscreener.ct_checks import check_grid, check_scan
 from ctscreener.dicom import read_dicom
 from ctscreener.errors import InputError
 from ctscreener.file_tree import files_below
@@ -12,7 +13,6 @@ from ctscreener.maps import write_map
 from ctscreener.meta_header import read_meta
 from ctscreener.nifti import read_nifti
 from ctscreener.nrrd_header import read_nrrd
-from ctscreener.plausible import check_grid, check_scan
 from ctscreener.scan import Scan, same_grid
 from ctscreener.stored import Stored, as_sizes
 from ctscreener.voxels import read_voxels

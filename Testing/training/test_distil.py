@@ -22,9 +22,9 @@ from ctscreener.student import StudentSettings
 from Testing.engine.torso import canonical_affine, torso
 from Testing.training.small_store import make_store
 from training import distil, export, presets, run
-from training.data import lessons as lessons_module
-from training.data.lessons import Lesson, Lessons, draw, learn, whole
+from training.data import teacher_scores as lessons_module
 from training.data.store import Store
+from training.data.teacher_scores import Lesson, Lessons, draw, learn, whole
 from training.distil import DistilSettings
 from training.imitation import RAREST, agreement, weights_of
 from training.loop.loop import LoopSettings

@@ -12,7 +12,7 @@ from ctscreener.networks import NetworkSettings
 from training.data.augment import Jitter, JitterSettings, draw_jitter
 from training.data.crops import CropSettings, Pair, draw_pair
 from training.data.store import FINE, Store
-from training.loop.preflight import Need
+from training.loop.memory import Need
 from training.loop.schedule import LoopSettings
 
 LEAST_SCANS = 2
