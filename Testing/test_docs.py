@@ -180,3 +180,23 @@ def test_the_site_holds_every_public_name(tmp_path: Path) -> None:
     page = (tmp_path / "build" / "site" / "Docs" / "api" / "index.html").read_text()
     for name in set(ctscreener.__all__) - {"__version__"}:
         assert f'id="ctscreener.{name}"' in page, f"name it in Docs/api.md: {name}"
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a document, without code, tables, headings and pictures."""
+    text = re.sub(r"^#.*$|^\|.*$|^!\[.*$", "\n", FENCE.sub("", text), flags=re.MULTILINE)
+    text = re.sub(r"^(> |- |\d+\. )", "\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    parts = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
+    return [one for part in parts for one in re.split(r"(?<=[.!?:]) (?=[A-Z`*])", part) if one]
+
+
+def test_the_readme_is_short_and_so_are_its_sentences() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 135
+    assert [one for one in sentences(text) if len(one.split()) > 30] == []
+
+
+def test_a_long_sentence_would_be_caught() -> None:
+    text = f"# {'word ' * 40}\n\nShort one. {'Word ' * 31}end.\n\n- {'item ' * 5}\n"
+    assert [len(one.split()) for one in sentences(text)] == [2, 32, 5]
