@@ -16,7 +16,7 @@ from ctscreener.encoded import encode
 from ctscreener.encoder import STEM_STRIDE, Encoder
 from ctscreener.heads import Maps, Source, averaged
 from ctscreener.settings import to_json
-from training.evaluation.kept import load_arrays, save_unpacked
+from training.evaluation.array_cache import load_arrays, save_unpacked
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
 
