@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctscreener.encoder import Encoder
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 from training.descriptor import ContrastSettings, compare, new_head
 
 

@@ -31,7 +31,7 @@ from training.data.placed_rows import Placed, placed_rows
 from training.data.rows import Rows, describe
 from training.data.store import Store
 from training.encoder import EncoderFolder, load_encoder
-from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.array_cache import load_arrays, save_arrays
 from training.fit_density import FitDensitySettings, kept_conditional
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
 

@@ -39,7 +39,7 @@ from training.descriptor import ContrastSettings
 from training.encoder import EncoderFolder, load_encoder, packed, write_encoder
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
-from training.loop.preflight import Need
+from training.loop.memory import Need
 from training.loop.settings import claim_run
 
 RANDOM = "random numbers"

@@ -13,7 +13,7 @@ from ctscreener.errors import InputError
 from ctscreener.heads import Source
 from ctscreener.settings import from_json, read_json
 from training.encoder import load_encoder
-from training.evaluation.kept import load_any
+from training.evaluation.array_cache import load_any
 
 
 def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
@@ -96,10 +96,11 @@ def tuned_text(tuned: Mapping[str, Any]) -> str:
     began = "from random weights"
     if start:
         began = f"from {start['source']} (SHA-256 {start['sha256'][:12]})"
-    frozen = f", the first {settings['frozen']} of its stages left as they were,"
+    many = settings["frozen"]
+    frozen = f", the first {many} of its stages left as they were," if many else ""
     return (
-        f"**Its encoder is not the public one**: it was trained {began}{frozen * bool(settings['frozen'])} "
-        f"for {result['step']} steps of {kinds[settings['contrast']['objective']]} on scans without "
+        f"**Its encoder is not the public one**: it was trained {began}{frozen} for "
+        f"{result['step']} steps of {kinds[settings['contrast']['objective']]} on scans without "
         f"labels, {len(tuned['data'])} of those listed below."
     )
 

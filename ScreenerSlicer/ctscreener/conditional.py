@@ -33,8 +33,9 @@ class Conditional(nn.Module):
     """-log p(z | c) of the principal components z of the features.
 
     Condition c are sines and cosines of the place in the body's box, and the means of z over
-    shells, the body and what is around it. A Gaussian has a mean that is linear in c, and a full covariance: the conditional of
-    the joint Gaussian of z and c. A flow has couplings and act-norms that read c.
+    shells, the body and what is around it. A Gaussian has a mean that is linear in c, and a full
+    covariance: the conditional of the joint Gaussian of z and c. A flow has couplings and act-norms
+    that read c.
 
     Arguments:
         settings: The sizes.

@@ -15,7 +15,7 @@ from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
 from ctscreener.model import load_model
-from ctscreener.screen import ScreenSettings, screen
+from ctscreener.screening import ScreenSettings, screen
 from ctscreener.settings import read_json
 from Testing.engine.small_encoded import small_encoder
 from Testing.engine.torso import torso

@@ -17,7 +17,7 @@ from ctscreener.heads import GaussianSettings, Maps, averaged
 from ctscreener.settings import to_json
 from training.data.rows import describe
 from training.data.store import Store
-from training.evaluation.kept import load_arrays, save_unpacked
+from training.evaluation.array_cache import load_arrays, save_unpacked
 
 PLACED_VERSION = 1
 """A change of how they are drawn needs a new number."""
