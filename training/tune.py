@@ -24,7 +24,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, read_json, to_json, write_json
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs
-from training.data.pictures import draw_crops
+from training.data.pictures import crop_pictures
 from training.data.store import Store
 from training.data.views import (
     Views,
@@ -153,7 +153,7 @@ def main(settings: TuneSettings) -> Trained:
     claim_run(settings.run, settings, FREE, "encoder --tune", store.provenance())
     keep_start(settings.run, start)
     batches = Batches(settings, store)
-    task = Task(objective, batches.load, batches.render, batches.need(), draw_crops)
+    task = Task(objective, batches.load, batches.render, batches.need(), crop_pictures)
     trained = train(task, settings.run, settings.loop, "encoder")
     if processes.is_first():
         keep_encoder(settings, store, encoder.settings, start, trained)
