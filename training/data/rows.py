@@ -277,9 +277,6 @@ def kept_rows(
         arrays = {f"feature_{name}": values for name, values in rows.features.items()}
         arrays |= {"anomalous": rows.anomalous, "kind": rows.kind, "number": rows.number}
         save_unpacked(path, digest, **arrays)
-    features = {
-        name.removeprefix("feature_"): values
-        for name, values in arrays.items()
-        if name.startswith("feature_")
-    }
+    # A file may hold more maps, for another encoder's runs: they would only take memory.
+    features = {source.name: arrays[f"feature_{source.name}"] for source in sources}
     return Rows(features, arrays["anomalous"], arrays["kind"], arrays["number"])
