@@ -15,7 +15,7 @@ from ctscreener.files import read_labels
 from ctscreener.scan import Scan
 from training.datasets.licence import UNKNOWN, Licence
 
-Kind = Literal["ct", "brain MRI", "brain MRI slices"]
+Kind = Literal["ct", "brain-mri", "brain-mri-slices"]
 """What the pictures are: the engine takes CT alone, and kinds are never mixed in one store."""
 ReadScan = Callable[[Path, str | None], Scan]
 """Reads a file or a DICOM folder, and of the latter one series, as `ctscreener.files.read_scan`."""
@@ -35,7 +35,8 @@ class Example:
         mask: The file or folder that tells of its lesions; None where nobody looked for any.
         series: SeriesInstanceUID, where its folder holds several.
         unused: Why it is left out, as the set's papers leave it out; empty for what is used.
-        options: What was asked of the reader, beside the defaults.
+        options: What was asked of the reader, and what it knows of the scan.
+        more: Further files that the mask is read from.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Example:
     series: str | None = None
     unused: str = ""
     options: tuple[tuple[str, float], ...] = ()
+    more: tuple[Path, ...] = ()
 
     def option(self, name: str, default: float) -> float:
         """What was asked of the reader, or its default."""
@@ -84,7 +86,7 @@ class Reader:
         read: Reads a scan, mended where its file is known to be wrong.
         mask: Reads the mask of an example that has one.
         masks: What the masks show; empty where there are none.
-        lesions: Value of the lesions in the masks; 0 for any.
+        lesions: Value of the lesions in the masks; 0 for any, None where masks show organs alone.
         organs: Values of healthy tissue in the masks; other values are lesions of another kind.
         options: What can be asked of it, NAME,OPTION=NUMBER:FOLDER, with the defaults.
         paper_set: Its name in the paper's tables, if it is in them.
@@ -104,7 +106,7 @@ class Reader:
     read: Callable[[Example, ReadScan], Scan] = as_stored
     mask: Callable[[Example, Scan], Mask] = file_mask
     masks: str = ""
-    lesions: int = 0
+    lesions: int | None = 0
     organs: tuple[int, ...] = ()
     options: Mapping[str, float] = field(default_factory=dict)
     paper_set: str | None = None

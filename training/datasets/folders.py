@@ -49,7 +49,7 @@ def levels(root: Path) -> Iterator[Level]:
                 continue
             entered.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                found = sorted((e.name, e.is_dir()) for e in entries if e.name[0] != ".")
+                found = sorted((e.name, _is_folder(e)) for e in entries if e.name[0] != ".")
         except OSError as failure:
             raise InputError(
                 "scan.unreadable",
@@ -60,12 +60,20 @@ def levels(root: Path) -> Iterator[Level]:
         waiting += [folder / name for name, is_folder in reversed(found) if is_folder]
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry leads to a folder; a link to itself leads nowhere."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def folders_of(root: Path) -> list[Path]:
     """The folders right in a folder, hidden ones left out, sorted; none where it is no folder."""
     if not root.is_dir():
         return []
     with os.scandir(root) as entries:
-        return sorted(root / e.name for e in entries if e.is_dir() and e.name[0] != ".")
+        return sorted(root / e.name for e in entries if _is_folder(e) and e.name[0] != ".")
 
 
 def below(root: Path, *inner: str) -> Path:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
@@ -191,7 +191,7 @@ def nodules(marks: list[Mark], spacing: np.ndarray) -> list[list[Mark]]:
     marks = [mark for mark in marks if len(mark.voxels)]
     if not marks:
         return []
-    trees = [cKDTree(mark.voxels * spacing) for mark in marks]
+    trees = [KDTree(mark.voxels * spacing) for mark in marks]
     apart = np.array([[_distance(one, other) for other in trees] for one in trees])
     reach = float(spacing[0])
     while True:
@@ -202,7 +202,7 @@ def nodules(marks: list[Mark], spacing: np.ndarray) -> list[list[Mark]]:
     return [[marks[k] for k in np.flatnonzero(group == one)] for one in range(count)]
 
 
-def _distance(one: cKDTree, other: cKDTree) -> float:
+def _distance(one: KDTree, other: KDTree) -> float:
     return float(np.min(other.query(one.data)[0]))
 
 

@@ -6,7 +6,7 @@ from skimage.draw import polygon
 from ctscreener.errors import InputError
 from ctscreener.preprocess import resample
 from ctscreener.scan import Scan, same_grid
-from training.datasets.example import Mask
+from training.datasets.example import Example, Mask, Reader
 
 
 def on_grid(mask: Mask, scan: Scan, name: str, resampled: bool = False) -> np.ndarray:
@@ -59,3 +59,27 @@ def filled(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     found = np.zeros(shape, dtype=bool)
     found[polygon(points[:, 1], points[:, 0], shape)] = True
     return found
+
+
+def lesions_of(
+    reader: Reader, example: Example, scan: Scan, resampled: bool = False
+) -> np.ndarray | None:
+    """Read the lesions of an example, without the organs that its mask shows as well.
+
+    Arguments:
+        reader: Of its set.
+        example: The example.
+        scan: Its scan.
+        resampled: As for `on_grid`.
+
+    Returns:
+        Labels as in the mask, 0 where organs are, uint8, in the shape of the scan; None where the
+        set, or this scan of it, tells of no lesions.
+
+    Raises:
+        InputError: `mask.grid`, or what the reader raises.
+    """
+    if reader.lesions is None or example.mask is None:
+        return None
+    labels = on_grid(reader.mask(example, scan), scan, example.mask.name, resampled)
+    return np.where(np.isin(labels, reader.organs), np.uint8(0), labels)

@@ -40,7 +40,7 @@ def ellipsoid(places: Places, centre: np.ndarray, radii: np.ndarray | float) -> 
 def hu_of(places: Places) -> np.ndarray:
     """HU at places `(..., 3)`: air, a body with lungs at the top and a spine, and the lesion."""
     hu = np.where(ellipsoid(places, np.zeros(3), BODY), TISSUE_HU, -1000.0)
-    lungs = ellipsoid(places, np.array([0.0, 0.0, 48.0]), np.array([30.0, 24.0, 12.0]))
+    lungs = ellipsoid(places, np.array([0.0, 0.0, 44.0]), np.array([36.0, 26.0, 14.0]))
     spine = ellipsoid(places * [1, 1, 0], np.array([0.0, -40.0, 0.0]), 9.0) & (hu > -500)
     hu[lungs] = -850
     hu[spine] = BONE_HU
