@@ -94,10 +94,11 @@ class Named:
         """
         self.reader.require(self.folder)
         for example in self.reader.examples(self.folder):
-            if not example.unused and self._asked(example):
+            if not example.unused and self.takes(example):
                 yield replace(example, options=(*example.options, *self.options))
 
-    def _asked(self, example: Example) -> bool:
+    def takes(self, example: Example) -> bool:
+        """Whether an example is in the split and the groups that are asked for."""
         return (
             self.split in ("", example.split)
             and (self.fold is None or group_of(example.patient, self.fold[1]) == self.fold[0])
