@@ -248,6 +248,7 @@ def _stored_copy(
         patient=source.example.patient if source.example else "",
         split=source.example.split if source.example else "",
         licence=source.licence,
+        given=source.given,
     )
     # Written last: its presence says that both arrays are whole.
     write_json(store / f"{source.name}.json", stored.to_json())

@@ -30,9 +30,6 @@ class RunSettings:
 
     store: Path = Path("store")
     """Folder that the stage `prepare` wrote, or that is filled with `--scans`."""
-    scans: tuple[Path, ...] = ()
-    """Scans, folders or data sets (NAME:FOLDER) to prepare into the store first, as the stage
-    `prepare` does by itself; the rival then learns from these alone."""
     run: Path = Path("runs/baseline")
     """Run folder; a training that stopped goes on from here. `fitted` in it is the result."""
     exclude: tuple[str, ...] = ()
@@ -43,6 +40,9 @@ class RunSettings:
     """Scans at most, the first by name."""
     in_memory: bool = False
     """Hold the whole store unpacked in memory."""
+    scans: tuple[Path, ...] = ()
+    """Scans, folders or data sets (NAME:FOLDER) to prepare into the store first, as the stage
+    `prepare` does by itself; the rival then learns from these alone."""
 
     def open(self) -> Store:
         """Open the store with these scans alone.

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctscreener.errors import InputError
@@ -29,6 +29,7 @@ class Source:
         series: SeriesInstanceUID, where the folder is not all of one series.
         dataset: Name of the data set that it is of; empty for a file or folder as such.
         example: What that set's reader says of it.
+        given: NAME:FOLDER that stands for the set.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Source:
     series: str | None = None
     dataset: str = ""
     example: Example | None = None
+    given: str = ""
 
     @property
     def reader(self) -> Reader | None:
@@ -75,12 +77,13 @@ def find_sources(paths: Sequence[Path], kind: Kind = "ct") -> list[Source]:
     Raises:
         InputError: A path does not exist, there is no scan in any, or a set is of another kind.
     """
-    found: dict[tuple[Path, str, str], tuple[Path, str | None, str, Example | None]] = {}
+    found: dict[tuple[Path, str, str], Source] = {}
     for path in paths:
-        for scan, series, dataset, example in _scans(path, kind):
+        for source in _sources(path, kind):
             # What a link leads to may have been found already.
-            key = scan.resolve(), series or "", example.name if example else ""
-            found.setdefault(key, (scan, series, dataset, example))
+            own = source.example.name if source.example else ""
+            key = source.path.resolve(), source.series or "", own
+            found.setdefault(key, source)
     if not found:
         raise InputError(
             "prepare.no_scans",
@@ -88,27 +91,27 @@ def find_sources(paths: Sequence[Path], kind: Kind = "ct") -> list[Source]:
             "Check the path.",
         )
     sources: dict[str, Source] = {}
-    for _, (path, series, dataset, example) in sorted(found.items(), key=lambda one: one[0]):
-        name = example.name if example else stem(path)
-        if series is not None and not example:
-            name = f"{name}_{tail(series)}"
+    for source in sorted(found.values(), key=lambda one: (one.path, one.series or "", one.name)):
+        name = source.name
         if name in sources or name in RESERVED:
             # The same name in two folders: the folder's name tells them apart, then a hash.
-            name = f"{stem(path.parent)}_{name}"
+            name = f"{stem(source.path.parent)}_{name}"
         if name in sources:
-            whole = os.fsencode(f"{path}{series or ''}")
+            whole = os.fsencode(f"{source.path}{source.series or ''}")
             name = f"{name}_{hashlib.sha256(whole).hexdigest()[:8]}"
-        sources[name] = Source(name, path, series, dataset, example)
+        sources[name] = replace(source, name=name)
     return list(sources.values())
 
 
-def _scans(path: Path, kind: Kind) -> Iterator[tuple[Path, str | None, str, Example | None]]:
-    """Path, series, data set and what its reader says, of each scan that a path stands for."""
+def _sources(path: Path, kind: Kind) -> Iterator[Source]:
+    """The scans that a path stands for, by the names that they give themselves."""
     asked = named(path)
     if asked is None:
         if not path.exists():
             raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
-        yield from ((scan, series, "", None) for scan, series in scans_below(path.resolve()))
+        for scan, series in scans_below(path.resolve()):
+            name = stem(scan) if series is None else f"{stem(scan)}_{tail(series)}"
+            yield Source(name, scan, series)
         return
     reader = asked.reader
     if reader.kind != kind:
@@ -118,7 +121,7 @@ def _scans(path: Path, kind: Kind) -> Iterator[tuple[Path, str | None, str, Exam
             "Kinds are never mixed: the networks and the engine take CT alone.",
         )
     for example in asked.examples():
-        yield example.scan, example.series, reader.name, example
+        yield Source(example.name, example.scan, example.series, reader.name, example, asked.text)
 
 
 def hash_source(path: Path, series: str | None = None) -> str:

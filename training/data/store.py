@@ -24,8 +24,10 @@ CT = "ct"
 FINE = "fine"
 """Folder inside of a store with a finer copy of the same scans, which is a store by itself."""
 
-OF_SET = ("dataset", "patient", "split", "licence")
+OF_SET = ("dataset", "patient", "split", "licence", "given")
 """What a scan of a named data set is known by, beside its name."""
+TOLD = ("dataset", "licence")
+"""What of it models tell; the folders of the machine are left out."""
 
 Box = tuple[slice, slice, slice]
 
@@ -45,6 +47,7 @@ class StoredScan:
         patient: Whose scan it is.
         split: Part of the set's own split.
         licence: Licence of the set.
+        given: NAME:FOLDER that the set was given as, to read the source again.
     """
 
     name: str
@@ -57,6 +60,7 @@ class StoredScan:
     patient: str = ""
     split: str = ""
     licence: str = ""
+    given: str = ""
 
     @staticmethod
     def from_json(entry: dict[str, Any]) -> "StoredScan":
@@ -81,12 +85,12 @@ class StoredScan:
             "source": self.source,
             "sha256": self.sha256,
             "fingerprint": self.fingerprint,
-            **self.of_set(),
+            **self.of_set(OF_SET),
         }
 
-    def of_set(self) -> dict[str, str]:
-        """What its data set says of it; nothing where no set was named."""
-        return {name: value for name in OF_SET if (value := getattr(self, name))}
+    def of_set(self, facts: Sequence[str]) -> dict[str, str]:
+        """What its data set says of it, of these facts; nothing where no set was named."""
+        return {name: value for name in facts if (value := getattr(self, name))}
 
 
 class Store:
@@ -127,6 +131,7 @@ class Store:
             )
         self.folder = folder
         self.preprocess: dict[str, Any] = manifest["preprocess"]
+        self.alike: list[list[str]] = manifest.get("duplicates", [])
         self.scans = {scan.name: scan for scan in sorted(kept, key=lambda scan: scan.name)}
         self._arrays = {
             (name, part): _open(folder / f"{name}.{part}.b2nd", scan.shape, in_memory)
@@ -186,7 +191,7 @@ class Store:
         return {
             "preprocess": self.preprocess,
             "scans": [
-                {"name": s.name, "sha256": s.sha256, **s.of_set()} for s in self.scans.values()
+                {"name": s.name, "sha256": s.sha256, **s.of_set(TOLD)} for s in self.scans.values()
             ],
         }
 

@@ -86,6 +86,11 @@ class Named:
             words += [f"{name}={group[0]}of{group[1]}"] if group else []
         return ",".join(words)
 
+    @property
+    def text(self) -> str:
+        """What stands for it, wherever it is given from."""
+        return f"{self.label}:{self.folder.resolve()}"
+
     def examples(self) -> Iterator[Example]:
         """Its scans that are used and asked for.
 

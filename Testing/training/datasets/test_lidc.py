@@ -131,8 +131,12 @@ def test_marks_of_one_place_are_one_nodule_and_others_are_not() -> None:
     assert sizes == [1, 1, 2]
     # Five marks of four readers that touch in a row are not one nodule, if a shorter reach parts
     # them.
-    row = [cube(reader % 4, 3 * reader, 3 * reader + 2) for reader in range(5)]
-    assert len(nodules(row, np.array([4.0, 1, 1]))) > 1
+    row = [
+        Mark(reader % 4, np.array([[0, 0, 3 * reader], [0, 0, 3 * reader + 1]]), 2.0)
+        for reader in range(5)
+    ]
+    assert len(nodules(row[:4], np.array([4.0, 1, 1]))) == 1
+    assert len(nodules(row, np.array([4.0, 1, 1]))) == 5
     assert nodules([], np.ones(3)) == []
 
 

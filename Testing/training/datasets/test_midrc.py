@@ -25,8 +25,9 @@ def annotations(series: Series) -> dict[str, Any]:
     found = [
         one(image, "L_2", {"vertices": points.tolist()}) for image, points in series.outlines()
     ]
-    # Annotations of images without an outline, of a study, and a polygon of an earlier label.
-    found += [one(series.images[0], "L_1", None), one(series.images[0], "L_9", None)]
+    # An annotation of an image without an outline, and one of a study.
+    corner = {"vertices": [[0, 0], [6, 0], [6, 6], [0, 6]]}
+    found += [one(series.images[0], "L_1", None), one(series.images[0], "L_9", corner)]
     labels = [
         {"id": "L_1", "name": "Atelectasis", "scope": "INSTANCE"},
         {"id": "L_2", "name": "Infectious opacity", "scope": "INSTANCE"},

@@ -10,9 +10,9 @@ import pytest
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings
-from Testing.training.datasets import test_amos, test_brain, test_kits
-from Testing.training.datasets.fabricated import check_places
-from training.baselines.mean_at_place import MeanAtPlaceSettings
+from Testing.training.datasets import test_amos, test_brain, test_kits, test_lits
+from Testing.training.datasets.fabricated import CENTRE, check_places, grid, middle
+from training.baselines.mean_at_place import MeanAtPlaceSettings, source_of
 from training.baselines.method import RunSettings
 from training.baselines.stage import main as fit
 from training.card import data_text
@@ -99,12 +99,26 @@ def test_a_rival_learns_from_a_named_set_alone(tmp_path: Path) -> None:
     test_kits.write(tmp_path / "others" / "case_00011")
     kits = Path(f"kits:{tmp_path / 'kits'}")
     main(settings_of(tmp_path / "store", f"kits:{tmp_path / 'others'}"))
-    data = RunSettings(tmp_path / "store", (kits,), tmp_path / "run")
+    data = RunSettings(tmp_path / "store", tmp_path / "run", scans=(kits,))
     # The store has coarse voxels: to mix others into it is refused.
     with pytest.raises(InputError, match="other settings"):
         fit("mean_at_place", MeanAtPlaceSettings(data))
     main(settings_of(tmp_path / "store", kits))
     assert data.open().names == ("case_00003",)
+
+
+def test_a_scan_of_a_set_is_read_again_as_its_set_reads_it(tmp_path: Path) -> None:
+    # The header lies: only the reader of LiTS lays the scan right.
+    wrong = np.diag([-1.0, 1, 1, 1]) @ grid("LPS").affine
+    test_lits.write(tmp_path / "lits", 7, header=wrong)
+    main(settings_of(tmp_path / "store", f"lits,split=train:{tmp_path / 'lits'}"))
+    (stored,) = Store(tmp_path / "store").scans.values()
+    scan = source_of(stored).read(read_scan)
+    found = middle(np.abs(scan.hu - 160) < 40, scan.affine)
+    np.testing.assert_allclose(found, CENTRE, atol=1)
+    # The folder of the machine stays in the store.
+    told = Store(tmp_path / "store").provenance()["scans"]
+    assert set(told[0]) == {"name", "sha256", "dataset", "licence"}
 
 
 def test_brain_mri_has_a_store_of_its_own(tmp_path: Path) -> None:
