@@ -122,7 +122,9 @@ def work(way: str, folder: Path) -> dict[str, Any]:
 
 def show(rows: list[tuple[str, int, dict[str, Any]]]) -> None:
     """Print what was measured."""
-    print("| what | scans | seconds | CPU seconds here | peak memory (MiB) |\n|---|---|---|---|---|")
+    print(
+        "| what | scans | seconds | CPU seconds here | peak memory (MiB) |\n|---|---|---|---|---|"
+    )
     for way, size, found in rows:
         print(
             f"| {way} | {size} | {found['seconds']:.1f} | {found['cpu']:.1f} | {found['mib']:.0f} |"

@@ -11,7 +11,8 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label
 
 from ctscreener.errors import InputError
-from ctscreener.preprocess import Prepared, to_lattice
+from ctscreener.preprocess import Prepared
+from ctscreener.resampling import to_lattice
 from ctscreener.scan import Scan, reoriented_to_canonical
 
 KIND = "brain-mri"

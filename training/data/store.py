@@ -13,6 +13,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.preprocess import Prepared
+from ctscreener.scan import Box
 from ctscreener.settings import read_json, write_json
 from ctscreener.whole_file import whole_file
 
@@ -28,8 +29,6 @@ OF_SET = ("dataset", "patient", "split", "licence", "given")
 """What a scan of a named data set is known by, beside its name."""
 TOLD = ("dataset", "licence")
 """What of it models tell; the folders of the machine are left out."""
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ctscreener.ct_checks import check_scan
 from ctscreener.errors import InputError
-from ctscreener.plausible import check_scan
 from ctscreener.scan import Scan
 from training.datasets.example import Example, Reader, ReadScan
 from training.datasets.folders import below, some

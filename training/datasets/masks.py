@@ -4,7 +4,7 @@ import numpy as np
 from skimage.draw import polygon
 
 from ctscreener.errors import InputError
-from ctscreener.preprocess import resample
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan, same_grid
 from training.datasets.example import Example, Mask, Reader
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ctscreener.ct_checks import check_grid
 from ctscreener.errors import InputError
 from ctscreener.nifti import read_nifti
-from ctscreener.plausible import check_grid
 from ctscreener.scan import Scan
 from ctscreener.voxels import read_voxels
 from training.datasets.example import Example, ReadScan

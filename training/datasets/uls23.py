@@ -16,7 +16,7 @@ import numpy as np
 from ctscreener.errors import InputError
 from ctscreener.files import read_labels
 from ctscreener.nifti import read_nifti
-from ctscreener.preprocess import resample
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan
 from training.datasets import deeplesion, kits, lits, nnunet
 from training.datasets.example import Example, Mask, Reader, ReadScan

@@ -13,7 +13,7 @@ import numpy as np
 from ctscreener.model import Model
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated
@@ -24,7 +24,7 @@ from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured, MeasuredScan
 from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
 from training.evaluation.rarities import Rarities
-from training.evaluation.rated import SCREENER, Screened, load_scores
+from training.evaluation.rated import SCREENER, RarityScore, load_scores
 
 KEPT_VERSION = 4
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
@@ -39,8 +39,8 @@ class EvaluateSettings:
     DICOM folder `<name>`) and `<name>_lesion.nii.gz`, or in the layout of nnU-Net or of the
     Medical Segmentation Decathlon (`dataset.json`)."""
     unlabelled: tuple[Path, ...] = ()
-    """Scans, DICOM folders, folders of such or NAME:FOLDER, with or without masks: what is counted there is
-    findings that meet no known lesion, and voxels above a rarity."""
+    """Scans, DICOM folders, folders of such or NAME:FOLDER, with or without masks: what is counted
+    there is findings that meet no known lesion, and voxels above a rarity."""
     scores: tuple[str, ...] = ("model:preview", "gradient", "random")
     """What is measured: `model:` with the name or folder of a model, once; folders of fitted
     rivals (stage `baseline`); `gradient` and `random`, trivial scores."""
@@ -95,7 +95,7 @@ class Evaluator:
     """
 
     settings: EvaluateSettings
-    screened: Screened
+    screened: RarityScore
     rated: Sequence[Rated]
     _digests: dict[Path, dict[str, Any]] = field(default_factory=dict)
 
