@@ -68,5 +68,5 @@ clean:
 	@touch $@
 
 .venv/everything: .venv/engine
-	$(PIP) --quiet -e ".[training,test]"
+	$(PIP) --quiet -e ".[cohort,training,test]"
 	@touch $@

@@ -19,6 +19,7 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from ctscreener.duplicates import duplicates, fingerprint
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.events import say
@@ -28,7 +29,6 @@ from ctscreener.reading import Reader
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
-from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
 from training.data.store import (
     FINE,

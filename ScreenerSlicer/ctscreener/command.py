@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
+from ctscreener.cohort import command as cohort
 from ctscreener.errors import InputError
 from ctscreener.events import Reporter, open_streams, reporter, say
 from ctscreener.lock import held
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with reporter("--events" in arguments) as report, _termination_stops():
         try:
             options = _parser().parse_args(arguments)
+            if options.verb == "cohort":
+                return cohort.run(options, report)
             return _screen(options, report) if options.verb == "screen" else _model(options)
         except InputError as error:
             report.refused(error)
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "ctscreener", allow_abbrev=False, description="Shows what is unusual in a CT scan."
     )
     parser.add_argument("--version", action="version", version=f"ctscreener {VERSION}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="screen|model")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="screen|cohort|model")
     screen = verbs.add_parser(
         "screen",
         allow_abbrev=False,
@@ -127,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--batch", type=int, default=1, metavar="N", help="tiles at once (1)")
     add("--events", action="store_true", help="JSON lines on stdout, for programs")
+    cohort.add_arguments(
+        verbs.add_parser("cohort", allow_abbrev=False, help="screen thousands of scans, one table")
+    )
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")
     model.add_argument("name", nargs="?", default="preview", metavar="NAME|DIR")
     model.add_argument("--encoder", type=_path, metavar="FILE", help=ENCODER_HELP)

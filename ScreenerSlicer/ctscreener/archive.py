@@ -1,12 +1,54 @@
-"""DICOM folders of a tree: which series each of them holds."""
+"""Archives: the scans in a tree of folders, files and DICOM series at any depth."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ctscreener.dicom_parts import scan_series
 from ctscreener.errors import InputError
-from ctscreener.file_tree import Tree
+from ctscreener.file_tree import Tree, list_tree
+from ctscreener.files import FORMATS
 from ctscreener.slices import Slice, read_images
+
+
+def scans_below(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """Give the scans at or below a path, and of a folder with several series which one.
+
+    Arguments:
+        path: A file, which is taken for a scan, or a folder. Masks, `*_lesion.*`, are left out.
+
+    Yields:
+        File or DICOM folder, and the SeriesInstanceUID where the folder is not all of one series.
+    """
+    if not path.is_dir():
+        yield path, None
+        return
+    tree = list_tree(path)
+    folders = find_series(tree)
+    for folder, all_series in folders.items():
+        yield from ((folder, series) for series in all_series)
+    for file in (*tree.files, *tree.dangling):
+        if file.parent not in folders and _is_scan(file.name):
+            yield file, None
+
+
+def stem(path: Path) -> str:
+    """Give a path's name without the ending of an image file, in letters that any disk takes.
+
+    Example:
+        >>> stem(Path("a/chest.v2.nii.gz")), stem(Path("1.2.840"))
+        ('chest.v2', '1.2.840')
+    """
+    name = os.fsencode(path.name).decode("utf-8", "replace").replace("\ufffd", "_")
+    for ending in sorted(FORMATS, key=len, reverse=True):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _is_scan(name: str) -> bool:
+    """Whether a file of this name is a scan, not a mask of lesions."""
+    return name.lower().endswith(FORMATS) and not stem(Path(name)).endswith("_lesion")
 
 
 def find_series(tree: Tree) -> dict[Path, list[str | None]]:
