@@ -62,7 +62,7 @@ def attempt(work: Work, name: str, item: Any, limits: Limits) -> Answer:  # noqa
     """
     lost = limits.tries.lost(name)
     if len(lost) >= MOST:
-        limits.tries.forget_one(name)
+        # The files stay until the answer has arrived: it may be lost with this worker, too.
         return Answer(name, refused=_set_aside(name, lost, limits.seconds), lost=len(lost))
     with limits.tries.begun(name) as file, _ended_after(limits.seconds, file):
         try:

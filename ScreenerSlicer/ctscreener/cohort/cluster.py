@@ -161,15 +161,13 @@ def local_size(settings: ClusterSettings) -> tuple[int, int, int]:
 def _local(settings: ClusterSettings) -> tuple[LocalCluster, str]:
     """Start processes on this machine, which no other machine can reach."""
     workers, threads, memory = local_size(settings)
-    # Without Bokeh there is no dashboard to show.
-    dashboard: Any = f"{HERE}:0" if _has("bokeh") else None
     made = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         host=HERE,
         memory_limit=memory,
         silence_logs=SILENT,
-        dashboard_address=dashboard,
+        dashboard_address=f"{HERE}:0",
         # With keys of this run no other user of the machine can speak to the workers.
         security=True if _has("cryptography") else None,
         env={"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"},
@@ -230,7 +228,7 @@ def _found(settings: ClusterSettings) -> Cluster:
 
 
 def _dashboard(deployed: Deployed) -> str:
-    """Where it can be watched."""
+    """Where it can be watched; nowhere without Bokeh, which draws it."""
     if not _has("bokeh"):
         return ""
     return f"; dashboard: {deployed.dashboard_link}"

@@ -107,6 +107,7 @@ class Crowd:
         """Say what was lost on the way to an answer; stop where nothing can be written."""
         if answer.refused is not None and answer.refused.code.startswith("output."):
             raise answer.refused
+        self._limits.tries.forget_one(item[0])
         if answer.lost:
             self._report.notice(
                 "cohort.worker_lost",

@@ -54,7 +54,11 @@ function show() {
   for (const figure of document.querySelectorAll("figure"))
     figure.hidden = !wanted.has(Number(figure.dataset.n));
 }
-for (const f of filters) f.addEventListener("input", show);
+const asked = new URLSearchParams(location.hash.slice(1));
+for (const f of filters) {
+  f.value = asked.get([f.dataset.field, f.dataset.rule].filter(Boolean).join(".")) ?? f.value;
+  f.addEventListener("input", show);
+}
 show();
 """
 CHOICES = {
