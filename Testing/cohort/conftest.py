@@ -9,7 +9,7 @@ import torch
 from dask import config
 from distributed import Client, LocalCluster
 
-from ctscreener.cohort import cohort
+from ctscreener.cohort import cluster, cohort
 from ctscreener.cohort.cluster import CONFIG, SILENT, Cluster, ClusterSettings
 from ctscreener.events import Reporter
 from Testing.cohort.made_up import make_model, make_scan, make_scans
@@ -57,8 +57,8 @@ def workers_here() -> Iterator[Cluster]:
             processes=False,
             dashboard_address=None,  # pyright: ignore[reportArgumentType]
             silence_logs=SILENT,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
+        ) as deployed,
+        Client(deployed, set_as_default=False) as client,
     ):
         yield Cluster(None, client, 5.0, "2 threads")
     torch.set_num_threads(before)
@@ -73,6 +73,7 @@ def here(workers_here: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         return nullcontext(workers_here)
 
     monkeypatch.setattr(cohort, "connected", connected)
+    monkeypatch.setattr(cluster, "connected", connected)
     return workers_here
 
 

@@ -3,14 +3,15 @@
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctscreener.archive import scans_below, stem
 from ctscreener.errors import InputError
+from ctscreener.file_tree import list_tree
 from ctscreener.files import FORMATS, files_of
 from ctscreener.slices import read_images
+from training.data.dicom_folders import find_series
 
 RESERVED = ("manifest", "preprocess")
 """Names that files of the store itself have."""
@@ -48,7 +49,7 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     for path in paths:
         if not path.exists():
             raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
-        for scan, series in scans_below(path.resolve()):
+        for scan, series in _walk(path.resolve()):
             # What a link leads to may have been found already.
             found.setdefault((scan.resolve(), series or ""), (scan, series))
     if not found:
@@ -59,12 +60,12 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         )
     sources: dict[str, Source] = {}
     for path, series in sorted(found.values(), key=lambda scan: (scan[0], scan[1] or "")):
-        name = stem(path)
+        name = _stem(path)
         if series is not None:
             name = f"{name}_{_tail(series)}"
         if name in sources or name in RESERVED:
             # The same name in two folders: the folder's name tells them apart, then a hash.
-            name = f"{stem(path.parent)}_{name}"
+            name = f"{_stem(path.parent)}_{name}"
         if name in sources:
             whole = os.fsencode(f"{path}{series or ''}")
             name = f"{name}_{hashlib.sha256(whole).hexdigest()[:8]}"
@@ -95,6 +96,34 @@ def hash_source(path: Path, series: str | None = None) -> str:
     return digest.hexdigest()
 
 
+def _walk(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """Give the scans at or below a path, and of a folder with several series which one."""
+    if not path.is_dir():
+        yield path, None
+        return
+    tree = list_tree(path)
+    folders = find_series(tree)
+    for folder, all_series in folders.items():
+        yield from ((folder, series) for series in all_series)
+    for file in (*tree.files, *tree.dangling):
+        if file.parent not in folders and _is_scan(file.name):
+            yield file, None
+
+
+def _is_scan(name: str) -> bool:
+    """Whether a file of this name is a scan, not a mask of lesions."""
+    return name.lower().endswith(FORMATS) and not _stem(Path(name)).endswith("_lesion")
+
+
 def _tail(series: str) -> str:
     """Give the end of a UID, in letters that a file's name can have."""
     return re.sub(r"[^0-9A-Za-z]", "", series.split(".")[-1])[-12:] or "series"
+
+
+def _stem(path: Path) -> str:
+    """Give a path's name without the ending of an image file, in letters that any disk takes."""
+    name = os.fsencode(path.name).decode("utf-8", "replace").replace("\ufffd", "_")
+    for ending in sorted(FORMATS, key=len, reverse=True):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name

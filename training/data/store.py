@@ -35,7 +35,7 @@ class StoredScan:
         affine: Voxel index `(d, h, w, 1)` of the stored grid to RAS mm, `(4, 4)`.
         source: The file or folder that it came from.
         sha256: Hash of that source.
-        fingerprint: See `ctscreener.duplicates.fingerprint`; empty in stores from before it.
+        fingerprint: See `training.data.duplicates.fingerprint`; empty in stores from before it.
     """
 
     name: str

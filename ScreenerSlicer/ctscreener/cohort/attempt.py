@@ -15,6 +15,8 @@ from ctscreener.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+_one_at_a_time = threading.Lock()
+
 Work = Callable[[Any], Any]
 """What a worker does with an item; it and its items pass from process to process."""
 
@@ -60,6 +62,12 @@ def attempt(work: Work, name: str, item: Any, limits: Limits) -> Answer:  # noqa
         item: The item.
         limits: What it may cost.
     """
+    # Of a worker with several threads, too: readers and networks are those of its process.
+    with _one_at_a_time:
+        return _attempt(work, name, item, limits)
+
+
+def _attempt(work: Work, name: str, item: Any, limits: Limits) -> Answer:  # noqa: ANN401
     lost = limits.tries.lost(name)
     if len(lost) >= MOST:
         # The files stay until the answer has arrived: it may be lost with this worker, too.
