@@ -58,7 +58,7 @@ def make_model(folder: Path, seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Doing:
-    """What becomes of an item, by its name: `kill`, `hang`, `refuse`, `fail`, `full`, or it is doubled.
+    """What becomes of an item: `kill`, `kill_once`, `hang`, `refuse`, `fail`, `full`, `slow`, doubled.
 
     Arguments:
         notes: A file for each time that work began.
@@ -70,7 +70,8 @@ class Doing:
         """Do it."""
         what, value = item
         (self.notes / f"{what}-{value}-{time.monotonic_ns()}").touch()
-        if what == "kill":
+        first = len(list(self.notes.glob(f"{what}-{value}-*"))) == 1
+        if what == "kill" or (what == "kill_once" and first):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "hang":
             time.sleep(60)

@@ -135,7 +135,7 @@ def test_real_workers_that_are_killed_or_hang_cost_their_item_alone(
     heard: Heard, tmp_path: Path, notes: Path
 ) -> None:
     settings = ClusterSettings(workers=1, memory_gib=1)
-    items = [("killer", ("kill", 0)), ("sleeper", ("hang", 0))]
+    items = [("killer", ("kill", 0)), ("sleeper", ("hang", 0)), ("once", ("kill_once", 1))]
     items += [(f"n{k}", ("slow", k)) for k in range(6)]
     with connected(settings) as cluster:
         assert cluster.client.scheduler is not None
@@ -144,9 +144,9 @@ def test_real_workers_that_are_killed_or_hang_cost_their_item_alone(
         found = {answer.name: answer for answer in crowd.answers(Doing(notes), items)}
     codes = {name: answer.refused.code for name, answer in found.items() if answer.refused}
     assert codes == {"killer": "scan.ends_worker", "sleeper": "scan.hangs"}
-    assert {name: found[name].value for name, item in items[2:]} == {
-        name: 2 * item[1] for name, item in items[2:]
-    }
+    assert [found[name].value for name, _ in items[2:]] == [2 * item[1] for _, item in items[2:]]
+    assert [line.partition(":")[0] for line in heard.lines] == ["cohort.worker_lost"]
+    assert "once" in heard.lines[0]
     times = began(notes)
     assert (times["kill-0"], times["hang-0"]) == (2, 2)
-    assert {found[name].lost for name, _ in items[2:]} == {0}, "only the guilty are blamed"
+    assert {found[name].lost for name, _ in items[3:]} == {0}, "only the guilty are blamed"

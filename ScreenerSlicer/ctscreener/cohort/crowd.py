@@ -10,7 +10,7 @@ from typing import Any, final
 
 from distributed import Future
 
-from ctscreener.cohort.attempt import Answer, Limits, Work, attempt
+from ctscreener.cohort.attempt import SET_ASIDE, Answer, Limits, Work, attempt
 from ctscreener.cohort.cluster import Cluster
 from ctscreener.errors import InputError
 from ctscreener.events import Reporter
@@ -108,7 +108,8 @@ class Crowd:
         if answer.refused is not None and answer.refused.code.startswith("output."):
             raise answer.refused
         self._limits.tries.forget_one(item[0])
-        if answer.lost:
+        aside = answer.refused is not None and answer.refused.code in SET_ASIDE
+        if answer.lost and not aside:
             self._report.notice(
                 "cohort.worker_lost",
                 f"{item[0]}: the worker at it ended; it was tried again.",

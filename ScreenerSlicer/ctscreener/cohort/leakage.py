@@ -1,4 +1,4 @@
-"""Leakage: scans that are nearly the same, within a cohort or beside what something was trained on."""
+"""Leakage: scans that are nearly the same, in a cohort or beside what was trained on."""
 
 import csv
 import io
@@ -73,11 +73,13 @@ def between(mine: Known, theirs: Known) -> list[tuple[str, str]]:
 def of_cohort(place: Place) -> Known:
     """Read a cohort's fingerprints and hashes; a scan of several runs counts once."""
     known = Known()
-    for batch in read_batches(place, ["id", "status", "fingerprint", "sha256"]):
+    for batch in read_batches(place, ["id", "status", "series", "fingerprint", "sha256"]):
         for row in batch:
             if row["status"] == "done":
                 known.prints[row["id"]] = (row["fingerprint"] or b"").hex()
-                known.hashes[row["id"]] = row["sha256"]
+                # Of a folder with several series the hash is that of the folder.
+                series = f"#{row['series']}" if row["series"] else ""
+                known.hashes[row["id"]] = f"{row['sha256']}{series}"
     return known
 
 

@@ -1,4 +1,4 @@
-"""One scan of a cohort, as a worker screens it: what `ctscreener screen` finds, and a row of facts."""
+"""One scan of a cohort, as a worker screens it: what `ctscreener screen` finds, and a row."""
 
 import contextlib
 import json

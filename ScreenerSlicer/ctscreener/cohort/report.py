@@ -1,4 +1,4 @@
-"""What a report says of a cohort: counts, failures by cause, whether rarities hold, what is rarest."""
+"""What a report says: counts, failures by cause, whether rarities hold, what is rarest."""
 
 import heapq
 import io
@@ -21,7 +21,11 @@ RAREST = 2000
 PICTURES = 60
 """Of these, the ones that are shown."""
 COLUMNS = ["id", "run", "status", "code", "error", "voxels", "above", "found", "findings"]
-THIRDS = {"left": "right middle left", "posterior": "front middle back", "superior": "lower middle upper"}  # fmt: skip
+THIRDS = {
+    "left": ("right", "middle", "left"),
+    "posterior": ("front", "middle", "back"),
+    "superior": ("lower", "middle", "upper"),
+}
 
 
 @dataclass
@@ -135,7 +139,7 @@ def third(axis: str, share: float) -> str:
         >>> third("superior", 0.9), third("left", 0.1)
         ('upper', 'right')
     """
-    return THIRDS[axis].split()[min(2, int(3 * share))]
+    return THIRDS[axis][min(2, int(3 * share))]
 
 
 def _told(row: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:

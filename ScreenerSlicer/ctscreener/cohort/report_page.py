@@ -15,18 +15,22 @@ NAME = "report.html"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """What a browser may load for the page: nothing but what is in it."""
 STYLE = """
-body{background:#121418;color:#e8eaed;font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em}
+body{background:#121418;color:#e8eaed;font:15px/1.5 system-ui,sans-serif}
+body{margin:2em auto;max-width:1200px;padding:0 1em}
 h1,h2{font-weight:500}table{border-collapse:collapse;margin:1em 0}
 td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #34383f}
 td:first-child,th:first-child,td.text,th.text{text-align:left}
 .notice{color:#ffc857}.faint{color:#9aa0a8}#pictures{display:flex;flex-wrap:wrap;gap:12px}
 figure{margin:0;width:384px}figcaption{font-size:13px}
-label{margin-right:1em}select,input{background:#22262c;color:inherit;border:1px solid #34383f;padding:.2em}
+label{margin-right:1em}
+select,input{background:#22262c;color:inherit;border:1px solid #34383f;padding:.2em}
 """
 SCRIPT = """
 const all = JSON.parse(document.getElementById("data").textContent);
 const filters = document.querySelectorAll("[data-field]");
-const columns = ["id", "run", "rank", "rarity", "volume", "diameter", "hu", "part", "height", "side", "depth"];
+const columns = [
+  "id", "run", "rank", "rarity", "volume", "diameter", "hu", "part", "height", "side", "depth",
+];
 function kept(one) {
   return [...filters].every(f => {
     if (!f.value) return true;
@@ -67,7 +71,12 @@ CHOICES = {
     "side": ("right", "middle", "left"),
     "depth": ("front", "middle", "back"),
 }
-NUMBERS = (("volume", "least", "ml from"), ("volume", "most", "ml to"), ("diameter", "least", "mm from"), ("diameter", "most", "mm to"))  # fmt: skip
+NUMBERS = (
+    ("volume", "least", "ml from"),
+    ("volume", "most", "ml to"),
+    ("diameter", "least", "mm from"),
+    ("diameter", "most", "mm to"),
+)
 HEADS = ("scan", "run", "rank", "rarity", "ml", "mm", "mean HU", "part", "height", "side", "depth")
 
 
