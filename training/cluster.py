@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ctscreener.errors import InputError
-from ctscreener.events import Terminal
+from ctscreener.terminal import Terminal
 
 T = TypeVar("T")
 SECONDS = 3600.0

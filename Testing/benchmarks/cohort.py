@@ -158,8 +158,8 @@ def client(out: Path, size: int, scheduler: str) -> dict[str, float]:
     from ctscreener.cohort.index import Entry
     from ctscreener.cohort.place import Place
     from ctscreener.cohort.table import write_table
-    from ctscreener.events import Terminal
     from ctscreener.settings import write_json
+    from ctscreener.terminal import Terminal
 
     place, settings = Place(out), CohortSettings(Asked(), "stub")
     entries = [Entry(f"{k:06}", Path(f"/made/up/{k:06}.nii.gz")) for k in range(size)]

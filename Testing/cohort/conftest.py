@@ -11,7 +11,7 @@ from distributed import Client, LocalCluster
 
 from ctscreener.cohort import cluster, cohort
 from ctscreener.cohort.cluster import CONFIG, SILENT, Cluster, ClusterSettings
-from ctscreener.events import Reporter
+from ctscreener.reporter import Reporter
 from Testing.cohort.made_up import make_model, make_scan, make_scans
 
 

@@ -13,7 +13,8 @@ from ctscreener.calibration import Calibration
 from ctscreener.density import DensitySettings
 from ctscreener.errors import InputError
 from ctscreener.files import write_map
-from ctscreener.model import ModelSettings, Networks, save_model
+from ctscreener.model import ModelSettings, Networks
+from ctscreener.model_writing import save_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 
@@ -58,7 +59,7 @@ def make_model(folder: Path, seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Doing:
-    """What becomes of an item: `kill`, `kill_once`, `hang`, `refuse`, `fail`, `full`, `slow`, doubled.
+    """What becomes of an item: `kill`, `kill_once`, `hang`, `refuse`, `fail`, `full`, or doubled.
 
     Arguments:
         notes: A file for each time that work began.

@@ -9,7 +9,7 @@ from ctscreener.errors import InputError
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
-    from ctscreener.screen import ScreenSettings
+    from ctscreener.screening import ScreenSettings
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Asked:
         """The same for the engine, on the machine of this process."""
         from ctscreener.device import find_device
         from ctscreener.findings import FindingSettings
-        from ctscreener.screen import ScreenSettings
+        from ctscreener.screening import ScreenSettings
 
         settings = ScreenSettings(
             findings=FindingSettings(self.threshold, self.min_volume),

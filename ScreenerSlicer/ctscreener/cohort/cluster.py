@@ -16,7 +16,7 @@ from distributed.deploy.cluster import Cluster as Deployed
 from distributed.system import MEMORY_LIMIT
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter
+from ctscreener.reporter import Reporter
 
 LOCAL, SLURM = "local", "slurm"
 HERE = "127.0.0.1"
@@ -40,6 +40,12 @@ CONFIG = {
     "distributed.worker.memory.terminate": 0.95,
 }
 """What our own workers and schedulers are told."""
+PATIENT = {
+    # On a machine with much other work a worker takes long to start; Dask would give it up.
+    "distributed.deploy.lost-worker-timeout": "1 hour",
+    "distributed.comm.timeouts.connect": "5 minutes",
+}
+"""What is told besides where all processes are those of this machine."""
 SILENT = logging.CRITICAL + 1
 """Dask tells of each worker that it restarts; we do so in our own words."""
 
@@ -129,6 +135,7 @@ def connected(settings: ClusterSettings) -> Iterator[Cluster]:
         stack.enter_context(config.set(CONFIG))
         stack.enter_context(_quiet())
         if settings.scheduler == LOCAL:
+            stack.enter_context(config.set(PATIENT))
             deployed, words = _local(settings)
         elif settings.scheduler == SLURM:
             deployed, words = _slurm(settings)

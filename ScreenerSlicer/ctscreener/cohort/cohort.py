@@ -24,7 +24,7 @@ from ctscreener.settings import read_json, write_json
 from ctscreener.whole_file import make_folder
 
 if TYPE_CHECKING:
-    from ctscreener.events import Reporter
+    from ctscreener.reporter import Reporter
 
 logger = logging.getLogger(__name__)
 

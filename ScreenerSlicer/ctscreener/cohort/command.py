@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ctscreener.errors import InputError
 
 if TYPE_CHECKING:
-    from ctscreener.events import Reporter
+    from ctscreener.reporter import Reporter
 
 NEEDS = ("distributed", "pyarrow")
 WORDS = ("report", "merge", "compare", "duplicates")
@@ -82,7 +82,7 @@ def _screen(index: Path, options: argparse.Namespace, report: "Reporter") -> int
     from ctscreener.cohort.cohort import CohortSettings, screen_cohort
     from ctscreener.cohort.index import read_index
     from ctscreener.cohort.place import Place
-    from ctscreener.events import say
+    from ctscreener.streams import say
 
     asked = Asked(
         model=options.model,
@@ -115,7 +115,7 @@ def _do(word: str, rest: list[str], options: argparse.Namespace, report: "Report
     """Do something with cohorts that are there."""
     from ctscreener.cohort import comparing, leakage, merging, report_page
     from ctscreener.cohort.place import Place
-    from ctscreener.events import say
+    from ctscreener.streams import say
 
     if not rest:
         raise InputError("option.invalid", f"Expected a folder after {word}, found none.", USAGE)

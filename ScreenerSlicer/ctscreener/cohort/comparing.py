@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from ctscreener.cohort.place import Place
 from ctscreener.cohort.table import read_batches
 from ctscreener.errors import InputError
-from ctscreener.events import say
+from ctscreener.streams import say
 from ctscreener.texts import cell, plain
 from ctscreener.whole_file import write_text
 

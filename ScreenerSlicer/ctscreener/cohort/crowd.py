@@ -13,7 +13,7 @@ from distributed import Future
 from ctscreener.cohort.attempt import SET_ASIDE, Answer, Limits, Work, attempt
 from ctscreener.cohort.cluster import Cluster
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter
+from ctscreener.reporter import Reporter
 
 POLL_SECONDS = 1.0
 """How often we look whether there is still somebody who works."""

@@ -12,8 +12,8 @@ from ctscreener.cohort.place import TABLE, Place
 from ctscreener.cohort.table import read_batches
 from ctscreener.duplicates import duplicates, shared
 from ctscreener.errors import InputError
-from ctscreener.events import say
 from ctscreener.settings import read_json
+from ctscreener.streams import say
 from ctscreener.texts import cell, plain
 from ctscreener.whole_file import write_text
 

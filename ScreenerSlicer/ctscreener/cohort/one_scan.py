@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +19,12 @@ from ctscreener.errors import InputError
 from ctscreener.outputs import check_space, publish
 from ctscreener.reading import READ_SECONDS, Reader
 from ctscreener.scan import Scan
+from ctscreener.screen_command import memory_explained
 from ctscreener.settings import read_json
 
 if TYPE_CHECKING:
     from ctscreener.preprocess import Prepared
-    from ctscreener.screen import Screened
+    from ctscreener.screening import Screened
 
 _mine = threading.local()
 """The process that reads for a thread: its pipe has one end here."""
@@ -76,14 +77,14 @@ class Screening:
         """Screen a scan and write its folder."""
         from ctscreener.duplicates import fingerprint as print_of
         from ctscreener.provenance import fingerprint, provenance
-        from ctscreener.screen import screen
+        from ctscreener.screening import screen
 
         stamp, prints, began = entry.stamp(), list[str](), time.perf_counter()
 
         def look(prepared: "Prepared") -> None:
             prints.append(print_of(prepared.image))
 
-        with _memory_explained():
+        with memory_explained():
             scan = _reader(self.seconds).read(entry.path, entry.series)
             source = fingerprint(entry.path)
             reading = time.perf_counter() - began
@@ -121,7 +122,7 @@ class Screening:
         """Write all files of a scan; the row is the seal."""
         from ctscreener.cohort.peaks import draw_peaks
         from ctscreener.files import write_map
-        from ctscreener.findings import findings_to_csv, findings_to_json
+        from ctscreener.findings_text import findings_to_csv, findings_to_json
         from ctscreener.overview import draw_overview
         from ctscreener.rarity_text import counted_up_to
 
@@ -195,18 +196,3 @@ def _apart() -> None:
     if multiprocessing.parent_process() is not None and hasattr(os, "setsid"):
         with contextlib.suppress(OSError):
             os.setsid()
-
-
-@contextlib.contextmanager
-def _memory_explained() -> Iterator[None]:
-    """Tell a scan that is too large for this machine from a fault of ours."""
-    import torch
-
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise InputError(
-            "device.memory",
-            "Expected a scan that fits into memory, found too little memory for this one.",
-            "Use fewer --workers, --device cpu, or a machine with more memory.",
-        ) from error
