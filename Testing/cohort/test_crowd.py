@@ -1,14 +1,18 @@
 """Work that is shared out: every item comes back once, whatever happens on the way."""
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 
 from ctscreener.cohort.attempt import Answer, Limits, attempt
 from ctscreener.cohort.cluster import Cluster, ClusterSettings, connected, local_size
-from ctscreener.cohort.crowd import Crowd
+from ctscreener.cohort.crowd import Crowd, Item
 from ctscreener.cohort.tries import HUNG, Tries
 from ctscreener.errors import InputError
 from Testing.cohort.conftest import Heard
@@ -112,6 +116,24 @@ def test_a_hang_is_told_from_an_end(tmp_path: Path, notes: Path) -> None:
     assert answer.refused is not None
     assert answer.refused.code == "scan.hangs"
     assert "2 minutes" in answer.refused.message
+
+
+@pytest.mark.parametrize("fault", [CommClosedError, FutureCancelledError, TimeoutError])
+def test_an_answer_that_is_lost_while_it_is_fetched_is_asked_for_again(
+    workers_here: Cluster, heard: Heard, tmp_path: Path, fault: type[Exception]
+) -> None:
+    def gone() -> Answer:
+        raise fault("gone")
+
+    few, item, left = limits(tmp_path), ("a", ("double", 1)), deque[Item]()
+    crowd = Crowd(workers_here, few, heard)
+    few.tries.forget()
+    few.tries._file("a", 1).touch()
+    future: Any = SimpleNamespace(key="k", status="finished", result=gone)
+    crowd._flying["k"] = future, item
+    assert list(crowd._landed(future, left)) == []
+    assert list(left) == [item]
+    assert few.tries.lost("a") == [], "whoever worked on it is not to blame"
 
 
 def test_a_machine_is_shared_out_by_cores_and_memory() -> None:

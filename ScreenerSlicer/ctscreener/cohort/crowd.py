@@ -1,11 +1,13 @@
 """A crowd of workers: items go out, answers come back, and nothing is lost on the way."""
 
+import asyncio
 import hashlib
 import itertools
 import queue
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from typing import Any, final
 
 from distributed import Future
@@ -75,6 +77,7 @@ class Crowd:
         """Hand out as much as the workers there will soon need."""
         if len(self._flying) * 2 > FEWEST and not self._ready.empty():
             return
+        self._cluster.regain(self._report)
         most = max(FEWEST, AHEAD * self._cluster.count())
         while left and len(self._flying) < most:
             name, item = left.popleft()
@@ -91,17 +94,17 @@ class Crowd:
         _, item = self._flying.pop(str(future.key), (None, None))
         if item is None:
             return
-        if future.status == "finished":
-            yield self._heard(future.result(), item)
-        elif future.status == "error":
-            error: Any = future.exception()
-            self._explain(error)
-            left.appendleft(item)
-        else:
-            # Its scheduler has gone: whoever worked on it is not to blame.
-            self._limits.tries.forget_one(item[0])
-            left.appendleft(item)
-            self._cluster.regain(self._report)
+        outcome = _fetched(future)
+        if isinstance(outcome, Answer):
+            yield self._heard(outcome, item)
+            return
+        left.appendleft(item)
+        if outcome is not None:
+            self._explain(outcome)
+            return
+        # Its scheduler has gone: whoever worked on it is not to blame.
+        self._limits.tries.forget_one(item[0])
+        self._cluster.regain(self._report)
 
     def _heard(self, answer: Answer, item: Item) -> Answer:
         """Say what was lost on the way to an answer; stop where nothing can be written."""
@@ -116,7 +119,7 @@ class Crowd:
             )
         return answer
 
-    def _explain(self, error: BaseException) -> None:
+    def _explain(self, error: Exception) -> None:
         """Tell a worker's end, after which the item is tried again, from what no try will mend."""
         from distributed import KilledWorker
 
@@ -149,3 +152,20 @@ class Crowd:
         self._flying.clear()
         if flying and self._cluster.client.status == "running":
             self._cluster.client.cancel(flying)
+
+
+def _fetched(future: Future) -> Answer | Exception | None:
+    """The answer of an attempt, or why there is none; None where its scheduler has gone.
+
+    It may go while the answer is fetched, too.
+    """
+    try:
+        if future.status == "finished":
+            answer: Any = future.result()
+            return answer
+        if future.status == "error":
+            error: Any = future.exception()
+            return error
+    except (OSError, TimeoutError, CancelledError, asyncio.CancelledError):
+        return None
+    return None
