@@ -75,6 +75,8 @@ class EvaluateSettings:
     """Tiles that go through the networks together."""
     workers: int = 1
     """Processes that measure scans at the same time."""
+    scheduler: str = ""
+    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks."""
     share: tuple[int, int] = (1, 1)
     """Which of how many machines this is, such as 2 3: it measures its share of the scans. With
     one --out for all, a last call without this flag puts the results together."""
