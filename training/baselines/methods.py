@@ -17,6 +17,7 @@ NAMES = (
     "patchcore",
     "cflow",
     "simplenet",
+    "msflow",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
