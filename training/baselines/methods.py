@@ -18,6 +18,7 @@ NAMES = (
     "cflow",
     "simplenet",
     "msflow",
+    "stunet",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
