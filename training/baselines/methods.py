@@ -19,6 +19,7 @@ NAMES = (
     "simplenet",
     "msflow",
     "stunet",
+    "bgad",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
