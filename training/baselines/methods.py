@@ -20,6 +20,7 @@ NAMES = (
     "msflow",
     "stunet",
     "bgad",
+    "edc",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
