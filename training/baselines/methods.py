@@ -21,6 +21,7 @@ NAMES = (
     "stunet",
     "bgad",
     "edc",
+    "simple_slice_net",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
