@@ -22,6 +22,7 @@ NAMES = (
     "bgad",
     "edc",
     "simple_slice_net",
+    "rdpp",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
