@@ -23,6 +23,7 @@ NAMES = (
     "edc",
     "simple_slice_net",
     "rdpp",
+    "ae_flow",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
