@@ -24,6 +24,7 @@ NAMES = (
     "simple_slice_net",
     "rdpp",
     "ae_flow",
+    "diffusion",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
