@@ -25,6 +25,7 @@ NAMES = (
     "rdpp",
     "ae_flow",
     "diffusion",
+    "two_phase",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
