@@ -14,7 +14,7 @@ from ctscreener.screen import ScreenSettings
 from ctscreener.settings import read_json
 from ctscreener.whole_file import make_folder, write_text
 
-FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 2
+FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 3
 
 COLUMNS = (
     ("AUROC (95%)", "auroc", "pooled"),
@@ -22,6 +22,8 @@ COLUMNS = (
     ("AUPRO@.3 (95%)", "aupro@0.3", "pooled"),
     ("a scan: AUROC (95%)", "auroc", "mean"),
     ("AUROC@.3 (95%)", "auroc@0.3", "mean"),
+    ("AP (95%)", "ap", "mean"),
+    ("Dice, own best threshold (95%)", "dice", "own"),
     ("AP (95%)", "ap", "pooled"),
     ("Dice, others' threshold (95%)", "dice", "elsewhere"),
     ("FROC (95%)", "froc", "sensitivity"),
