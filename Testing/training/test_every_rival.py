@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import tyro
 
 from ctscreener.preprocess import PreprocessSettings
 from Testing.training.rivals import (
@@ -51,6 +52,13 @@ def fitted(name: str, settings: RivalSettings, store: Path, run: Path) -> Path:
         return fit(name, settings, store, run)
     assert main(name, replace(settings, data=RunSettings(store, run)))
     return run
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_settings_are_flags_of_the_command(name: str) -> None:
+    """Two settings of one name, of which one is nested, are an error that only the command shows."""
+    method = METHODS[name]
+    assert tyro.cli(method.settings, args=["--store", "s"]).data.store == Path("s")
 
 
 def test_a_budget_of_seconds_is_shared_by_the_phases(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class DiffusionSettings(TrainedSettings):
     """Channels of each level of the UNet, finest first."""
     patch: Shape = (32, 48, 48)
     """Voxels of a patch; crops are multiples of it."""
-    steps: int = 1000
+    timesteps: int = 1000
     """Steps of the diffusion."""
     screened: int = 500
     """Step whose noise a screening restores from."""
@@ -70,7 +70,11 @@ class PatchedDiffusion(MapScorer):
     def __init__(self, settings: DiffusionSettings, tiling: Tiling) -> None:
         super().__init__(tiling)
         self.network = EncoderDecoder(2, 1, settings.channels)
-        self.patch, self.steps, self.screened = settings.patch, settings.steps, settings.screened
+        self.patch, self.steps, self.screened = (
+            settings.patch,
+            settings.timesteps,
+            settings.screened,
+        )
         generator = torch.Generator().manual_seed(SCREENING)
         drawn = smooth_noise(settings.patch, settings.octaves, generator)
         self.register_buffer("noise", drawn, persistent=False)
@@ -178,12 +182,12 @@ def with_patch(
     """
     noisy, mask = clean.clone(), torch.zeros_like(clean, dtype=torch.bool)
     grid, count, device = boxes(clean.shape[2:], settings.patch), (len(clean),), clean.device
-    step = 1 + torch.randint(settings.steps, count, generator=generator, device=device)
+    step = 1 + torch.randint(settings.timesteps, count, generator=generator, device=device)
     for number in range(len(clean)):
         box = grid[whole(generator, len(grid))]
         noise = smooth_noise(settings.patch, settings.octaves, generator)
         one = slice(number, number + 1)
-        noisy[one, :, *box] = drowned(clean[one, :, *box], noise, step[one], settings.steps)
+        noisy[one, :, *box] = drowned(clean[one, :, *box], noise, step[one], settings.timesteps)
         mask[one, :, *box] = True
     return noisy, step, mask
 

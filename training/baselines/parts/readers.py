@@ -37,15 +37,15 @@ class ReaderSettings:
     """Which features of slices."""
     descriptor: Path = Path("runs/descriptor")
     """Run folder of a descriptor."""
-    pool: Shape = (2, 4, 4)
+    block: Shape = (2, 4, 4)
     """Voxels that descriptors are averaged over."""
     encoder: Path = Path("runs/encoder")
     """Folder that the stage `encoder` wrote."""
     stages: int = 2
     """Stages of the encoder that are read."""
-    network: NetworkSettings | None = None
+    network: Annotated[NetworkSettings | None, tyro.conf.Suppress] = None
     """Sizes of the descriptor; read from its run."""
-    sizes: EncoderSettings | None = None
+    sizes: Annotated[EncoderSettings | None, tyro.conf.Suppress] = None
     """Sizes of the encoder; read from its folder."""
 
     @property
@@ -136,9 +136,9 @@ class DescriptorReader(Reader):
     def __init__(self, settings: ReaderSettings) -> None:
         super().__init__()
         self.network = UNet(settings.network or NetworkSettings()).requires_grad_(False)
-        self.pool = settings.pool
+        self.block = settings.block
         self.channels = self.network.settings.out
-        sides = zip(self.network.settings.stride, self.pool, strict=True)
+        sides = zip(self.network.settings.stride, self.block, strict=True)
         d, h, w = (math.lcm(*both) for both in sides)
         self.multiple = (d, h, w)
 
@@ -149,7 +149,7 @@ class DescriptorReader(Reader):
     @torch.no_grad()
     def rows(self, x: Tensor) -> Tensor:
         """One for each block of voxels."""
-        return self.network.pooled(x, self.pool).float().movedim(1, -1)
+        return self.network.pooled(x, self.block).float().movedim(1, -1)
 
 
 class EncoderReader(Reader):
