@@ -90,6 +90,8 @@ def folder(tmp_path: Path, results: dict) -> Path:
         Image.fromarray(np.full((20, 40, 3), 50 * k, np.uint8)).save(
             tmp_path / f"pictures/{k}.png"
         )
+    # Another score's map of the first scan.
+    Image.fromarray(np.zeros((20, 40, 3), np.uint8)).save(tmp_path / "pictures/0--gradient.png")
     (tmp_path / "results.json").write_text(json.dumps(results))
     return tmp_path
 
