@@ -26,6 +26,7 @@ NAMES = (
     "ae_flow",
     "diffusion",
     "two_phase",
+    "cs3f",
 )
 """Each is the file of this name beside this one: a new rival is its file and one line here."""
 
