@@ -6,6 +6,7 @@ from typing import Any
 
 from ctscreener.encoded import EncodedSettings
 from ctscreener.model import ModelSettings
+from training.datasets.licence import inherited
 from training.evaluation.trained_on import seen_by
 from training.tables import rarity_table
 from training.whole_model import encoded_lines, tuned_text
@@ -198,8 +199,15 @@ def data_text(provenance: dict[str, Any]) -> str:
     listed = "\n".join(f"- {name} {digest[:16]}" for name, digest in sorted(trained.items()))
     odd = ", ".join(provenance["odd"])
     without = f" Left out, as each held too much of the tail: {odd}." if odd else ""
+    licences = {
+        scan["sha256"]: scan.get("licence", "")
+        for facts in provenance["stages"].values()
+        for scan in facts["data"]
+    }
+    terms = inherited(licences.values())
     return (
         f"Rarity refers to {len(provenance['reference'])} scans: {reference}.{without} "
         f"{calibration_text(provenance)}\n\n"
+        f"{terms}{chr(10) * 2 * bool(terms)}"
         f"Trained on {len(trained)} scans (name, start of the SHA-256):\n\n{listed}"
     )

@@ -62,7 +62,8 @@ class DiscriminatorSettings:
     exclude: tuple[str, ...] = ()
     """Names of scans to leave out; `*` stands for any text."""
     patient: str = "(.*)"
-    """Regular expression whose first group is the patient in a scan's name."""
+    """Regular expression whose first group is the patient in a scan's name, where its data set
+    does not tell; scans that are nearly the same count as one patient's."""
     folds: int = 4
     """Groups of patients; networks are trained on all groups but one."""
     seeds: int = 2
@@ -96,7 +97,8 @@ def main(settings: DiscriminatorSettings) -> None:
             f"Expected scans in HU as the encoder sees them in {settings.store}, found others.",
             "Run the stage `prepare` with --plain.",
         )
-    folds = fold_of(store.names, settings.patient, settings.folds)
+    known = {name: scan.patient for name, scan in store.scans.items()}
+    folds = fold_of(store.names, settings.patient, settings.folds, known, store.alike)
     if len(set(folds.values())) < 2:
         raise InputError(
             "discriminator.patients",

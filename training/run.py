@@ -21,6 +21,7 @@ Preset = Literal["tiny", "small", "paper"]
 USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
 
 stages, in the order in which they are run; STAGE --help lists the flags of one:
+  datasets    list the data sets that are read; `datasets check NAME FOLDER` looks at a download
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
@@ -124,6 +125,19 @@ def _named_or_not(arguments: list[str]) -> list[str]:
 
 
 # Every stage imports its code when it is called: a short start, and no stage breaks another.
+
+
+def datasets(preset: str | None, arguments: list[str]) -> None:
+    """List data sets, or check one."""
+    if arguments[:1] == ["check"]:
+        from training.datasets.check import CheckSettings
+        from training.datasets.check import main as check
+
+        check(_parse(CheckSettings, arguments[1:], None, "datasets check"))
+        return
+    from training.datasets.stage import ListSettings, main
+
+    main(_parse(ListSettings, arguments, None, "datasets"))
 
 
 def phantoms(preset: str | None, arguments: list[str]) -> None:
@@ -260,6 +274,7 @@ def everything(preset: str | None, arguments: list[str]) -> None:
 
 
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
+    "datasets": datasets,
     "phantoms": phantoms,
     "insert": insert,
     "prepare": prepare,

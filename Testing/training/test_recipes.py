@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from training import run
+from training.baselines.methods import NAMES
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.sh"))
@@ -176,6 +177,32 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
     assert len({settings.out for settings in evaluations}) == 6
     assert {settings.unlabelled for settings in evaluations} == {paths}
     assert out / "annotated" in evaluations[0].sets
+
+
+def test_rivals_are_trained_for_equal_seconds_on_scans_that_are_not_measured(
+    scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    tested = ("lidc0001_dicom", "lidc_0002")
+    names = {"TESTED": " ".join(tested), "BUDGET": "7", "MODELS": "preview other"}
+    more = {"STUNET": str(scans), "ENCODER": "/encoder", "DESCRIPTOR": "/descriptor"}
+    out = follow("rivals.sh", scans, tmp_path, **names, **more)
+    fitted = [settings.data for stage, settings in given if stage == "baseline"]
+    assert {settings.exclude for settings in fitted} == {tested}
+    assert {settings.seconds for settings in fitted} == {7.0}
+    # Every rival there is, and PatchCore on other features.
+    assert {settings.run.name for settings in fitted} == {
+        *NAMES,
+        *("patchcore_descriptor", "patchcore_encoder"),
+    }
+    plain = {"patchcore_encoder", "stunet"}
+    for settings in fitted:
+        assert settings.store.name == ("store_plain" if settings.run.name in plain else "store")
+    first, second = (settings for stage, settings in given if stage == "evaluate")
+    assert {Path(score) for score in first.scores} >= {one.run / "fitted" for one in fitted}
+    assert second.scores == ("model:other", "gradient", "random")
+    assert first.sets == second.sets
+    assert first.sets[0] == out / "annotated"
+    assert len(dict(given)["tables"].results) == 2
 
 
 @pytest.mark.parametrize("inserted", [True, False])
