@@ -171,7 +171,7 @@ PRESETS = {
     ),
 }
 METHOD = Method(
-    "STU-Net's features, Huang et al. 2023, with a flow: how likely what a network for organs sees is",
+    "STU-Net's features, Huang et al. 2023, with a flow: how likely what an organ network sees is",
     StuNetFlowSettings,
     PRESETS,
     build,
