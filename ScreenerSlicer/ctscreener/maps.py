@@ -16,7 +16,7 @@ from ctscreener.whole_file import whole_file
 
 FORMATS = (".nrrd", ".nii.gz")
 # Maps are noise in their last bits: harder compression takes five times as long for 1 % less.
-COMPRESSION = 1
+COMPRESSION, SMALLEST = 1, 9
 
 
 def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
@@ -45,21 +45,38 @@ def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
             write_image(part, image, COMPRESSION)
 
 
-def _write_nrrd(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
-    """Write a compressed NRRD file; see http://teem.sourceforge.net/nrrd/format.html."""
-    with path.open("wb") as file:
-        file.write(_nrrd_header(values.shape, affine).encode("ascii"))
-        for piece in _zipped(values):
+def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write one label a voxel as NRRD, as small as it gets.
+
+    Arguments:
+        path: `.nrrd`; what stood there is replaced.
+        labels: uint8, `(D, H, W)`.
+        affine: Voxel index `(d, h, w, 1)` to RAS mm, `(4, 4)`, with perpendicular axes.
+
+    Raises:
+        InputError: One of `whole_file`.
+    """
+    with whole_file(path) as part, part.open("wb") as file:
+        file.write(_nrrd_header(labels.shape, affine, "unsigned char").encode("ascii"))
+        for piece in _zipped(labels, "u1", SMALLEST):
             file.write(piece)
 
 
-def _nrrd_header(shape: tuple[int, ...], affine: np.ndarray) -> str:
+def _write_nrrd(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Write a compressed NRRD file; see http://teem.sourceforge.net/nrrd/format.html."""
+    with path.open("wb") as file:
+        file.write(_nrrd_header(values.shape, affine, "float").encode("ascii"))
+        for piece in _zipped(values, "<f4", COMPRESSION):
+            file.write(piece)
+
+
+def _nrrd_header(shape: tuple[int, ...], affine: np.ndarray, kind: str) -> str:
     """Describe a grid; a number stands for each float64, none is rounded."""
     columns = (LPS @ in_array_order(affine))[:3].T
     vectors = ["({})".format(",".join(repr(float(x)) for x in column)) for column in columns]
     lines = [
         "NRRD0004",
-        "type: float",
+        f"type: {kind}",
         "dimension: 3",
         "space: left-posterior-superior",
         f"sizes: {' '.join(str(extent) for extent in shape[::-1])}",
@@ -72,11 +89,11 @@ def _nrrd_header(shape: tuple[int, ...], affine: np.ndarray) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def _zipped(values: np.ndarray) -> Iterator[bytes]:
-    """Give the voxels as little-endian float32 in gzip, a slice at a time."""
-    packer = zlib.compressobj(COMPRESSION, wbits=31)
+def _zipped(values: np.ndarray, kind: str, level: int) -> Iterator[bytes]:
+    """Give the voxels as a type of numpy's in gzip, a slice at a time."""
+    packer = zlib.compressobj(level, wbits=31)
     for one in values:
-        yield packer.compress(np.ascontiguousarray(one, "<f4").data)
+        yield packer.compress(np.ascontiguousarray(one, kind).data)
     yield packer.flush()
 
 

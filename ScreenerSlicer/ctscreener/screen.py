@@ -1,7 +1,7 @@
 """Screening: one scan and one model in, an anomaly map on the scan's grid and findings out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -14,13 +14,11 @@ from ctscreener.fallback import Notice, unheard
 from ctscreener.findings import (
     Finding,
     FindingSettings,
-    Found,
-    found_in_parts,
     told_of_limit,
     told_of_parts,
 )
 from ctscreener.model import Model
-from ctscreener.parts import NAMES, TORSO, Parts
+from ctscreener.parts import Parts, found_by
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
@@ -62,6 +60,9 @@ class Screened:
         tiles: Tiles that went through the networks.
         notices: What was not done as asked for, such as smaller tiles for want of memory.
         found: Regions above the threshold, those beyond the limit of findings included.
+        elsewhere: How many more there are in each part of the body that was not asked for.
+        parts: The parts of the body; None where they are not known.
+        below: No rarity of this model reaches this one; None where that is not known.
     """
 
     rarity: np.ndarray
@@ -71,6 +72,9 @@ class Screened:
     tiles: int = 0
     notices: tuple[str, ...] = ()
     found: int = 0
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    parts: Parts | None = None
+    below: float | None = None
 
 
 def screen(
@@ -127,23 +131,27 @@ def screen(
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
-        everything = _found(rarity, scan, prepared, settings)
+        assert prepared.parts is not None, "preparing a scan finds its parts"
+        parts = Parts(prepared.parts, prepared.affine)
+        everything = found_by(rarity, scan, parts, settings.findings, settings.all_parts)
         findings, total = everything.findings, everything.total
         if total > len(findings):
             announce("findings.limit", told_of_limit(len(findings), total))
         if everything.elsewhere:
             announce("findings.parts", told_of_parts(everything.elsewhere))
         progress("findings", 1, 1)
-    where = str(scored.device)
-    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices), total)
-
-
-def _found(rarity: np.ndarray, scan: Scan, prepared: Prepared, settings: ScreenSettings) -> Found:
-    """Findings of the torso, or of all parts."""
-    assert prepared.parts is not None, "preparing a scan finds its parts"
-    parts = Parts(prepared.parts, prepared.affine)
-    wanted = None if settings.all_parts else NAMES[TORSO]
-    return found_in_parts(rarity, scan, settings.findings, parts.at, wanted)
+    return Screened(
+        rarity,
+        findings,
+        clock.seconds,
+        str(scored.device),
+        scored.tiles,
+        tuple(notices),
+        total,
+        everything.elsewhere,
+        parts,
+        scale.highest,
+    )
 
 
 def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:

@@ -39,7 +39,7 @@ from ctscreener.reading import serve
 from ctscreener.screen import ScreenSettings
 
 ENGINE = str(Path(ctscreener.__file__).parent.parent)
-FILES = ["anomaly.nrrd", "findings.csv", "findings.json", "overview.png"]
+FILES = ["anomaly.nrrd", "findings.csv", "findings.json", "overview.png", "parts.nrrd"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -440,8 +440,8 @@ def test_findings_beyond_the_limit_are_told(
     def many(*arguments: Any) -> Found:  # noqa: ANN401 - whatever it is given
         return replace(found_before(*arguments), total=59)
 
-    found_before = ctscreener.screen.found_in_parts
-    monkeypatch.setattr(ctscreener.screen, "found_in_parts", many)
+    found_before = ctscreener.screen.found_by
+    monkeypatch.setattr(ctscreener.screen, "found_by", many)
     assert screen(data, tmp_path / "out", "--threshold", "0.5") == 0
     record = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert record["found"] == 59 > len(record["findings"]) > 0

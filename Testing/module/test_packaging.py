@@ -110,7 +110,7 @@ def test_every_widget_that_the_code_uses_is_there_and_back() -> None:
     used |= set(re.findall(r'"(\w+(?:Slider|Range|Button|Box|Spin))"', code))
     assert used <= named
     passive = {"ScreenerSlicer", "heatMapButton", "findingsButton", "exportButton", "aboutLabel"}
-    passive |= {"modelButton", "installationButton", "aboutButton", "scanButton"}
+    passive |= {"batchButton", "modelButton", "installationButton", "aboutButton", "scanButton"}
     bound = {
         one.get("name")
         for one in ElementTree.parse(UI).iter("widget")
