@@ -43,7 +43,7 @@ def test_a_real_scan_from_load_to_save(
     host.wait(ended, LONGEST_SECONDS)
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
-    assert any("tiles" in text and "left" in text for _, text in told)
+    assert any("Scoring" in text and " of " in text for _, text in told)
     assert ui.messageLabel.text.startswith("Done in "), ui.messageLabel.text
 
     result = opened.result
