@@ -56,6 +56,8 @@ def test_it_screens_or_says_that_its_weights_are_others(
     assert "Expected weights" in reached.ui.messageLabel.text
     assert HOST in reached.ui.messageLabel.text
     monkeypatch.setattr(Remote, "arguments", lambda this: (this.address, this.python, ANY))
-    result = reached.screen()
+    reached.start()
+    reached.wait_for_end(120)
+    result = reached.result
     assert result.provenance["synthetic"]
     assert len(reached.table()) == 2

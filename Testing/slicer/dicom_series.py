@@ -34,12 +34,25 @@ GRIDS = {
 }
 
 
-def write_series(folder: Path, affine: np.ndarray, without: Sequence[str] = ()) -> list[Path]:
-    """Write a CT on a grid, its file names in no order of place."""
-    planes = planes_of(SHAPE, affine)
+def write_series(
+    folder: Path,
+    affine: np.ndarray,
+    without: Sequence[str] = (),
+    values: np.ndarray | None = None,
+) -> list[Path]:
+    """Write a CT on a grid, its file names in no order of place.
+
+    Arguments:
+        folder: Where to.
+        affine: Voxel `(d, h, w, 1)` to RAS mm.
+        without: Elements that are left out.
+        values: HU, int16, `(D, H, W)`; zeros of `SHAPE` when None.
+    """
+    values = np.zeros(SHAPE, np.int16) if values is None else values
+    planes = planes_of(values.shape, affine)
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     files = []
-    for number in np.random.default_rng(1).permutation(SHAPE[0]):
+    for number in np.random.default_rng(1).permutation(len(values)):
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         meta.MediaStorageSOPClassUID = CTImageStorage
@@ -54,11 +67,11 @@ def write_series(folder: Path, affine: np.ndarray, without: Sequence[str] = ()) 
         data.ImagePositionPatient = planes.positions[number].round(9).tolist()
         data.ImageOrientationPatient = planes.orientation.round(12).tolist()
         data.PixelSpacing = planes.spacing[:2].tolist()
-        data.Rows, data.Columns = SHAPE[1:]
+        data.Rows, data.Columns = values.shape[1:]
         data.BitsAllocated = data.BitsStored = 16
         data.HighBit, data.PixelRepresentation = 15, 1
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-        data.PixelData = np.zeros(SHAPE[1:], "<i2").tobytes()
+        data.PixelData = values[number].astype("<i2").tobytes()
         for name in without:
             delattr(data, name)
         files.append(folder / f"{len(files):03}.dcm")

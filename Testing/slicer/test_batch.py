@@ -256,6 +256,22 @@ def test_a_frame_that_is_gone_is_told(
     frames.put_map(1, block())
 
 
+def test_a_frame_that_changed_meanwhile_gets_no_map_and_the_batch_goes_on(
+    proxy: slicer.vtkMRMLScalarVolumeNode, logics: Logics, tmp_path: Path, engine: Engine
+) -> None:
+    frames = frames_of(logics, proxy)
+    assert frames is not None
+    queue = Queue()
+    queue.add(frame_sources(frames))
+    queue.start(ScreenRequest(), tmp_path, engine)
+    node = frames.sequence.GetNthDataNode(0)
+    slicer.util.updateVolumeFromArray(node, block())
+    finish(queue)
+    assert [entry.state for entry in queue.entries] == ["done", "done"]
+    assert "found it changed" in queue.entries[0].error
+    assert frames.sequence.GetNodeReference(MAPS).GetNumberOfDataNodes() == 1
+
+
 def test_a_still_volume_has_no_frames(
     scan_node: slicer.vtkMRMLScalarVolumeNode, logics: Logics
 ) -> None:

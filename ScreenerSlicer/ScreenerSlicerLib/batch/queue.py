@@ -146,9 +146,7 @@ class Queue:
             return
         self._on, self.progress = None, None
         if job.state == "done":
-            screened = job.output()
-            entry.state, entry.screened = "done", replace(screened, rarity=None)
-            entry.source.take(screened.rarity)
+            _take(entry, job.output())
         elif job.state == "failed":
             entry.state, entry.error = "failed", str(job.error)
         else:
@@ -198,6 +196,16 @@ class Queue:
         with contextlib.suppress(InputError, OSError):
             self.folder.mkdir(mode=0o700, exist_ok=True)
             write_text(self.folder / SUMMARY, summary_text(rows))
+
+
+def _take(entry: Entry, screened: Screened) -> None:
+    """Take the result of a scan; the map goes where it is wanted and is not kept here."""
+    entry.state, entry.screened = "done", replace(screened, rarity=None)
+    try:
+        entry.source.take(screened.rarity)
+    except InputError as error:
+        # The result folder is whole all the same.
+        entry.error = str(error)
 
 
 def _row(entry: Entry) -> SummaryRow:

@@ -192,6 +192,11 @@ class BatchPanel:
             first = next(one for one in self._queue.entries if one.state == "failed")
             told = f"{first.source.name}: {first.error}"
             parts.append(failures.format(count=failed, error=told))
+        apart = next(
+            (one for one in self._queue.entries if one.state == "done" and one.error), None
+        )
+        if apart is not None:
+            parts.append(apart.error)
         if done and folder is not None:
             parts.append(_("Results are in {folder}.").format(folder=folder))
         return " ".join(parts)

@@ -155,10 +155,12 @@ class ScreenerPanel:
     def _conditions(self, parameters: ScreenerSlicerParameterNode) -> Conditions:
         scan, box = parameters.inputVolume, self._scan.box
         results = self._logic().screening.results() if scan else []
+        elsewhere = self._remote.device
         return Conditions(
             self._model.model,
-            self._remote.device or self._device.device,
-            self._device.hardware,
+            elsewhere or self._device.device,
+            # What another machine has is not known here.
+            None if elsewhere else self._device.hardware,
             parameters.quality.overlap,
             box.bounds if box else None,
             self.settings.seconds_a_tile(),

@@ -8,12 +8,13 @@ from typing import final
 import numpy as np
 import slicer
 
+from ctscreener.errors import InputError
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.scene.heat_map import HeatMap, colour_by_rarity
 from ScreenerSlicerLib.scene.rarity_colours import rarity_colours
 from ScreenerSlicerLib.scene.scans import is_scan
 from ScreenerSlicerLib.scene.slicer_logics import Logics
-from ScreenerSlicerLib.scene.volume import fill_map
+from ScreenerSlicerLib.scene.volume import fill_map, shared_scan_of
 from ScreenerSlicerLib.translation import tr as _
 
 MAPS = "ScreenerMaps"
@@ -55,10 +56,20 @@ class Frames:
         Arguments:
             number: The frame, from 0.
             rarity: Its map, `(D, H, W)`, NaN where not scored.
+
+        Raises:
+            InputError: `scan.changed`: the frame has other voxels than were screened.
         """
         scan = self.scan_node(number)
         if scan is None or self.logics.sequences is None:
             return
+        if shared_scan_of(scan).shape != rarity.shape:
+            changed = _("Expected {name} as it was screened, found it changed.")
+            raise InputError(
+                "scan.changed",
+                changed.format(name=self.names[number]),
+                _("Screen the frames again."),
+            )
         node = slicer.vtkMRMLScalarVolumeNode()
         fill_map(node, rarity, scan)
         node.SetDescription(NOTICE)
