@@ -29,7 +29,7 @@ from training.data.folds import fold_of
 from training.data.rows import Rows, describe, on_finest
 from training.data.store import Store
 from training.encoder import EncoderFolder, load_encoder
-from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.array_cache import load_arrays, save_arrays
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
 
 SOURCES = (

@@ -23,9 +23,9 @@ from typing import IO, BinaryIO
 
 from ctscreener import owner
 from ctscreener.errors import InputError
-from ctscreener.events import open_streams
 from ctscreener.framed import read_line, receive_file, send_file
 from ctscreener.outputs import RESULTS
+from ctscreener.streams import open_streams
 from ctscreener.whole_file import left_behind
 
 ENGINE = "ctscreener"

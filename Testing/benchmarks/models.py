@@ -120,7 +120,7 @@ def screen_once(way: str, path: Path, tiled: Path, threads: int) -> dict[str, An
 
     from ctscreener.files import read_scan
     from ctscreener.model import load_model
-    from ctscreener.screen import ScreenSettings, screen
+    from ctscreener.screening import ScreenSettings, screen
 
     torch.set_num_threads(threads)
     model = load_model(str(tiled) if way == "tiled" else way.rpartition(" ")[2])

@@ -14,13 +14,13 @@ from ctscreener.files import write_map
 from ctscreener.maps import write_labels
 from ctscreener.parts import ARMS, HEAD, TORSO, Parts
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.placement import Taking
 from ScreenerSlicerLib.process.nrrd_file import read_labels
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, ScreenWork
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.body_parts import parts_of
 from ScreenerSlicerLib.scene.packed_parts import packed, unpacked
 from ScreenerSlicerLib.scene.slicer_logics import Logics
-from ScreenerSlicerLib.taking import Taking
 from Testing.engine.patient import MM, Patient
 from Testing.engine.small_model import save
 from Testing.engine.torso import canonical_affine

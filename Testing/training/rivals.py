@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from ctscreener.preprocess import Prepared, PreprocessSettings
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import to_json
 from Testing.training.small_store import SPACING
 from training.baselines.folder import load_folder

@@ -17,7 +17,7 @@ from ctscreener.encoder import EncoderSettings
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
 from ctscreener.model import load_model
-from ctscreener.screen import ScreenSettings, screen
+from ctscreener.screening import ScreenSettings, screen
 from ctscreener.settings import read_json
 from Testing.engine.torso import torso
 from Testing.training.plain_store import make_plain_store, write_encoder
@@ -28,7 +28,7 @@ from training.data.drawn_rows import DrawSettings, all_rows, donors_of
 from training.data.rows import RowSettings
 from training.data.store import Store
 from training.discriminator import DiscriminatorSettings
-from training.evaluation.kept import load_any
+from training.evaluation.array_cache import load_any
 from training.export import ExportSettings
 from training.fit_heads import FitSettings
 from training.synthetic.corruption import CorruptionSettings

@@ -16,7 +16,7 @@ from ctscreener.encoded import encode
 from ctscreener.encoder import STEM_STRIDE, Encoder
 from ctscreener.heads import Maps, Source, averaged
 from ctscreener.settings import to_json
-from training.evaluation.kept import load_arrays, save_unpacked
+from training.evaluation.array_cache import load_arrays, save_unpacked
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
 
@@ -277,9 +277,6 @@ def kept_rows(
         arrays = {f"feature_{name}": values for name, values in rows.features.items()}
         arrays |= {"anomalous": rows.anomalous, "kind": rows.kind, "number": rows.number}
         save_unpacked(path, digest, **arrays)
-    features = {
-        name.removeprefix("feature_"): values
-        for name, values in arrays.items()
-        if name.startswith("feature_")
-    }
+    # A file may hold more maps, for another encoder's runs: they would only take memory.
+    features = {source.name: arrays[f"feature_{source.name}"] for source in sources}
     return Rows(features, arrays["anomalous"], arrays["kind"], arrays["number"])

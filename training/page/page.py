@@ -15,15 +15,8 @@ from training.page.beside import Part, Results, beside, differences, findings, o
 from training.page.plots import Named, plot_set, svg
 from training.page.printed import METRICS, OTHERS
 from training.page.printed import SCREENER as PRINTED
-from training.tables import (
-    HEADER,
-    RARITY_HEADER,
-    evaluation_rows,
-    model_name,
-    rarity_rows,
-    seen_text,
-    short,
-)
+from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
+from training.page.written import model_name, short
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; margin: 2em auto; max-width: 1280px;

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
+from ctscreener.scan import Box
 from training.synthetic.kinds import IN_LUNG, KINDS, Kind, Site
 from training.synthetic.shapes import box_shape, draw_shape
 from training.synthetic.tissue import Tissue
-
-Box = tuple[slice, slice, slice]
 
 SEEN_HU = 12.0
 """A voxel counts as changed where its mean with its neighbours moved further than this."""

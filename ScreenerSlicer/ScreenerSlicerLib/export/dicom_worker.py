@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, reporter
+from ctscreener.events import reporter
 from ctscreener.findings import FindingSettings
+from ctscreener.reporter import Reporter
 from ScreenerSlicerLib.export.dicom import rarity_map, save, segmentation
 from ScreenerSlicerLib.export.dicom_source import read_source
 from ScreenerSlicerLib.export.report import report as report_of

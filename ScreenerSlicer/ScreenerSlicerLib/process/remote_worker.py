@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, reporter
+from ctscreener.events import reporter
 from ctscreener.framed import read_line, receive_file, send_file
 from ctscreener.outputs import RESULTS
+from ctscreener.reporter import Reporter
 from ScreenerSlicerLib.process.remote import ANY, is_address
 from ScreenerSlicerLib.translation import tr as _
 
