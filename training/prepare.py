@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
+from training.cluster import over_cluster
 from training.data.brain import KIND, BrainSettings, prepare_brain
 from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
@@ -59,6 +60,9 @@ class PrepareSettings:
     """Folder for the prepared scans; those that it holds already are not prepared again."""
     workers: int = 0
     """Processes; 0 for one on each core, and with 1 no other than this one."""
+    scheduler: str = ""
+    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks; without
+    it the processes are those of this machine."""
     preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
     """How a scan is prepared."""
     fine: tuple[float, float, float] | None = None
@@ -172,6 +176,9 @@ def _prepared(
 ) -> Iterator[tuple[Source, list[StoredScan] | str]]:
     """Prepare scans in several processes, and give each as it is done."""
     copies = settings.copies()
+    if settings.scheduler:
+        yield from _over_cluster(todo, settings)
+        return
     workers = min(settings.workers or os.cpu_count() or 1, max(1, len(todo)))
     if workers <= 1:
         for source in todo:
@@ -191,6 +198,18 @@ def _prepared(
             ) from error
         finally:
             processes.shutdown(wait=True, cancel_futures=True)
+
+
+def _over_cluster(
+    todo: Sequence[Source], settings: PrepareSettings
+) -> Iterator[tuple[Source, list[StoredScan] | str]]:
+    """Prepare scans by the workers of a cluster; one that ends them twice is skipped and named."""
+    items = {source.name: source for source in todo}
+    work = partial(prepare_one, copies=settings.copies())
+    for source, outcome in over_cluster(
+        settings.scheduler, settings.workers, work, items, settings.store
+    ):
+        yield source, outcome.message if isinstance(outcome, InputError) else outcome
 
 
 def prepare_one(source: Source, copies: Sequence[Copy]) -> list[StoredScan] | str:

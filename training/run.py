@@ -25,7 +25,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
-  encoder     take the first stages of a public CT encoder
+  encoder     take the first stages of a public CT encoder; with --tune, train them on
   discriminator  train what reads anomaly scores off an encoder's maps
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
@@ -166,7 +166,13 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
 
 
 def encoder(preset: str | None, arguments: list[str]) -> None:
-    """Take the first stages of a public CT encoder."""
+    """Take the first stages of a public CT encoder, or train such stages."""
+    if "--tune" in arguments:
+        from training import tune
+
+        flags = [word for word in arguments if word != "--tune"]
+        _together(tune.main, _parse(tune.TuneSettings, flags, None, "encoder --tune"))
+        return
     from training.encoder import EncoderStageSettings, main
 
     main(_parse(EncoderStageSettings, arguments, None, "encoder"))

@@ -5,7 +5,7 @@ Each rival is one file that ends in a `METHOD`, and one line in `training.baseli
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -43,6 +43,9 @@ class RunSettings:
     scans: tuple[Path, ...] = ()
     """Scans, folders or data sets (NAME:FOLDER) to prepare into the store first, as the stage
     `prepare` does by itself; the rival then learns from these alone."""
+    seconds: float | None = None
+    """Seconds of training, all phases together and whatever the steps: for comparisons at equal
+    cost. The learning rate falls over them."""
 
     def open(self) -> Store:
         """Open the store with these scans alone.
@@ -102,6 +105,8 @@ class WholeScan(nn.Module, ABC):
 Rival = AnyScorer | WholeScan
 """What scores; its weights and buffers are all that its folder keeps beside the settings."""
 S = TypeVar("S", bound=RivalSettings)
+ENDLESS = 10**9
+"""Steps that no budget reaches."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,20 @@ class Phase:
         name: A folder of this name in the run folder holds it.
         task: What is trained; the modules of its objective are those of the rival.
         loop: How long and how fast.
+        share: Of the seconds of training, where there is a budget; those of all phases make 1.
     """
 
     name: str
     task: Task[Any]
     loop: LoopSettings
+    share: float = 1.0
+
+    def within(self, seconds: float | None) -> LoopSettings:
+        """How long and how fast, within a budget of seconds for all phases; None for the steps."""
+        if seconds is None:
+            return self.loop
+        minutes = self.share * seconds / 60
+        return replace(self.loop, steps=ENDLESS, schedule="minutes", max_minutes=minutes)
 
 
 def no_phases(settings: RivalSettings, rival: Rival, store: Store) -> Iterator[Phase]:
@@ -126,6 +140,16 @@ def no_phases(settings: RivalSettings, rival: Rival, store: Store) -> Iterator[P
 
 def nothing(settings: RivalSettings, rival: Rival, store: Store) -> None:
     """Fit nothing after the training."""
+
+
+def as_it_is(settings: Any) -> Any:  # noqa: ANN401 - the settings of any rival
+    """Complete nothing."""
+    return settings
+
+
+def equalized(settings: RivalSettings) -> bool:
+    """See scans as Screener does, with equalized grey values."""
+    return False
 
 
 def no_files(settings: RivalSettings) -> Mapping[str, Path]:
@@ -147,6 +171,9 @@ class Method(Generic[S]):
         settle: Fits what is not trained by gradients, such as a bank or a Gaussian.
         files: What it reads beside the store, such as pretrained weights, by what they are; their
             hashes are kept.
+        completed: Adds to settings what only files say, such as the sizes of a network, so that a
+            fitted rival can be loaded without them.
+        plain: Whether its tiles are of a store in HU; a screening then gives it HU over 255.
     """
 
     title: str
@@ -156,6 +183,8 @@ class Method(Generic[S]):
     phases: Callable[[S, Any, Store], Iterator[Phase]] = no_phases
     settle: Callable[[S, Any, Store], None] = nothing
     files: Callable[[S], Mapping[str, Path]] = no_files
+    completed: Callable[[S], S] = as_it_is
+    plain: Callable[[S], bool] = equalized
 
     def preset(self, name: str) -> S:
         """The settings of a preset.

@@ -18,7 +18,7 @@ from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated
 from training.baselines.trivial import body_of
-from training.evaluation.case_picture import draw_case
+from training.evaluation.case_picture import beside_of, draw_case, ranked
 from training.evaluation.cases import Case, Others, read_case_mask
 from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured, MeasuredScan
@@ -75,6 +75,8 @@ class EvaluateSettings:
     """Tiles that go through the networks together."""
     workers: int = 1
     """Processes that measure scans at the same time."""
+    scheduler: str = ""
+    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks."""
     share: tuple[int, int] = (1, 1)
     """Which of how many machines this is, such as 2 3: it measures its share of the scans. With
     one --out for all, a last call without this flag puts the results together."""
@@ -153,9 +155,10 @@ class Evaluator:
             self._digests[path] = fingerprint(path)
         return self._digests[path]
 
-    def picture(self, case: Case) -> Path:
-        """Where the picture of a scan is."""
-        return self.settings.out / "pictures" / case.part / f"{case.name}.png"
+    def picture(self, case: Case, score: str = SCREENER) -> Path:
+        """Where the picture of a scan is, with the map of one score."""
+        beside = "" if score == SCREENER else beside_of(score)
+        return self.settings.out / "pictures" / case.part / f"{case.name}{beside}.png"
 
     def measure(self, case: Case) -> MeasuredScan:
         """Measure a scan by those scores and all protocols that it lacks, and keep the numbers.
@@ -181,8 +184,10 @@ class Evaluator:
         scores = rated.map(seen.scan, seen.body)
         rarities = Rarities.none()
         if rated.name == SCREENER:
-            self.draw(case, seen.scan, scores, seen.whole)
+            self.draw(self.picture(case), seen.scan, scores, seen.whole)
             rarities = Rarities.of(scores, seen.whole)
+        elif seen.whole.regions:
+            self.draw(self.picture(case, rated.name), seen.scan, ranked(scores), seen.whole)
         truth = seen.place.of_truth(seen.whole)
         counts, marks = {}, None
         if not case.unlabelled:
@@ -198,9 +203,8 @@ class Evaluator:
         }
         self.measured_by(case, rated).save(counts, marks, rarities, facts)
 
-    def draw(self, case: Case, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
-        """Write the picture of a scan."""
-        path = self.picture(case)
+    def draw(self, path: Path, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
+        """Write a picture of a scan."""
         make_folder(path.parent)
         with whole_file(path) as beside:
             draw_case(scan, rarity, truth.region != 0).save(beside)
