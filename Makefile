@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help screen test check format clean
+.PHONY: help screen test check format docs clean
 
 help:
 	@echo "make screen [CT=PATH] [MODEL=NAME]"
@@ -23,6 +23,7 @@ help:
 	@echo "make test               set up everything, then check and test it"
 	@echo "make check              style and types only"
 	@echo "make format             put the code into the one style"
+	@echo "make docs               build the documents and the Python reference into build/site/"
 	@echo "make clean              remove .venv and caches; results in out/ stay"
 
 # The result folder is named after the scan, as ctscreener itself does for several.
@@ -43,8 +44,16 @@ format: .venv/everything
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# The documents keep their places, so that their links lead there on the site, too.
+docs: .venv/docs
+	rm -rf build/docs
+	mkdir -p build/docs
+	git ls-files -z -- README.md CONTRIBUTING.md CHANGELOG.md LICENSE Docs Resources training Testing \
+	  | grep -zE '\.(md|png|sh)$$|LICENSE' | tar -c --null -T - | tar -x -C build/docs
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis ctscreener.egg-info
+	rm -rf .venv build/docs build/site .pytest_cache .ruff_cache .hypothesis ctscreener.egg-info
 
 # An empty file says which set-up is complete, and is older than what it depends on when it is not.
 # torch comes first and alone, so that nothing else has a say in which torch it is.
@@ -59,7 +68,7 @@ clean:
 	echo "Setting up .venv with $$("$$found" --version): a few minutes, once"; \
 	"$$found" -m venv .venv
 	$(PIP) torch
-	$(PIP) --quiet -e .
+	$(PIP) --quiet -e ".[terminal]"
 	@touch $@
 
 # The weights that the model `large` needs: for it alone.
@@ -67,6 +76,10 @@ clean:
 	$(PIP) --quiet -e ".[large]"
 	@touch $@
 
+.venv/docs: .venv/engine
+	$(PIP) --quiet -e ".[docs]"
+	@touch $@
+
 .venv/everything: .venv/engine
-	$(PIP) --quiet -e ".[training,test]"
+	$(PIP) --quiet -e ".[training,test,docs]"
 	@touch $@

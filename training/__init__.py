@@ -1,1 +1,4 @@
-"""Trains Screener and its rivals on unlabelled CT scans, and measures them; imports `ctscreener`, never the reverse."""
+"""Trains Screener and its rivals on unlabelled CT scans, and measures them.
+
+It imports `ctscreener`, never the reverse.
+"""

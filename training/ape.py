@@ -18,13 +18,13 @@ import tyro
 from torch import Tensor, nn
 
 from ctscreener.networks import NetworkSettings, UNet
+from training.contrastive import train_on_pairs
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs, draw_scan
 from training.data.masking import MaskSettings, draw_masks, hide
 from training.data.store import Store
 from training.data.views import Views, draw_views
 from training.loop.loop import LoopSettings, Trained
-from training.pairs import train_on_pairs
 
 AXES = 3
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ctscreener.encoded import EncodedSettings
 from ctscreener.model import ModelSettings
-from training.evaluation.seen import seen_by
+from training.evaluation.trained_on import seen_by
 from training.tables import rarity_table
 from training.whole_model import encoded_lines
 

@@ -11,6 +11,7 @@ import tyro
 
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
+from training.contrastive import train_on_pairs
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs
 from training.data.masking import MaskSettings, draw_masks, hide
@@ -19,14 +20,13 @@ from training.data.views import Views, draw_views
 from training.descriptor import Contrast, ContrastSettings
 from training.loop import processes
 from training.loop.loop import LoopSettings, Trained
-from training.pairs import train_on_pairs
 
 LEAK_BATCHES = 8
 """Batches that the leak is measured on."""
 
 
 @dataclass(frozen=True)
-class ConditionSettings:
+class ConditionStageSettings:
     """Train the mask-invariant condition network on a store."""
 
     store: Path = Path("store")
@@ -55,7 +55,7 @@ class ConditionSettings:
     """How long, how fast and on what to train."""
 
 
-def main(settings: ConditionSettings) -> Trained:
+def main(settings: ConditionStageSettings) -> Trained:
     """Train the condition; `network.safetensors` in the run folder is the result.
 
     `leak.json` tells how much of the condition at a hidden voxel depends on what was hidden.
@@ -89,7 +89,7 @@ def main(settings: ConditionSettings) -> Trained:
 
 @torch.no_grad()
 def measure_leak(
-    network: UNet, store: Store, settings: ConditionSettings, inputs: int = 2
+    network: UNet, store: Store, settings: ConditionStageSettings, inputs: int = 2
 ) -> dict[str, float]:
     """Measure how much a condition changes when its surroundings, or it, are hidden.
 

@@ -21,15 +21,16 @@ from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.density import VoxelFlow
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks
-from ctscreener.networks import NetworkSettings, Shape
+from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.settings import from_json, read_json, write_json
 from training.data.cache import Cache, Draw, describe, draw, tiles_of
 from training.data.store import Store
 from training.likelihood import Likelihood, noisy, standardize, watch
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
-from training.loop.preflight import Need
+from training.loop.memory import Need
 from training.loop.settings import claim_run
 
 HELD_OUT = "held_out.json"
@@ -37,7 +38,7 @@ HELD_OUT = "held_out.json"
 
 
 @dataclass(frozen=True)
-class DensitySettings:
+class DensityStageSettings:
     """Train the density of frozen descriptors, given frozen conditions."""
 
     store: Path = Path("store")
@@ -87,7 +88,7 @@ class DensitySettings:
     """How long, how fast and on what to train."""
 
 
-def main(settings: DensitySettings) -> Trained:
+def main(settings: DensityStageSettings) -> Trained:
     """Train the density; `density.safetensors` and `model.json` in the run folder are the result.
 
     Arguments:
@@ -137,7 +138,7 @@ def main(settings: DensitySettings) -> Trained:
     return trained
 
 
-def finished(settings: DensitySettings) -> Trained | None:
+def finished(settings: DensityStageSettings) -> Trained | None:
     """What a run has trained to its end; to describe all scans again would take minutes."""
     if settings.held_out and not (settings.run / HELD_OUT).exists():
         return None
@@ -154,7 +155,7 @@ class Blocks:
         cache: What is drawn from.
     """
 
-    settings: DensitySettings
+    settings: DensityStageSettings
     networks: Networks
     cache: Cache
 
@@ -185,13 +186,13 @@ class Blocks:
         return f"--per-step {units} --voxels {_with_blocks(self.settings, units).voxels}"
 
 
-def _with_blocks(settings: DensitySettings, units: int) -> DensitySettings:
+def _with_blocks(settings: DensityStageSettings, units: int) -> DensityStageSettings:
     """The same settings with another number of blocks of the same size in a step."""
     each = max(1, settings.voxels // settings.per_step)
     return replace(settings, per_step=units, voxels=each * units)
 
 
-def plan(settings: DensitySettings, preprocess: PreprocessSettings) -> ModelSettings:
+def plan(settings: DensityStageSettings, preprocess: PreprocessSettings) -> ModelSettings:
     """Say what the model around the networks of finished runs looks like."""
     learned = network_of(settings.condition) if settings.condition else None
     ape = network_of(settings.ape) if settings.ape else None
@@ -216,7 +217,7 @@ def network_of(run: Path) -> NetworkSettings:
     return from_json(NetworkSettings, read_json(run / "settings.json")["network"])
 
 
-def assemble(settings: DensitySettings, model: ModelSettings) -> Networks:
+def assemble(settings: DensityStageSettings, model: ModelSettings) -> Networks:
     """Build a model around the networks of finished runs; its density is untrained."""
     networks = Networks(model)
     condition = networks.condition
@@ -256,7 +257,7 @@ def start(networks: Networks, blocks: Blocks, rng: np.random.Generator) -> None:
 
 
 def held_out_cache(
-    networks: Networks, settings: DensitySettings, trained_on: tuple[str, ...]
+    networks: Networks, settings: DensityStageSettings, trained_on: tuple[str, ...]
 ) -> Cache:
     """Descriptors and conditions of the scans that are watched, the same tiles at every call.
 

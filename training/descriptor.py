@@ -11,13 +11,13 @@ import tyro
 from torch import nn
 
 from ctscreener.networks import NetworkSettings, UNet
+from training.contrastive import train_on_pairs
 from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs
 from training.data.store import Store
 from training.data.views import Views, draw_views
 from training.loop.loop import LoopSettings, Trained
 from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
-from training.pairs import train_on_pairs
 
 
 @dataclass(frozen=True)

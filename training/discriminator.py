@@ -1,8 +1,8 @@
 """The stage that trains what reads scores off the encoder's maps, and scores scans left out of it.
 
-Every scan is scored by networks that were not trained on its patient (foreign patches of it they may
-have met): rarity refers to these scores, and the
-parts of the sum are brought to one scale by them. The model itself averages all networks.
+Every scan is scored by networks that saw neither its patient nor a foreign patch of it: rarity
+refers to these scores, and the parts of the sum are brought to one scale by them. The model itself
+averages all networks.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from training.data.folds import fold_of
 from training.data.rows import Rows, describe, on_finest
 from training.data.store import Store
 from training.encoder import EncoderFolder, load_encoder
-from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.array_cache import load_arrays, save_arrays
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
 
 SOURCES = (
@@ -92,12 +92,22 @@ def main(settings: DiscriminatorSettings) -> None:
             "Run the stage `prepare` with --plain.",
         )
     folds = fold_of(store.names, settings.patient, settings.folds)
+    if len(set(folds.values())) < 2:
+        raise InputError(
+            "discriminator.patients",
+            "Expected patients in at least two folds, so that each is scored by networks that "
+            "never saw it, found them in one.",
+            "Prepare scans of more patients, or check --patient and --folds.",
+        )
     encoder, about = load_encoder(settings.encoder)
     encoder.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     sources = tuple(s for s in SOURCES if s.stage < len(encoder.settings.widths))
+    check_density(settings.density, sources)
+    # What an earlier run with other settings has finished is finished no more.
+    (settings.run / "result.json").unlink(missing_ok=True)
     write_json(settings.run / "settings.json", settings)
     kept = settings.rows_at or settings.run / "rows"
-    rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources))
+    rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources, folds))
     heads = {
         fold: fit_fold(settings, fold, {n: rows[n] for n in rows if folds[n] != fold}, sources)
         for fold in sorted(set(folds.values()))
@@ -105,6 +115,21 @@ def main(settings: DiscriminatorSettings) -> None:
     model = assemble(settings, encoder, about, heads, rows, sources)
     parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, folds)
     finish(settings, store, model, parts, folds, time.monotonic() - began)
+
+
+def check_density(density: GaussianSettings, sources: Sequence[Source]) -> None:
+    """Refuse a density that reads maps of which no rows are drawn.
+
+    Raises:
+        InputError: `discriminator.density`.
+    """
+    if unknown := [source.name for source in density.sources if source not in sources]:
+        raise InputError(
+            "discriminator.density",
+            f"Expected a density that reads some of {', '.join(s.name for s in sources)}, found "
+            f"{', '.join(unknown)}.",
+            "Give other --density.sources, or an encoder with more stages.",
+        )
 
 
 def matrix(rows: Sequence[Rows], sources: Sequence[Source]) -> Tensor:
@@ -124,16 +149,12 @@ def fit_fold(
 ) -> list[Fitted]:
     """Networks trained on all patients but those of one fold."""
     flat = [some for own in rows.values() for some in own]
-    if not flat:
-        raise InputError(
-            "discriminator.patients",
-            "Expected scans of at least two patients, found those of one.",
-            "Prepare more scans, or check --patient.",
-        )
-    digest = hashlib.sha256(json.dumps(to_json([settings.fit, settings.seed, fold])).encode())
+    told = to_json([settings.fit, settings.seed, fold, sources])
+    digest = hashlib.sha256(json.dumps(told).encode())
     for some in flat:
-        digest.update(some.anomalous.tobytes())
-        digest.update(some.features[sources[0].name].tobytes())
+        digest.update(some.anomalous.tobytes() + some.number.tobytes())
+        for source in sources:
+            digest.update(np.ascontiguousarray(some.features[source.name]).data)
     features: Tensor | None = None
     fitted = []
     for seed in range(settings.seeds):
@@ -141,8 +162,10 @@ def fit_fold(
         if not path.is_file():
             features = matrix(flat, sources) if features is None else features
             labels = torch.from_numpy(np.concatenate([some.anomalous for some in flat]))
+            weights = np.concatenate([some.weights(settings.fit.evenness) for some in flat])
+            number = 1000 * settings.seed + 100 * fold + seed
             made = fit_discriminator(
-                features, labels, settings.fit, 1000 * settings.seed + 100 * fold + seed
+                features, labels, torch.from_numpy(weights), settings.fit, number
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors = {"weight": made.weight, "bias": made.bias, "out": made.out}
@@ -259,7 +282,7 @@ def finish(
     write_json(
         settings.run / "result.json",
         {
-            "networks": settings.folds * settings.seeds,
+            "networks": len(set(folds.values())) * settings.seeds,
             "scales": scales,
             "scans": len(parts),
             # Of this run: what an earlier one had finished took no time.

@@ -19,20 +19,21 @@ from torch import Tensor
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
 from ctscreener.model import Distilled, Model, ModelSettings, Networks, load_model
-from ctscreener.networks import Shape, UNet
+from ctscreener.networks import UNet
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.settings import from_json, read_json, write_json
 from ctscreener.student import StudentSettings
 from ctscreener.tiled import autocast
 from training.data.cache import tiles_of
-from training.data.lessons import Lesson, Lessons, draw, learn, some_scores
 from training.data.store import Store
+from training.data.teacher_scores import Lesson, Lessons, draw, learn, some_scores
 from training.data.views import check_precision
 from training.imitation import Imitation, set_scale, watch, weights_of
 from training.loop import processes
 from training.loop.checkpoint import saved_whole
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
-from training.loop.preflight import Need
+from training.loop.memory import Need
 from training.loop.settings import claim_run
 
 SCALE_VOXELS = 1_000_000

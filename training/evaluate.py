@@ -10,17 +10,17 @@ import torch
 
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
-from ctscreener.events import Terminal
 from ctscreener.provenance import request
 from ctscreener.settings import write_json
+from ctscreener.terminal import Terminal
 from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
 from training.baselines.folder import Fitted, check_rated
 from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
 from training.evaluation.evaluator import EvaluateSettings, Evaluator
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.method import describe
-from training.evaluation.seen import digest_of
 from training.evaluation.summary import promise, summary
+from training.evaluation.trained_on import digest_of
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
 from training.workers import pool
 

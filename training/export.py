@@ -12,21 +12,14 @@ from safetensors.torch import load_file
 
 from ctscreener.calibration import Calibration
 from ctscreener.errors import InputError
-from ctscreener.model import (
-    Distilled,
-    ModelSettings,
-    Networks,
-    Scorer,
-    half,
-    packed,
-    save_model,
-)
-from ctscreener.screen import ScreenSettings
+from ctscreener.model import Distilled, ModelSettings, Networks, Scorer, half, save_model
+from ctscreener.model_writing import packed
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import from_json, read_json
 from ctscreener.version import VERSION
 from training.card import write_card
 from training.data.store import Store
-from training.density import DensitySettings, assemble
+from training.density import DensityStageSettings, assemble
 from training.distil import scorer_of, teacher_of
 from training.reference import ordinary, reference_nll
 from training.whole_model import left_out_reference, load_encoded
@@ -158,7 +151,7 @@ def load_networks(run: Path, smooth: float = 0.0) -> Networks:
         InputError: `export.unfinished`.
     """
     check_finished(run / "density.safetensors", "density", "--density")
-    density = from_json(DensitySettings, read_json(run / "settings.json"))
+    density = from_json(DensityStageSettings, read_json(run / "settings.json"))
     model = from_json(ModelSettings, read_json(run / "model.json"))
     networks = assemble(density, replace(model, smooth=smooth))
     networks.density.load_state_dict(load_file(run / "density.safetensors"))
@@ -231,7 +224,7 @@ def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, 
 
 def trace_three(settings: ExportSettings) -> dict[str, Any]:
     """Say how three networks were trained."""
-    density = from_json(DensitySettings, read_json(settings.density / "settings.json"))
+    density = from_json(DensityStageSettings, read_json(settings.density / "settings.json"))
     runs = {
         "descriptor": density.descriptor,
         "condition": density.condition,

@@ -33,6 +33,9 @@ class FitSettings:
     """Weight decay of AdamW."""
     dropout: float = 0.3
     """Share of the hidden layer that is left out at random."""
+    evenness: float = 0.5
+    """How far small anomalies count as much as large ones, which have more rows: 0 counts rows,
+    1 anomalies."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ class Fitted:
 
 
 def fit_discriminator(
-    features: Tensor, anomalous: Tensor, settings: FitSettings, seed: int
+    features: Tensor, anomalous: Tensor, weights: Tensor, settings: FitSettings, seed: int
 ) -> Fitted:
     """Train one discriminator.
 
     Arguments:
         features: Rows, float16, `(n, C)`.
         anomalous: 1 for those of anomalies, 0 for others, `(n,)`.
+        weights: How much each row counts among those of its class, `(n,)`.
         settings: How.
         seed: Decides first weights, order and dropout.
 
@@ -72,14 +76,15 @@ def fit_discriminator(
         torch.manual_seed(seed)
         mean, deviation = _moments(features)
         first, last = nn.Linear(features.shape[1], settings.hidden), nn.Linear(settings.hidden, 1)
-        weights = [*first.parameters(), *last.parameters()]
-        optimiser = torch.optim.AdamW(weights, settings.rate, weight_decay=settings.decay)
+        trained = [*first.parameters(), *last.parameters()]
+        optimiser = torch.optim.AdamW(trained, settings.rate, weight_decay=settings.decay)
         size = min(settings.batch, len(features))
         steps = len(features) // size
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, settings.rate, total_steps=steps * settings.epochs, pct_start=0.15
         )
         labels, losses = anomalous.float(), []
+        counts = evened(weights, anomalous)
         for _ in range(settings.epochs):
             losses.clear()
             for rows in torch.randperm(len(features))[: steps * size].split(size):
@@ -87,7 +92,7 @@ def fit_discriminator(
                 with torch.autocast("cpu", torch.bfloat16):
                     hidden = F.dropout(F.relu(first(x)), settings.dropout)
                     odds = last(hidden)[:, 0].float()
-                loss = F.binary_cross_entropy_with_logits(odds, labels[rows])
+                loss = F.binary_cross_entropy_with_logits(odds, labels[rows], counts[rows])
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -97,6 +102,15 @@ def fit_discriminator(
     bias = first.bias.detach() - weight @ mean
     out, out_bias = last.weight.detach()[0], last.bias.detach()
     return Fitted(weight, bias, out.clone(), out_bias.clone(), float(np.mean(losses)))
+
+
+def evened(weights: Tensor, anomalous: Tensor) -> Tensor:
+    """Weights whose mean is 1 among the anomalies' rows, and among the others, float32, `(n,)`."""
+    found = weights.float().clone()
+    for chosen in (anomalous == 1, anomalous == 0):
+        if chosen.any():
+            found[chosen] /= found[chosen].mean()
+    return found
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from ctscreener.density import Density
 from ctscreener.scorers import Distilled
 from ctscreener.student import Student
 from ctscreener.tiled import autocast
-from training.data.lessons import Lessons, whole
+from training.data.teacher_scores import Lessons, whole
 from training.loop import processes
 
 RAREST = 4.0

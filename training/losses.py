@@ -163,7 +163,8 @@ def info_nce(
     """Compute InfoNCE in its NT-Xent form (Chen et al. 2020), in float32.
 
     A voxel's other view is its positive; both views of all other voxels are its negatives, those
-    of the same scan and those of other scans. Rows of the similarity matrix are made `chunk` at a time and made again on the way back, so that
+    of the same scan and those of other scans. Rows of the similarity matrix are made `chunk` at
+    a time and made again on the way back, so that
     the whole matrix never exists.
 
     Arguments:

@@ -21,12 +21,12 @@ from rich.progress import track
 
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
-from ctscreener.events import say
 from ctscreener.files import files_of
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.reading import Reader
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
+from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source

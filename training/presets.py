@@ -7,10 +7,10 @@ from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
 from ctscreener.student import StudentSettings
 from training.ape import ApeSettings
-from training.condition import ConditionSettings
+from training.condition import ConditionStageSettings
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
-from training.density import DensitySettings
+from training.density import DensityStageSettings
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.distil import DistilSettings
 from training.loop.loop import LoopSettings
@@ -46,7 +46,7 @@ DESCRIPTOR = {
 }
 
 CONDITION = {
-    "tiny": ConditionSettings(
+    "tiny": ConditionStageSettings(
         network=NetworkSettings(
             channels=(32, 64, 128), blocks=1, stem=(2, 2, 2), out=32, inputs=2
         ),
@@ -56,7 +56,7 @@ CONDITION = {
         loop=_TINY_LOOP,
         in_memory=True,
     ),
-    "small": ConditionSettings(
+    "small": ConditionStageSettings(
         network=NetworkSettings(
             channels=(32, 64, 128, 256), blocks=2, stem=(2, 2, 2), out=32, inputs=2
         ),
@@ -65,7 +65,7 @@ CONDITION = {
         contrast=ContrastSettings(width=2048),
         loop=_SMALL_LOOP,
     ),
-    "paper": ConditionSettings(
+    "paper": ConditionStageSettings(
         crops=CropSettings(scale=(1.0, 2.0), spread="uniform", grid="fine"), loop=_PAPER_LOOP
     ),
 }
@@ -96,7 +96,7 @@ APE = {
 
 # Rounding would add up over the rotations of a flow, which cost next to nothing: no TF32.
 DENSITY = {
-    "tiny": DensitySettings(
+    "tiny": DensityStageSettings(
         sincos=2,
         head=HeadSettings(flow=FlowSettings(blocks=8, hidden=64)),
         tiles=256,
@@ -106,7 +106,7 @@ DENSITY = {
         voxels=4096,
         loop=replace(_TINY_LOOP, precision="32-true", tf32=False),
     ),
-    "small": DensitySettings(
+    "small": DensityStageSettings(
         sincos=4,
         head=HeadSettings(flow=FlowSettings(blocks=16, hidden=256)),
         tiles=4096,
@@ -114,7 +114,7 @@ DENSITY = {
         loop=replace(_SMALL_LOOP, tf32=False),
     ),
     # The paper scores all 32 x 32 x 32 pooled voxels of its 4 tiles.
-    "paper": DensitySettings(
+    "paper": DensityStageSettings(
         head=HeadSettings(flow=FlowSettings(blocks=64, hidden=512)),
         tiles=16_384,
         per_step=4,

@@ -9,10 +9,10 @@ import torch
 
 from ctscreener.model import ModelSettings, Scorer
 from ctscreener.preprocess import Prepared
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import to_json
 from training.data.store import Store
-from training.evaluation.kept import load_arrays, save_arrays
+from training.evaluation.array_cache import load_arrays, save_arrays
 
 
 def reference_nll(

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.events import open_streams
+from ctscreener.streams import open_streams
 from ctscreener.threads import share_the_machine
 
 Settings = TypeVar("Settings")
@@ -176,11 +176,11 @@ def descriptor(preset: str | None, arguments: list[str]) -> None:
 
 def condition(preset: str | None, arguments: list[str]) -> None:
     """Train the condition."""
-    from training.condition import ConditionSettings, main
+    from training.condition import ConditionStageSettings, main
     from training.presets import CONDITION
 
     default = CONDITION[preset] if preset else None
-    _together(main, _parse(ConditionSettings, arguments, default, "condition"))
+    _together(main, _parse(ConditionStageSettings, arguments, default, "condition"))
 
 
 def ape(preset: str | None, arguments: list[str]) -> None:
@@ -194,11 +194,11 @@ def ape(preset: str | None, arguments: list[str]) -> None:
 
 def density(preset: str | None, arguments: list[str]) -> None:
     """Train the density model."""
-    from training.density import DensitySettings, main
+    from training.density import DensityStageSettings, main
     from training.presets import DENSITY
 
     default = DENSITY[preset] if preset else None
-    _together(main, _parse(DensitySettings, arguments, default, "density"))
+    _together(main, _parse(DensityStageSettings, arguments, default, "density"))
 
 
 def distil(preset: str | None, arguments: list[str]) -> None:
@@ -247,7 +247,7 @@ def tables(preset: str | None, arguments: list[str]) -> None:
 
 def everything(preset: str | None, arguments: list[str]) -> None:
     """Run all stages from scans to a model."""
-    from training.everything import EverythingSettings, main
+    from training.all_stages import EverythingSettings, main
 
     settings = _parse(EverythingSettings, _named_or_not(arguments), None, "all")
     _together(partial(main, preset=preset or "tiny"), settings)

@@ -10,30 +10,12 @@ from typing import Any
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.screen import ScreenSettings
 from ctscreener.settings import read_json
 from ctscreener.whole_file import make_folder, write_text
+from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
+from training.page.written import markdown, model_name
 
 FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 3
-
-COLUMNS = (
-    ("AUROC (95%)", "auroc", "pooled"),
-    ("AUROC@.3 (95%)", "auroc@0.3", "pooled"),
-    ("AUPRO@.3 (95%)", "aupro@0.3", "pooled"),
-    ("a scan: AUROC (95%)", "auroc", "mean"),
-    ("AUROC@.3 (95%)", "auroc@0.3", "mean"),
-    ("AP (95%)", "ap", "mean"),
-    ("Dice, own best threshold (95%)", "dice", "own"),
-    ("AP (95%)", "ap", "pooled"),
-    ("Dice, others' threshold (95%)", "dice", "elsewhere"),
-    ("FROC (95%)", "froc", "sensitivity"),
-)
-"""Title, metric and kind of each number."""
-RARITY_HEADER = (
-    *("model", "set", "scans, patients", "rarity", "voxels promised", "voxels found (95%)"),
-    *("false findings a scan (95%)", "lesions met (95%)"),
-)
-HEADER = ("model", "set", "voxels", "scans", "score", *(title for title, _, _ in COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -97,14 +79,6 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def model_name(result: Mapping[str, Any]) -> str:
-    """Name of a model with how its tiles overlapped, where that is not how they usually do."""
-    name, overlap = result["model"]["name"], result["parameters"]["overlap"]
-    if overlap is None or overlap == ScreenSettings().overlap:
-        return name
-    return f"{name}, overlap {overlap:g}"
-
-
 def evaluation_table(results: Mapping[str, Any]) -> str:
     """Lay out what `training.evaluate` measured.
 
@@ -112,22 +86,6 @@ def evaluation_table(results: Mapping[str, Any]) -> str:
         results: The contents of `results.json`.
     """
     return markdown(HEADER, evaluation_rows(results))
-
-
-def evaluation_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    """One row for each set, protocol and score, in the order of `HEADER`."""
-    return [
-        [
-            model_name(results),
-            part["set"],
-            part["protocol"],
-            str(len(part["scans"])),
-            name,
-            *(interval(score[metric][kind]) for _, metric, kind in COLUMNS),
-        ]
-        for part in results["sets"]
-        for name, score in part["scores"].items()
-    ]
 
 
 def rarity_table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -141,34 +99,6 @@ def rarity_table(results: Sequence[Mapping[str, Any]]) -> str:
         + "\nFalse findings meet no known lesion; what nobody outlined counts as false. "
         + f"Seen in making the model: {'; '.join(map(seen_text, results))}.\n"
     )
-
-
-def rarity_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """One row for each set and rarity, in the order of `RARITY_HEADER`."""
-    for result in results:
-        for part in result.get("rarities", []):
-            for level in part["levels"]:
-                yield [
-                    model_name(result),
-                    part["set"],
-                    f"{part['scans']}, {part['patients']}",
-                    str(level["rarity"]),
-                    percent({"value": level["promised"], "low": None, "high": None}),
-                    percent(level["share"]),
-                    findings(level.get("findings")),
-                    interval(level["met"]) if level.get("met") else "-",
-                ]
-
-
-def seen_text(result: Mapping[str, Any]) -> str:
-    """Which stages of a model saw how many scans of each set."""
-    sets = []
-    for part in result.get("rarities", []):
-        given = part["seen"]
-        stages = [f"{stage} {count}" for stage, count in (given or {}).items() if count]
-        words = "not known" if given is None else ", ".join(stages) or "none"
-        sets.append(f"{part['set']} ({part['scans']} scans): {words}")
-    return f"`{model_name(result)}`, {', '.join(sets) or 'no rarities measured'}"
 
 
 def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
@@ -212,86 +142,3 @@ def _promises(part: Mapping[str, Any]) -> Iterator[list[Any]]:
             if value := level.get(kind):
                 name = f"rarity {level['rarity']}"
                 yield [name, kind, value["value"], value["low"], value["high"]]
-
-
-def percent(estimate: Mapping[str, float | None]) -> str:
-    """Write a small share with its interval.
-
-    Example:
-        >>> percent({"value": 0.00123, "low": 0.0008, "high": 0.00211})
-        '.12% (.08-.21)'
-        >>> percent({"value": 1e-4, "low": None, "high": None})
-        '.01%'
-    """
-    value, low, high = (
-        None if (x := estimate[key]) is None else _two_digits(100 * x)
-        for key in ("value", "low", "high")
-    )
-    return "-" if value is None else f"{value}% ({low}-{high})" if low and high else f"{value}%"
-
-
-def _two_digits(value: float) -> str:
-    """Two digits that count, without the zero in front."""
-    text = f"{float(f'{value:.2g}'):g}"
-    return text[1:] if text.startswith("0.") else text
-
-
-def findings(estimate: Mapping[str, float | None] | None) -> str:
-    """Write a number of findings a scan with its interval.
-
-    Example:
-        >>> findings({"value": 3.25, "low": 0.5, "high": 11.0})
-        '3.2 (0.5-11.0)'
-        >>> findings(None)
-        '-'
-    """
-    if estimate is None:
-        return "-"
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    bounds = f" ({low:.1f}-{high:.1f})" if low is not None and high is not None else ""
-    return "-" if value is None else f"{value:.1f}{bounds}"
-
-
-def interval(estimate: Mapping[str, float | None]) -> str:
-    """Write a number with its interval, as far as there are any.
-
-    Example:
-        >>> interval({"value": 0.9, "low": 0.81, "high": 0.951})
-        '.900 (.810-.951)'
-        >>> interval({"value": 1.0, "low": None, "high": None})
-        '1.000'
-    """
-    value, low, high = (short(estimate[key]) for key in ("value", "low", "high"))
-    return f"{value} ({low}-{high})" if low and high else value or "-"
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out cells as a Markdown table that is also readable as plain text.
-
-    Arguments:
-        header: Names of the columns.
-        rows: Cells, as many in each row as there are columns.
-
-    Example:
-        >>> print(markdown(["scan", "s"], [["a", "1"], ["bcdef", "12"]]), end="")
-        | scan  | s  |
-        |-------|----|
-        | a     | 1  |
-        | bcdef | 12 |
-    """
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-        for row in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines) + "\n"
-
-
-def short(value: float | None, digits: int = 3) -> str:
-    """A few digits, without the zero in front; nothing for no value."""
-    if value is None:
-        return ""
-    text = f"{value:.{digits}f}"
-    return text[1:] if text.startswith("0.") else text

@@ -11,7 +11,7 @@ from ctscreener.errors import InputError
 from ctscreener.heads import Source
 from ctscreener.settings import from_json, read_json
 from training.encoder import load_encoder
-from training.evaluation.kept import load_any
+from training.evaluation.array_cache import load_any
 
 
 def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:

@@ -17,13 +17,13 @@ import slicer
 from ctscreener.findings import FindingSettings
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.install.causes import JobError
+from ScreenerSlicerLib.placement import Taking
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene import companions
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
-from ScreenerSlicerLib.taking import Taking
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ from scipy import ndimage
 
 from ctscreener.errors import InputError
 from ctscreener.regions import IN_PLANE, label, next_to, odd
-
-Box = tuple[slice, slice, slice]
+from ctscreener.scan import Box
 
 DENSE_HU = -500.0
 """Air below, tissue above (Goncharov et al., arXiv 2502.08321, appendix D)."""

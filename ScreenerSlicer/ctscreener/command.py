@@ -2,40 +2,30 @@
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import Any, NoReturn, final
 
+from ctscreener.doctor_command import run_doctor
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, open_streams, reporter, say
-from ctscreener.lock import held
-from ctscreener.outputs import (
-    SummaryRow,
-    check_space,
-    check_writable,
-    publish,
-    scan_names,
-    summary_text,
-)
+from ctscreener.events import reporter
+from ctscreener.reporter import Reporter
+from ctscreener.screen_command import DONE, FAULT, REFUSED, run_screen
+from ctscreener.streams import open_streams, say
 from ctscreener.threads import share_the_machine
 from ctscreener.version import VERSION
-
-if TYPE_CHECKING:
-    from ctscreener.model import Model
-    from ctscreener.reading import Reader
-    from ctscreener.screen import ScreenSettings
 
 logger = logging.getLogger(__name__)
 
 ENCODER_HELP = "the encoder's weights, for a model that does not hold them"
-DONE, FAULT, REFUSED, STOPPED = 0, 1, 2, 130
+STOPPED = 130
+"""Exit status of what was stopped from outside."""
 
 
 @final
@@ -59,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     share_the_machine()
     open_streams()
-    with reporter("--events" in arguments) as report, _termination_stops():
+    listener = reporter("--events" in arguments, "--json" in arguments)
+    with listener as report, _termination_stops():
         try:
-            options = _parser().parse_args(arguments)
-            return _screen(options, report) if options.verb == "screen" else _model(options)
+            return _run(_parser().parse_args(arguments), report)
         except InputError as error:
             report.refused(error)
             return REFUSED
@@ -80,6 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             report.fault(fault)
             logger.exception("Traceback of the fault above:")
             return FAULT
+
+
+def _run(options: argparse.Namespace, report: Reporter) -> int:
+    """Do what was asked for."""
+    match options.verb:
+        case "screen":
+            return run_screen(options, report)
+        case "doctor":
+            return run_doctor(options, report)
+        case "completion":
+            return _completion(options)
+        case _:
+            return _model(options)
 
 
 @contextlib.contextmanager
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "ctscreener", allow_abbrev=False, description="Shows what is unusual in a CT scan."
     )
     parser.add_argument("--version", action="version", version=f"ctscreener {VERSION}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="screen|model")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     screen = verbs.add_parser(
         "screen",
         allow_abbrev=False,
@@ -126,11 +129,21 @@ def _parser() -> argparse.ArgumentParser:
         help="which series of a DICOM folder with several; UID#2 for its second part",
     )
     add("--batch", type=int, default=1, metavar="N", help="tiles at once (1)")
-    add("--events", action="store_true", help="JSON lines on stdout, for programs")
+    out = screen.add_mutually_exclusive_group()
+    out.add_argument(
+        "--events", action="store_true", help="progress and results as JSON lines, for programs"
+    )
+    out.add_argument("--json", action="store_true", help="results as JSON, a line for each scan")
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")
     model.add_argument("name", nargs="?", default="preview", metavar="NAME|DIR")
     model.add_argument("--encoder", type=_path, metavar="FILE", help=ENCODER_HELP)
     model.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
+    doctor = verbs.add_parser("doctor", help="check this installation; screens the sample")
+    doctor.add_argument("--device", default="auto", help="as of screen (auto)")
+    doctor.add_argument("--model", default="preview", metavar="NAME|DIR", help="what to test with")
+    doctor.add_argument("--no-test", action="store_true", help="look, and screen nothing")
+    completion = verbs.add_parser("completion", help="print what lets a shell complete options")
+    completion.add_argument("shell", choices=("bash", "zsh"))
     return parser
 
 
@@ -139,186 +152,6 @@ def _path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a path, found nothing between the quotes")
     return Path(text)
-
-
-def _check_range(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(
-            "option.invalid",
-            f"Expected {option} from {low:g} to {high:g}, found {value:g}.",
-            f"Give another {option}.",
-        )
-
-
-def _settings(options: argparse.Namespace) -> "ScreenSettings":
-    _check_range("--threshold", options.threshold, 0, 20)
-    overlap = {} if options.overlap is None else {"overlap": options.overlap}
-    for share in overlap.values():
-        _check_range("--overlap", share, 0, 0.9)
-    _check_range("--min-volume", options.min_volume, 0, 1e6)
-    _check_range("--batch", options.batch, 1, 4096)
-    from ctscreener.device import find_device
-    from ctscreener.findings import FindingSettings
-    from ctscreener.screen import ScreenSettings
-
-    return ScreenSettings(
-        findings=FindingSettings(options.threshold, options.min_volume),
-        region=tuple(options.region) if options.region else None,
-        device=find_device(options.device),
-        batch=options.batch,
-        all_parts=options.all_parts,
-        **overlap,
-    )
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What all scans of one call share."""
-
-    model: "Model"
-    settings: "ScreenSettings"
-    series: str | None
-    wanted: Mapping[str, Any]
-    reader: "Reader"
-    report: Reporter
-
-
-def _screen(options: argparse.Namespace, report: Reporter) -> int:
-    from ctscreener.reading import Reader
-
-    check_writable(options.out)
-    # The process that reads gets ready while torch is loaded here.
-    with held(options.out), Reader() as reader:
-        return _screen_held(options, reader, report)
-
-
-def _screen_held(options: argparse.Namespace, reader: "Reader", report: Reporter) -> int:
-    """Screen what was asked for into a folder that is ours."""
-    settings = _settings(options)
-    from ctscreener.model import load_model
-    from ctscreener.provenance import request
-
-    model = load_model(options.model, options.encoder)
-    if model.whole and options.overlap is not None:
-        report.notice(
-            "overlap.unused",
-            f"The model {model.name} sees the whole scan at once, without tiles: --overlap "
-            "changes nothing.",
-        )
-    wanted = request(model, settings, options.series)
-    job = _Job(model, settings, options.series, wanted, reader, report)
-    if len(options.scans) > 1:
-        return _screen_several(job, options.scans, options.out)
-    (name,) = scan_names(options.scans)
-    record = _screen_one(job, options.scans[0], name, options.out)
-    report.result(name, options.out, record, reused=False)
-    return DONE
-
-
-def _screen_several(job: _Job, scans: Sequence[Path], out: Path) -> int:
-    """Screen each scan into a folder of its own; one that fails does not stop the others."""
-    status = DONE
-    rows: list[SummaryRow] = []
-    for number, (path, name) in enumerate(zip(scans, scan_names(scans), strict=True), start=1):
-        job.report.begin(name, number, len(scans))
-        try:
-            rows.append(_screen_next(job, path, name, out / name))
-        except InputError as error:
-            job.report.refused(error, name)
-            rows.append(SummaryRow(name, status="failed", error=str(error)))
-            status = max(status, REFUSED) if status != FAULT else FAULT
-        except BrokenPipeError:
-            raise
-        except Exception as fault:
-            job.report.fault(fault, name)
-            logger.exception("Traceback of the fault above:")
-            rows.append(SummaryRow(name, status="failed", error=f"{type(fault).__name__}"))
-            status = FAULT
-        text = summary_text(rows)
-        publish(out, {"summary.csv": lambda path, text=text: _write_text(path, text)})
-    return status
-
-
-def _screen_next(job: _Job, path: Path, name: str, folder: Path) -> SummaryRow:
-    """Screen one of several scans, unless an earlier run has done so."""
-    from ctscreener.provenance import standing_record
-
-    record = standing_record(folder, path, job.wanted)
-    reused = record is not None
-    if record is None:
-        record = _screen_one(job, path, name, folder)
-    job.report.result(name, folder, record, reused)
-    findings = record["findings"]
-    top = max((finding["peak_rarity"] for finding in findings), default=None)
-    seconds = round(sum(record["provenance"]["seconds"].values()), 1)
-    return SummaryRow(name, len(findings), top, seconds)
-
-
-def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any]:
-    """Screen one scan and write its result folder; returns the contents of `findings.json`."""
-    import json
-
-    from ctscreener.files import write_map
-    from ctscreener.findings import findings_to_csv, findings_to_json
-    from ctscreener.overview import draw_overview
-    from ctscreener.provenance import fingerprint, provenance
-    from ctscreener.rarity_text import counted_up_to
-    from ctscreener.screen import screen
-
-    began = time.perf_counter()
-    job.report.progress("reading", 0, 1)
-    with _memory_explained():
-        scan = job.reader.read(path, job.series)
-        source = fingerprint(path)
-        job.report.progress("reading", 1, 1)
-        reading = time.perf_counter() - began
-        check_space(folder, 4 * scan.hu.size + 8_000_000)
-        screened = screen(scan, job.model, job.settings, job.report.progress, job.report.notice)
-    seconds = {"reading": reading, **screened.seconds}
-    origin = provenance(source, scan, job.wanted, screened, seconds)
-    counted = counted_up_to(origin)
-    text = findings_to_json(screened.findings, origin, screened.found, counted)
-    title = f"{name}, model {job.model.name}"
-    job.report.progress("writing", 0, 1)
-    publish(
-        folder,
-        {
-            "anomaly.nrrd": lambda file: write_map(file, screened.rarity, scan.affine),
-            "findings.csv": lambda file: _write_text(
-                file, findings_to_csv(screened.findings, counted)
-            ),
-            "overview.png": lambda file: draw_overview(
-                scan,
-                screened.rarity,
-                screened.findings,
-                title,
-                found=screened.found,
-                counted=counted,
-            ).save(file),
-            "findings.json": lambda file: _write_text(file, text),
-        },
-    )
-    job.report.progress("writing", 1, 1)
-    return json.loads(text)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
-@contextlib.contextmanager
-def _memory_explained() -> Iterator[None]:
-    """Tell a scan that is too large for this machine from a fault of ours."""
-    import torch
-
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise InputError(
-            "device.memory",
-            "Expected a scan that fits into memory, found too little memory for this one.",
-            "Use --batch 1, --device cpu, or a machine with more memory.",
-        ) from error
 
 
 def _model(options: argparse.Namespace) -> int:
@@ -330,6 +163,26 @@ def _model(options: argparse.Namespace) -> int:
     lines += [*model.card.strip().splitlines(), "", "Provenance"]
     lines += [f"  {key}: {value}" for key, value in _flat(model.provenance)]
     say(sys.stdout, *lines)
+    return DONE
+
+
+def _completion(options: argparse.Namespace) -> int:
+    """Print the script by which a shell completes options and paths."""
+    try:
+        shtab = importlib.import_module("shtab")
+    except ImportError as error:
+        raise InputError(
+            "completion.missing",
+            "Expected the package shtab, which writes completions, found none.",
+            "Install it: pip install 'ctscreener[terminal]'.",
+        ) from error
+    parser = _parser()
+    verbs = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    for action in (one for verb in verbs.choices.values() for one in verb._actions):
+        if action.type is _path:
+            # Where shtab looks for what completes an argument.
+            vars(action)["complete"] = shtab.FILE
+    print(shtab.complete(parser, options.shell))
     return DONE
 
 

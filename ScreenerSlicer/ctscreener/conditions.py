@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ctscreener.networks import NetworkSettings, Shape, UNet
+from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.scan import Shape
 
 Shell = tuple[int, int]
 """Pooled voxels from a voxel to the faces of the inner and the outer cube: what lies between."""

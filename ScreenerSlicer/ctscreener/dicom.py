@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ctscreener.ct_checks import MIN_SLICES
 from ctscreener.dicom_line import check_tilt, fit_line
 from ctscreener.dicom_parts import choose, find_parts
 from ctscreener.dicom_phases import SAME_PLACE_MM
 from ctscreener.dicom_pixels import bad_pixels, check_coding, read_frames, rescale_problem
 from ctscreener.errors import InputError
 from ctscreener.itk import LPS
-from ctscreener.plausible import MIN_SLICES
 from ctscreener.scan import Scan
 from ctscreener.slices import PERPENDICULAR, Slice, read_slices
 

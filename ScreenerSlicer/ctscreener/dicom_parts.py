@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ctscreener.ct_checks import MIN_SLICES
 from ctscreener.dicom_phases import split_phases
 from ctscreener.errors import InputError
-from ctscreener.plausible import MIN_SLICES
 from ctscreener.slices import Slice
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from ctscreener.heads import (
     Maps,
     Source,
 )
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.scorer import Step, WholeScorer
 
 SLAB = 24

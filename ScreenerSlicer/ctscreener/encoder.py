@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 
 STEM_STRIDE: Shape = (2, 4, 4)
 """Voxels of the input for one voxel of the first stage."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 from ctscreener.scorer import Tiled
 
 Notice = Callable[[str, str], None]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ctscreener.ct_checks import check_grid, check_scan
 from ctscreener.dicom import read_dicom
 from ctscreener.errors import InputError
 from ctscreener.file_tree import files_below
@@ -12,7 +13,6 @@ from ctscreener.maps import write_map
 from ctscreener.meta_header import read_meta
 from ctscreener.nifti import read_nifti
 from ctscreener.nrrd_header import read_nrrd
-from ctscreener.plausible import check_grid, check_scan
 from ctscreener.scan import Scan, same_grid
 from ctscreener.stored import Stored, as_sizes
 from ctscreener.voxels import read_voxels
@@ -25,7 +25,7 @@ META = (".mha", ".mhd")
 FORMATS = (*NIFTI, *NRRD, *META)
 
 
-def read_scan(path: Path, series: str | None = None) -> Scan:
+def read_scan(path: Path | str, series: str | None = None) -> Scan:
     """Read a CT scan and make sure that it can be screened.
 
     Values below -1024 HU, which scanners put outside their field of view, are left as they are.
@@ -41,6 +41,7 @@ def read_scan(path: Path, series: str | None = None) -> Scan:
     Raises:
         InputError: One of `scan.*` or `dicom.*`.
     """
+    path = Path(path)
     if path.is_dir():
         scan = read_dicom(path, series)
     elif not is_regular(path):

@@ -1,19 +1,13 @@
 """Findings: the connected regions of a scan that are rarer than a threshold, ranked."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
+from ctscreener.components import regions_above
+from ctscreener.diameter import diameter
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan
 
@@ -169,65 +163,6 @@ def fewest_voxels(affine: np.ndarray, settings: FindingSettings) -> float:
     return settings.min_volume_ml / voxel_ml * (1 - 1e-9)
 
 
-def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> list[np.ndarray]:
-    """Split the voxels at or above a threshold into 26-connected regions.
-
-    A region is put together from its runs of voxels along W, so that the time it takes grows
-    with the voxels above the threshold and hardly with the scan.
-
-    Arguments:
-        rarity: Rarity, `(D, H, W)`; NaN is below every threshold.
-        threshold: Lowest rarity that belongs to a region.
-        fewest: Voxels that a region must have to be kept.
-
-    Returns:
-        For each region the flat indices of its voxels, ascending.
-    """
-    _, height, width = rarity.shape
-    # Slice by slice: a mask of the whole scan would be a quarter of its map.
-    above = [np.flatnonzero(one >= threshold) + d * one.size for d, one in enumerate(rarity)]
-    voxels = np.concatenate(above) if above else np.zeros(0, int)
-    if not len(voxels):
-        return []
-    first = np.flatnonzero((np.diff(voxels, prepend=-2) != 1) | (voxels % width == 0))
-    length = np.diff(first, append=len(voxels))
-    run_region = _join_runs(voxels[first], length, height, width)
-    size = np.bincount(run_region, weights=length)
-    region = np.repeat(run_region, length)
-    kept = size[region] >= fewest
-    voxels, region = voxels[kept], region[kept]
-    order = np.argsort(region, kind="stable")
-    ends = np.flatnonzero(np.diff(region[order])) + 1
-    return np.split(voxels[order], ends) if len(voxels) else []
-
-
-def _join_runs(start: np.ndarray, length: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Number the region of each run: one with those it touches in neighbouring rows.
-
-    Arguments:
-        start: Flat index of each run's first voxel, ascending.
-        length: Its number of voxels.
-        height: Rows of a slice.
-        width: Voxels of a row.
-    """
-    row, low = np.divmod(start, width)
-    # An empty row after every slice, and a gap after every row, keep the ends from touching.
-    row += row // height
-    high, stride = low + length - 1, width + 2
-    lows, highs = row * stride + low, row * stride + high
-    pairs = []
-    for rows_on in (1, height, height + 1, height + 2):
-        shift = rows_on * stride
-        begin = np.searchsorted(highs, lows + shift - 1, side="left")
-        count = np.searchsorted(lows, highs + shift + 1, side="right") - begin
-        one = np.repeat(np.arange(len(start)), count)
-        nth = np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
-        pairs.append(np.stack([one, np.repeat(begin, count) + nth]))
-    one, other = np.concatenate(pairs, axis=1)
-    links = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(start),) * 2)
-    return connected_components(links, directed=False)[1]
-
-
 def _place(peak: int, scan: Scan) -> Triple:
     """RAS mm of a voxel, given by its flat index."""
     index = np.array(np.unravel_index(peak, scan.shape))
@@ -247,7 +182,7 @@ def _measure(
         peak_rarity=float(values[peak]),
         mean_rarity=float(values[region].mean(dtype=np.float64)),
         volume_ml=len(region) * voxel_ml,
-        diameter_mm=_diameter(index, scan),
+        diameter_mm=diameter(index, scan.affine),
         mean_hu=float(scan.hu[tuple(index.T)].mean(dtype=np.float64)),
         peak_ras=_place(peak, scan),
         peak_index=_triple(peak_index),
@@ -262,102 +197,3 @@ def _triple(index: np.ndarray) -> Index:
     """Return an index as three plain numbers."""
     d, h, w = (int(i) for i in index)
     return d, h, w
-
-
-def _diameter(index: np.ndarray, scan: Scan) -> float:
-    """Longest straight line in mm through voxels `(n, 3)` in ascending order; see `Finding`."""
-    corners = _corners(index)
-    if len(corners) == 1:
-        return float(scan.spacing.max())
-    apart = pdist(corners @ scan.affine[:3, :3].T)
-    # The line crosses half of either end voxel: half a step along its longest index axis.
-    steps = pdist(corners, "chebyshev")
-    farthest = apart >= apart.max() * (1 - 1e-9)
-    return float((apart * (1 + 1 / steps))[farthest].max())
-
-
-def _corners(index: np.ndarray) -> np.ndarray:
-    """Corners of the convex hull of voxels `(n, 3)` in ascending order; no others can be ends."""
-    new_row = np.any(np.diff(index[:, :2], axis=0, prepend=-1) != 0, axis=1)
-    ends = index[new_row | np.append(new_row[1:], True)].astype(np.float64)
-    rank = int(np.linalg.matrix_rank(ends - ends[0]))
-    if rank == 0:
-        return ends[:1]
-    # A flat region has a hull only in its plane; seen along a suitable axis it keeps its corners.
-    axes = next(
-        list(some)
-        for some in combinations(range(3), rank)
-        if np.linalg.matrix_rank((ends - ends[0])[:, some]) == rank
-    )
-    if rank == 1:
-        along = ends[:, axes[0]]
-        return ends[[along.argmin(), along.argmax()]]
-    return ends[ConvexHull(ends[:, axes]).vertices]
-
-
-_RARITY = "-log10 share of reference body voxels"
-_UNITS = {
-    "peak_rarity": _RARITY,
-    "mean_rarity": _RARITY,
-    "volume_ml": "ml",
-    "diameter_mm": "mm",
-    "mean_hu": "HU",
-    "peak_ras": "mm to the right, anterior and superior of the patient",
-    "peak_index": "voxel (d, h, w)",
-    "box_min": "voxel (d, h, w)",
-    "box_max": "voxel (d, h, w), included",
-}
-
-
-def findings_to_csv(findings: list[Finding], counted: float | None = None) -> str:
-    """Write findings as a table, one a line; the column names hold the units.
-
-    Arguments:
-        findings: What `find` returned.
-        counted: The highest rarity that was counted: beyond it numbers give an order alone.
-            None where that is not known.
-    """
-    names = ["rank", "peak_rarity_log10", "mean_rarity_log10", "volume_ml", "diameter_mm"]
-    names += ["mean_hu", "peak_right_mm", "peak_anterior_mm", "peak_superior_mm"]
-    names += [f"{what}_{axis}_voxel" for what in ("peak", "box_min", "box_max") for axis in "dhw"]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*names, "voxels", "part", "rarity_counted_up_to_log10"])
-    end = "" if counted is None else f"{counted:.4f}"
-    for one in findings:
-        measured = (one.peak_rarity, one.mean_rarity, one.volume_ml, one.diameter_mm, one.mean_hu)
-        numbers = [f"{number:.4f}" for number in (*measured, *one.peak_ras)]
-        boxes = (*one.peak_index, *one.box_min, *one.box_max)
-        table.writerow([one.rank, *numbers, *boxes, one.voxels, one.part, end])
-    return text.getvalue()
-
-
-def findings_to_json(
-    findings: list[Finding],
-    provenance: dict[str, object],
-    total: int | None = None,
-    counted: float | None = None,
-) -> str:
-    """Write findings with where they come from as strict JSON, which has no NaN.
-
-    Arguments:
-        findings: What `find` returned.
-        provenance: Model, version, parameters and whatever else made these findings.
-        total: How many there are without the limit of `FindingSettings.most`; as many when None.
-        counted: As in `findings_to_csv`.
-
-    Raises:
-        ValueError: when a number is not finite.
-    """
-    far = "" if counted is None else f"; counted up to {counted:.2f}, beyond it an order alone"
-    rarity = {name: unit + far for name, unit in _UNITS.items() if unit == _RARITY}
-    data = {
-        "format": "ctscreener.findings",
-        "format_version": 1,
-        "notice": NOTICE,
-        "provenance": provenance,
-        "units": _UNITS | rarity,
-        "found": len(findings) if total is None else total,
-        "findings": [asdict(one) for one in findings],
-    }
-    return json.dumps(data, indent=2, allow_nan=False) + "\n"

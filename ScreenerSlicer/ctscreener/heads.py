@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 
 CHUNK = 16
 """Slices of the finest map that the hidden layer is built for at a time: bounds the memory."""

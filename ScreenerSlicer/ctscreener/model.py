@@ -4,7 +4,6 @@ The engine rebuilds preprocessing, networks, standardization, density and calibr
 alone. No pickle: the weights are plain tensors, and their SHA-256 stands in the JSON.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,17 @@ from typing import Any
 
 import platformdirs
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from ctscreener.calibration import Calibration
 from ctscreener.encoded import Encoded, EncodedSettings
 from ctscreener.errors import InputError
-from ctscreener.model_limits import check_depth, check_limits
+from ctscreener.model_description import damaged, read_card, read_description, read_settings
+from ctscreener.model_writing import ENCODER, half, save_model
 from ctscreener.public_encoder import convert, find_weights
 from ctscreener.scorer import AnyScorer, Scorer, WholeScorer
 from ctscreener.scorers import Distilled, ModelSettings, Networks, new_scorer
-from ctscreener.settings import from_json, read_json, to_json, write_json
 from ctscreener.weights import check_tensors, read_weights
-from ctscreener.whole_file import make_folder, write_bytes
 
 __all__ = [
     "Distilled",
@@ -39,14 +36,8 @@ __all__ = [
     "save_model",
 ]
 
-FORMAT = "ctscreener-model"
-FORMAT_VERSION = 1
-TILED, WHOLE = "tiled", "whole"
-"""Kinds of models: networks that see tiles, or an encoder that sees the whole scan."""
 LITTLE_OVERLAP = 0.25
 """Below it, tiles that do not overlap are more alike than those that overlap by a half."""
-ENCODER = "encoder."
-"""How the names of an encoder's tensors begin."""
 BUNDLED = Path(__file__).parent.parent / "Resources" / "Models"
 
 
@@ -96,8 +87,7 @@ def find_model(name: str) -> Path:
     Raises:
         InputError: `model.missing`, with the names that exist.
     """
-    places = [BUNDLED, user_models()]
-    for folder in [Path(name), *(place / name for place in places)]:
+    for folder in [Path(name), *(place / name for place in (BUNDLED, user_models()))]:
         if (folder / "model.json").is_file():
             return folder
     if Path(name).is_dir():
@@ -106,12 +96,18 @@ def find_model(name: str) -> Path:
             f"Expected a model folder with model.json, found none in {name}.",
             "Choose a folder written by `training/run.py export`.",
         )
-    known = sorted(p.parent.name for place in places for p in place.glob("*/model.json"))
+    known = sorted(folder.name for folder in known_models())
     raise InputError(
         "model.missing",
         f"No model or folder is called {name}; known models: {', '.join(known) or 'none'}.",
         "Give one of these names or the path of a model folder.",
     )
+
+
+def known_models() -> list[Path]:
+    """The folders of all models that have a name: the bundled ones, then the user's."""
+    places = (BUNDLED, user_models())
+    return [found.parent for place in places for found in sorted(place.glob("*/model.json"))]
 
 
 def user_models() -> Path:
@@ -120,11 +116,11 @@ def user_models() -> Path:
     return Path(set_by_user or platformdirs.user_data_path("ctscreener") / "models")
 
 
-def load_model(name: str, encoder: Path | None = None) -> Model:
+def load_model(name: str | Path = "preview", encoder: Path | None = None) -> Model:
     """Load and check a model.
 
     Arguments:
-        name: A name or a folder, see `find_model`.
+        name: The name of a bundled model, of one in the user's data folder, or a folder.
         encoder: The file with the encoder's weights, for a model that names them; None for the
             file or the packages that `ctscreener.public_encoder` looks for.
 
@@ -132,7 +128,7 @@ def load_model(name: str, encoder: Path | None = None) -> Model:
         InputError: `model.missing`, `model.version`, `model.hash`, `model.tensors` or
             `model.unreadable`; `encoder.missing` or `encoder.hash`.
     """
-    folder = find_model(name)
+    folder = find_model(os.fspath(name))
     description = read_description(folder)
     settings = read_settings(description, folder)
     weights = read_weights(folder, description["sha256"]) | from_elsewhere(settings, encoder)
@@ -154,51 +150,6 @@ def load_model(name: str, encoder: Path | None = None) -> Model:
     )
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Read `model.json` and check format, version and parts."""
-    try:
-        description = read_json(folder / "model.json")
-        check_depth(description)
-    except InputError as error:
-        raise damaged(folder, error.message) from error
-    except ValueError as error:
-        raise damaged(folder, str(error)) from error
-    if not isinstance(description, dict):
-        raise damaged(folder, "it is no JSON object")
-    found = description.get("format"), description.get("format_version")
-    if found != (FORMAT, FORMAT_VERSION):
-        raise InputError(
-            "model.version",
-            f"Expected format {FORMAT} version {FORMAT_VERSION}, found {found[0]!s:.40} version "
-            f"{found[1]!s:.40} in {folder / 'model.json'}.",
-            "Update Screener, or export the model again with this version.",
-        )
-    parts = {"settings": dict, "sha256": str, "calibration": dict, "provenance": dict}
-    for name, kind in parts.items():
-        if not isinstance(description.get(name), kind):
-            raise damaged(folder, f"it has no usable {name}")
-    if not isinstance(description.get("calibration_fast"), dict | None):
-        raise damaged(folder, "it has no usable calibration_fast")
-    return description
-
-
-def read_settings(description: dict[str, Any], folder: Path) -> ModelSettings | EncodedSettings:
-    """Read what the networks are built from, and check that it is within bounds."""
-    kind = description.get("kind", TILED)
-    if kind not in (TILED, WHOLE):
-        raise damaged(folder, f"it is of a kind {kind!r} that this version does not know")
-    try:
-        check_limits(description["settings"])
-        if kind == WHOLE:
-            return from_json(EncodedSettings, description["settings"])
-        return from_json(ModelSettings, description["settings"])
-    except InputError as error:
-        raise damaged(folder, error.message) from error
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
-        # Whatever stands where sizes should: the settings refuse it in many ways.
-        raise damaged(folder, str(error)) from error
-
-
 def build(settings: ModelSettings | EncodedSettings, folder: Path) -> AnyScorer:
     """Build the networks that `model.json` describes, without their weights."""
     try:
@@ -208,31 +159,6 @@ def build(settings: ModelSettings | EncodedSettings, folder: Path) -> AnyScorer:
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
         # Sizes that do not fit each other: the layers refuse them in many ways.
         raise damaged(folder, str(error)) from error
-
-
-def read_card(folder: Path) -> str:
-    """Read the card of a model; without one it can be used too."""
-    card = folder / "CARD.md"
-    if not card.is_file():
-        return "This model has no card."
-    try:
-        return card.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            "model.unreadable",
-            f"Expected a card of UTF-8 text in {card}: {error}.",
-            "Copy or export the model again.",
-        ) from error
-
-
-def damaged(folder: Path, found: str) -> InputError:
-    """The error of a `model.json` that cannot be used."""
-    found = f"{found:.300}".rstrip(".")
-    return InputError(
-        "model.unreadable",
-        f"Expected the description of a model in {folder / 'model.json'}, but {found}.",
-        "Copy or export the model again.",
-    )
 
 
 def from_elsewhere(
@@ -245,65 +171,3 @@ def from_elsewhere(
     state = convert(content, settings.encoder)
     # As training stores them: what is calibrated and what is used are the same numbers.
     return {f"{ENCODER}{name}": tensor.half() for name, tensor in state.items()}
-
-
-def half(networks: AnyScorer) -> dict[str, Tensor]:
-    """The tensors to store: large networks in float16, what is less forgiving, such as a density, not.
-
-    The tensors of an encoder whose weights lie elsewhere are left out.
-    """
-    named = isinstance(networks, Encoded) and networks.settings.elsewhere
-    return {
-        name: tensor.half().contiguous() if is_large(name) else tensor.contiguous()
-        for name, tensor in networks.state_dict().items()
-        if not (named and name.startswith(ENCODER))
-    }
-
-
-def is_large(name: str) -> bool:
-    """Whether a tensor belongs to a large network, which bears rounding."""
-    return name.startswith(
-        ("descriptor.", "condition.", "student.network.", ENCODER, "discriminator.inputs.")
-    )
-
-
-def packed(networks: AnyScorer) -> bytes:
-    """The weights as they are stored: the same networks give the same bytes, and the same hash."""
-    return save(half(networks))
-
-
-def save_model(
-    folder: Path,
-    networks: AnyScorer,
-    calibration: Calibration,
-    provenance: dict[str, Any],
-    card: str,
-    calibration_fast: Calibration | None = None,
-) -> None:
-    """Write a model folder; `model.json`, by which it is found, comes last.
-
-    Unlike results it may be read by everybody: a model is made to be passed on.
-
-    Arguments:
-        folder: Where to; made if missing.
-        networks: What scores tiles; its UNets are stored as float16.
-        calibration: From nll to rarity, fitted to the networks as they are stored.
-        provenance: Plain JSON.
-        card: Markdown.
-        calibration_fast: The same for tiles that hardly overlap.
-    """
-    make_folder(folder, private=False)
-    content = packed(networks)
-    description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "kind": WHOLE if isinstance(networks, Encoded) else TILED,
-        "settings": to_json(networks.settings),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "calibration": calibration.to_json(),
-        "calibration_fast": calibration_fast and calibration_fast.to_json(),
-        "provenance": provenance,
-    }
-    for name, data in (("weights.safetensors", content), ("CARD.md", card.encode())):
-        write_bytes(folder / name, data, private=False)
-    write_json(folder / "model.json", description, private=False)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Shape = tuple[int, int, int]
+from ctscreener.scan import Shape
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ctscreener.ct_checks import check_grid
 from ctscreener.errors import InputError
 from ctscreener.itk import in_array_order
-from ctscreener.plausible import check_grid
 from ctscreener.scan import same_grid
 from ctscreener.stored import (
     Packing,

@@ -1,4 +1,4 @@
-"""The process that a temporary file belongs to, told by the file's name, and whether it still runs."""
+"""The process that a temporary file belongs to, by the file's name, and whether it still runs."""
 
 import os
 import socket

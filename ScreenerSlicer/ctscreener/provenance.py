@@ -18,7 +18,8 @@ from ctscreener.version import VERSION
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
-    from ctscreener.screen import Screened, ScreenSettings
+    from ctscreener.screened import Screened
+    from ctscreener.screening import ScreenSettings
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
@@ -169,7 +170,8 @@ def standing_record(
         wanted: What is asked now, see `request`.
 
     Returns:
-        The contents of its `findings.json`; none where the scan was not screened, or the scan, the model, the software or
+        The contents of its `findings.json`; none where the scan was not screened, or the scan,
+        the model, the software or
         a parameter has changed since.
     """
     try:

@@ -13,6 +13,11 @@ CANONICAL = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Directions in RAS of the canonical axes, one a row: D to superior, H to posterior, W to left."""
 
 
+Shape = tuple[int, int, int]
+"""Voxels along `(D, H, W)`."""
+Box = tuple[slice, slice, slice]
+"""A block of voxels: from where to where along `(D, H, W)`."""
+
 # Two grids are one when no voxel is further off than this part of a voxel.
 SAME_PLACE = 0.1
 

@@ -7,9 +7,9 @@ import torch
 from scipy import ndimage
 
 from ctscreener.fallback import Notice
-from ctscreener.networks import Shape
 from ctscreener.preprocess import Prepared
 from ctscreener.progress import Progress
+from ctscreener.scan import Shape
 from ctscreener.scorer import Scored, WholeScorer
 from ctscreener.tiled import autocast, part_of
 

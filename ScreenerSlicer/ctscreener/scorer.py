@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Scored:
     device: torch.device
 
 
-class Rated(Protocol):
+class ScorerSettings(Protocol):
     """What every kind of settings says of the scans that are scored."""
 
     @property
@@ -40,7 +40,7 @@ class Rated(Protocol):
         ...
 
 
-class Tiled(Rated, Protocol):
+class Tiled(ScorerSettings, Protocol):
     """What scoring by tiles needs to know of a scorer."""
 
     @property
@@ -68,7 +68,7 @@ class Tiled(Rated, Protocol):
         ...
 
 
-AnySettings = TypeVar("AnySettings", bound=Rated)
+AnySettings = TypeVar("AnySettings", bound=ScorerSettings)
 TiledSettings = TypeVar("TiledSettings", bound=Tiled)
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ctscreener.conditions import Condition, ConditionSettings
 from ctscreener.density import Density, DensitySettings
-from ctscreener.networks import NetworkSettings, Shape, UNet
+from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.scorer import TiledScorer
 from ctscreener.student import Student, StudentSettings
 

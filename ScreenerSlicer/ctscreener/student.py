@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ctscreener.conditions import Shell, shell_mean, sincos
 from ctscreener.density import channelwise
-from ctscreener.networks import NetworkSettings, Shape, UNet
+from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.scan import Shape
 
 MOST_SPREADS = 1e4
 """Scores end so far from their middle: an absurd voxel stays finite, and one of the rarest."""

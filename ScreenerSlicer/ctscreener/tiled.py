@@ -11,8 +11,9 @@ from torch import Tensor
 from ctscreener import tiles
 from ctscreener.conditions import tile_positions
 from ctscreener.fallback import Notice, Plan, plans
-from ctscreener.preprocess import Prepared, pooled_affine
+from ctscreener.preprocess import Prepared
 from ctscreener.progress import Progress
+from ctscreener.resampling import pooled_affine
 from ctscreener.scorer import Scored, Tiled, TiledScorer
 
 

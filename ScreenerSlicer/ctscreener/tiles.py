@@ -11,8 +11,7 @@ from itertools import product
 
 import numpy as np
 
-Shape = tuple[int, int, int]
-Box = tuple[slice, slice, slice]
+from ctscreener.scan import Box, Shape
 
 
 def boxes(shape: Shape, size: Shape, stride: Shape) -> Iterator[Box]:

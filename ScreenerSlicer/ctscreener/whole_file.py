@@ -28,7 +28,7 @@ _count = itertools.count()
 
 
 class NotWrittenError(InputError):
-    """A disk that is full, or a folder that may not be written: no fault of what was to be written."""
+    """A full disk, or a folder that may not be written: no fault of what was to be written."""
 
 
 @contextmanager

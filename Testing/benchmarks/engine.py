@@ -115,15 +115,16 @@ def screen_once(way: str, model: str, path: Path, to: Path, threads: int) -> dic
 
     from ctscreener.files import read_scan
     from ctscreener.model import load_model
-    from ctscreener.preprocess import pooled_affine, prepare, restore
-    from ctscreener.screen import Clock, ScreenSettings, score
+    from ctscreener.preprocess import prepare, restore
+    from ctscreener.resampling import pooled_affine
+    from ctscreener.screening import ScreenSettings, StageSeconds, score
     from ctscreener.tiled import smoothed
 
     torch.set_num_threads(threads)
     loaded = load_model(model)
     scan = read_scan(path)
     settings, pool = loaded.settings, loaded.settings.pool
-    clock, start, worked = Clock(), time.perf_counter(), time.process_time()
+    clock, start, worked = StageSeconds(), time.perf_counter(), time.process_time()
     with clock.measure("preparing"):
         prepared = prepare(scan, settings.preprocess)
     with clock.measure("scoring"):
@@ -273,7 +274,7 @@ def write_random_model(folder: Path) -> dict[str, Any]:
 
 def show(runs: list[dict[str, Any]], threads: int) -> None:
     """Print how long, how much memory, and how alike."""
-    from training.tables import markdown
+    from training.page.written import markdown
 
     rows = [
         [

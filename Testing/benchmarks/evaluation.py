@@ -171,7 +171,7 @@ MEASURES: dict[str, Callable[[], Measure]] = {
 
 def show(runs: dict[str, Any], scans: list[dict[str, Any]], largest: float) -> None:
     """Print both tables and the extrapolation."""
-    from training.tables import markdown
+    from training.page.written import markdown
 
     base = runs["ours"]
     rows = [

@@ -34,7 +34,7 @@ from ctscreener.files import read_scan
 from ctscreener.model import ModelSettings, Networks, save_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import prepare
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 torch.manual_seed(0)
 settings = ModelSettings(
     descriptor=NetworkSettings(channels=(8,), out=4),

@@ -36,7 +36,7 @@ from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
 from Testing.host.scene import SlicerScene
 from Testing.host.views import SliceView
 from Testing.slicer.lumps import Geometry, add_scan
-from training.tables import markdown
+from training.page.written import markdown
 
 SPACING = (1.0, 0.7, 0.7)
 THRESHOLDS = (2.0, 2.5, 3.0, 3.5, 4.0)

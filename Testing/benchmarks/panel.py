@@ -1,11 +1,12 @@
 """Benchmark: for how long the window stands still during a run, and when a slider is moved.
 
-    python Testing/benchmarks/panel.py [--shape 300 512 512] [--worker ScreenerSlicerLib.process.stub_worker]
+    python Testing/benchmarks/panel.py [--shape 300 512 512] [--worker MODULE]
                                        [--hold-gil]
 
 A timer of 5 ms runs in the test host beside the module; the longest time between two of its calls
 is how long a user could not click. With `--hold-gil` the host keeps Python's lock while it waits,
-as Slicer does, and the timer comes every 100 ms, for each of its calls lets threads run. It is told for the whole run with the stub for its engine (the
+as Slicer does, and the timer comes every 100 ms, for each of its calls lets threads run. It is
+told for the whole run with the stub for its engine (the
 window does the same work whatever the child does), for the moment in which the result is taken,
 and for each move of a slider. The aim is 50 ms during a run, on a machine that does nothing else.
 Where others work on the machine too, compare with the time while idle, and look at the column of
@@ -28,7 +29,7 @@ from PySide6 import QtCore
 from ScreenerSlicerLib.process.job_maker import ENGINE, STUB
 from Testing.host.application import Application
 from Testing.module.opened import Opened
-from training.tables import markdown
+from training.page.written import markdown
 
 TICK_MS = 5
 HELD_TICK_MS = 100

@@ -123,7 +123,7 @@ def screen_once(options: argparse.Namespace) -> dict[str, Any]:
     from ctscreener.files import read_scan
     from ctscreener.findings import FindingSettings, fewest_voxels
     from ctscreener.model import load_model
-    from ctscreener.screen import ScreenSettings, screen
+    from ctscreener.screening import ScreenSettings, screen
 
     torch.set_num_threads(options.threads)
     way = WAYS[int(options.work)]
@@ -147,7 +147,7 @@ def screen_once(options: argparse.Namespace) -> dict[str, Any]:
 
 def alike(standard: np.ndarray, other: np.ndarray, fewest: float) -> dict[str, Any]:
     """How well a map agrees with the standard's, `(D, H, W)` each, NaN where not scored."""
-    from ctscreener.findings import regions_above
+    from ctscreener.components import regions_above
     from training.imitation import agreement
 
     body = np.isfinite(standard)
@@ -163,7 +163,7 @@ def alike(standard: np.ndarray, other: np.ndarray, fewest: float) -> dict[str, A
 
 def show(runs: list[dict[str, Any]], threads: int) -> None:
     """Print how long, how much memory, and how alike; medians over scans at the end."""
-    from training.tables import markdown
+    from training.page.written import markdown
 
     first = {run["scan"]: run for run in runs if run["way"] == WAYS[0].name}
     rows = []

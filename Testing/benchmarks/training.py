@@ -42,7 +42,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json, write_json
 from Testing.benchmarks.live_memory import step_bytes
 from Testing.benchmarks.stopwatch import PARTS, delivered, timed
-from training import ape, condition, density, descriptor, likelihood, pairs, presets
+from training import ape, condition, contrastive, density, descriptor, likelihood, presets
 from training.data.store import FINE, StoredScan, write_array, write_manifest
 from training.loop.compiling import products
 from training.loop.task import Task
@@ -53,7 +53,12 @@ STAGES = {
     "ape": (ape, presets.APE),
     "density": (density, presets.DENSITY),
 }
-TRAINS = {"descriptor": pairs, "condition": pairs, "ape": pairs, "density": density}
+TRAINS = {
+    "descriptor": contrastive,
+    "condition": contrastive,
+    "ape": contrastive,
+    "density": density,
+}
 """The module of which each stage calls `train`."""
 BODY_MM = (360.0, 330.0, 400.0)
 GIB = 2**30
@@ -143,7 +148,7 @@ def predicted(stage: str, preset: str) -> float:
 
 
 def density_bytes(
-    settings: density.DensitySettings, preset: str, rows: int, reduced: bool
+    settings: density.DensityStageSettings, preset: str, rows: int, reduced: bool
 ) -> float:
     """Bytes that a step of the density over so many voxels holds."""
     known = ConditionSettings(settings.sincos, presets.CONDITION[preset].network)

@@ -19,11 +19,13 @@ from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings
 from ctscreener.heads import GaussianSettings, HeadSettings, Source
 from ctscreener.model import Model, load_model, save_model
-from ctscreener.preprocess import Prepared, prepare, resample
+from ctscreener.preprocess import Prepared, prepare
 from ctscreener.public_encoder import convert
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan
 from ctscreener.score_whole import near, strided_affine
-from ctscreener.screen import Screened, ScreenSettings, score, screen
+from ctscreener.screened import Screened
+from ctscreener.screening import ScreenSettings, score, screen
 from Testing.engine.public_weights import file_of, public_network
 from Testing.engine.small_encoded import SETTINGS, SIZES, small_encoded
 from Testing.engine.small_model import CARD, PROVENANCE

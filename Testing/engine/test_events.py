@@ -1,41 +1,12 @@
-"""Reporters: lines for programs, a bar or plain lines for people."""
+"""Events: one line of JSON each, for programs."""
 
 import io
 import json
 from pathlib import Path
 
-import pytest
-
 from ctscreener.errors import InputError
-from ctscreener.events import Events, Terminal, progress_line, table
-
-FINDING = {
-    "rank": 1,
-    "peak_rarity": 4.25,
-    "volume_ml": 12.5,
-    "diameter_mm": 31.0,
-    "mean_hu": -40.0,
-    "peak_ras": [1.0, -2.0, 3.0],
-}
-RECORD = {"findings": [FINDING], "notice": "For research."}
-
-
-class Screen(io.StringIO):
-    """A stream that calls itself a terminal."""
-
-    def isatty(self) -> bool:
-        """Say so."""
-        return True
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
+from ctscreener.events import Events
+from Testing.engine.small_record import FINDING, RECORD
 
 
 def test_every_event_is_one_line_of_json_whatever_is_in_it() -> None:
@@ -68,87 +39,3 @@ def test_each_event_is_sent_at_once(tmp_path: Path) -> None:
     with (tmp_path / "lines").open("w") as stream:
         Events(stream).progress("scoring", 1, 2)
         assert (tmp_path / "lines").read_text().endswith("\n")
-
-
-def test_a_terminal_shows_one_moving_line_with_the_time_left() -> None:
-    clock, screen = Clock(), Screen()
-    terminal = Terminal(io.StringIO(), screen, clock)
-    for done in range(5):
-        clock.now = 10.0 * done
-        terminal.progress("scoring", done, 4)
-    text = screen.getvalue()
-    assert text.count("\n") == 1
-    frames = [frame.strip() for frame in text.split("\r")[1:]]
-    assert len(frames) == 5
-    assert "10 s left" in frames[3]
-    assert frames[4].endswith("100%  40 s")
-
-
-def test_a_log_gets_few_whole_lines() -> None:
-    clock, log = Clock(), io.StringIO()
-    terminal = Terminal(io.StringIO(), log, clock)
-    for done in range(1001):
-        clock.now = done / 50
-        terminal.progress("scoring", done, 1000)
-    lines = log.getvalue().splitlines()
-    assert "\r" not in log.getvalue()
-    assert 2 <= len(lines) <= 4
-    assert "100%" in lines[-1]
-
-
-def test_an_error_does_not_continue_the_line_of_the_bar() -> None:
-    screen = Screen()
-    terminal = Terminal(io.StringIO(), screen)
-    terminal.progress("scoring", 1, 4)
-    terminal.refused(InputError("code", "It is so.", "Do this."))
-    assert screen.getvalue().splitlines()[-1] == "ctscreener: It is so. Do this. [code]"
-
-
-def test_a_notice_reaches_programs_and_people() -> None:
-    lines, screen = io.StringIO(), Screen()
-    Events(lines).notice("device.processor", "Going on with the processor.")
-    wanted = {"event": "notice", "code": "device.processor"}
-    assert json.loads(lines.getvalue()) == wanted | {"message": "Going on with the processor."}
-    terminal = Terminal(io.StringIO(), screen)
-    terminal.progress("scoring", 1, 4)
-    terminal.notice("device.processor", "Going on with the processor.")
-    assert screen.getvalue().splitlines()[-1] == (
-        "ctscreener: Going on with the processor. [device.processor]"
-    )
-
-
-def test_a_result_names_the_findings_the_picture_and_the_limits() -> None:
-    out = io.StringIO()
-    Terminal(out, io.StringIO()).result("chest", Path("out"), RECORD, reused=True)
-    text = out.getvalue()
-    assert "chest: 1 finding (done before" in text
-    assert all(number in text for number in ("4.25", "12.50", "31.00", "-2.00"))
-    assert str(Path("out") / "overview.png") in text
-    assert "For research." in text
-
-
-@pytest.mark.parametrize(("done", "total"), [(0, 0), (0, 5), (5, 5)])
-def test_the_ends_of_a_stage_can_be_drawn(done: int, total: int) -> None:
-    assert "left" not in progress_line("scoring", done, total, 0.0)
-
-
-def test_columns_are_as_wide_as_their_widest_cell() -> None:
-    lines = table([{"n": 1.0, "word": "a"}, {"n": 1000.0, "word": "long"}])
-    assert lines == ["      n  word", "   1.00  a", "1000.00  long"]
-    assert table([]) == []
-
-
-def test_what_was_not_counted_is_told_as_more_than_what_was() -> None:
-    far = FINDING | {"peak_rarity": 5.93}
-    model = {"rarity_counted_up_to": 5.58}
-    record = {**RECORD, "findings": [far, FINDING], "provenance": {"model": model}}
-    out = io.StringIO()
-    Terminal(out, io.StringIO()).result("scan", Path("out"), record, reused=False)
-    first, second = (line.split("  ") for line in out.getvalue().splitlines()[2:4])
-    assert "> 5.5" in map(str.strip, first)
-    assert "4.25" in map(str.strip, second)
-    assert "5.93" not in out.getvalue()
-    # A record without that number, such as an older one, is told as it stands.
-    out = io.StringIO()
-    Terminal(out, io.StringIO()).result("a", Path(), {**RECORD, "findings": [far]}, reused=False)
-    assert "5.93" in out.getvalue()

@@ -12,7 +12,7 @@ from ctscreener import tiled as tiled_module
 from ctscreener.fallback import Plan, halved, plans
 from ctscreener.model import Networks
 from ctscreener.preprocess import Prepared
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from Testing.engine.small_model import SETTINGS, networks
 
 CARD = torch.device("cuda", 0)

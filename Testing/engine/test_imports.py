@@ -12,6 +12,7 @@ import ctscreener
 ENGINE = Path(ctscreener.__file__).parent
 FORBIDDEN = {"slicer", "qt", "ctk", "vtk", "training", "matplotlib", "lightning", "monai"}
 ALLOWED = {"torch", "numpy", "scipy", "SimpleITK", "skimage", "safetensors", "PIL", "platformdirs"}
+ALLOWED |= {"rich"}  # In a terminal, where it is installed.
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys

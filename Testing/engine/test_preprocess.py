@@ -6,16 +6,8 @@ import torch
 from scipy import ndimage
 
 from ctscreener.errors import InputError
-from ctscreener.preprocess import (
-    Prepared,
-    PreprocessSettings,
-    equalize,
-    pooled_affine,
-    prepare,
-    resample,
-    restore,
-    to_lattice,
-)
+from ctscreener.preprocess import Prepared, PreprocessSettings, equalize, prepare, restore
+from ctscreener.resampling import pooled_affine, resample, to_lattice
 from ctscreener.scan import CANONICAL, Scan, reoriented_to_canonical
 from ctscreener.tiled import batch_of, pooled_mask
 from Testing.engine.small_model import SETTINGS
@@ -33,7 +25,9 @@ from Testing.engine.torso import (
 )
 
 ODD = torso(canonical_affine(SHAPE, (3.9, 3.7, 4.1), (1.3, 2.1, -0.7)))
+
 POOL = COARSE.multiple
+
 TILT = turned(canonical_affine(), 10, 0, SHAPE)
 
 
@@ -141,27 +135,6 @@ def test_the_grid_is_canonical_and_fixed_in_the_patient(prepared: Prepared) -> N
     assert prepared.image.dtype == np.uint8
     assert prepared.body.shape == prepared.image.shape
     assert all(n % unit == 0 for n, unit in zip(prepared.image.shape, POOL, strict=True))
-
-
-def test_a_bead_comes_out_where_it_lay() -> None:
-    index = (31, 40, 22)
-    bead = np.zeros(SHAPE, np.float32)
-    bead[index] = 1000
-    hu, affine = to_lattice(Scan(bead, TILT), np.array([2.0, 2.0, 2.0]))
-    mass = np.nan_to_num(hu)
-    centre = ndimage.center_of_mass(mass)
-    ras, expected = affine @ [*centre, 1], TILT @ [*index, 1]
-    np.testing.assert_allclose(ras, expected, atol=0.1)
-    np.testing.assert_allclose(np.linalg.solve(TILT, ras)[:3], index, atol=0.03)
-
-
-def test_finer_voxels_are_averaged_and_not_skipped() -> None:
-    affine = canonical_affine((60, 60, 60), (1.0, 1.0, 1.0))
-    noise = np.random.default_rng(0).normal(40, 100, (60, 60, 60)).astype(np.float32)
-    hu, _ = to_lattice(Scan(noise, affine), np.array(COARSE.spacing))
-    # A new voxel is as large as 40 old ones.
-    assert np.nanstd(hu) < 1.5 * 100 / np.sqrt(40.5)
-    assert np.nanmean(hu) == pytest.approx(40, abs=3)
 
 
 def test_contrast_is_not_stretched_where_a_scan_holds_no_air_and_no_bone() -> None:

@@ -28,10 +28,10 @@ from ctscreener.model import (
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import Prepared, prepare
 from ctscreener.provenance import request
-from ctscreener.screen import ScreenSettings, score, screen
+from ctscreener.scan import Box
+from ctscreener.screening import ScreenSettings, score, screen
 from ctscreener.student import Student, StudentSettings
 from ctscreener.tiled import body_tiles, pooled_mask
-from ctscreener.tiles import Box
 from Testing.engine.small_model import CALIBRATION, CARD, SETTINGS, perturb
 from Testing.engine.torso import COARSE, SHAPE, canonical_affine, torso
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctscreener.errors import InputError
-from ctscreener.events import Terminal, say
 from ctscreener.outputs import SummaryRow, summary_text
+from ctscreener.streams import say
+from ctscreener.terminal import Terminal
 from ctscreener.texts import cell, plain
 
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

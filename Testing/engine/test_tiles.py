@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal.windows import triang
 
-from ctscreener.tiles import Average, Box, Shape, boxes, pooled, step, weights
+from ctscreener.scan import Box, Shape
+from ctscreener.tiles import Average, boxes, pooled, step, weights
 
 
 @st.composite

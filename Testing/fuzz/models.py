@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load
 
 from ctscreener.model import load_model
-from ctscreener.screen import ScreenSettings, screen
+from ctscreener.screening import ScreenSettings, screen
 from ctscreener.settings import to_json
 from Testing.engine.small_model import save
 from Testing.engine.torso import torso

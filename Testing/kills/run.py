@@ -140,7 +140,7 @@ def note(text: str) -> None:
 def warm_up() -> None:
     """Load what all stages need, so that their processes, forked off this one, begin at once."""
     import ctscreener.command
-    import ctscreener.screen
+    import ctscreener.screening
     import training.ape
     import training.density
     import training.descriptor

@@ -16,6 +16,7 @@ from ctscreener.density import DensitySettings
 from ctscreener.encoded import Elsewhere, Encoded, EncodedSettings
 from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.heads import GaussianSettings, HeadSettings, Source
+from ctscreener.model_description import FORMAT, FORMAT_VERSION
 from ctscreener.networks import NetworkSettings
 from ScreenerSlicerLib.preflight import models
 from ScreenerSlicerLib.preflight.models import (
@@ -54,7 +55,7 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 def test_the_engine_and_the_panel_know_the_same_models(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert (models.FORMAT, models.FORMAT_VERSION) == (engine.FORMAT, engine.FORMAT_VERSION)
+    assert (models.FORMAT, models.FORMAT_VERSION) == (FORMAT, FORMAT_VERSION)
     assert engine.BUNDLED.resolve() == BUNDLED
     assert user_folder(os.environ) == engine.user_models()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

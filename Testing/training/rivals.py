@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ctscreener.encoded import PLAIN
 from ctscreener.preprocess import Prepared, PreprocessSettings
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import to_json
 from Testing.training.small_store import SPACING
 from training.baselines.folder import load_folder

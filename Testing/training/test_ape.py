@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ctscreener.model import load_model
 from ctscreener.networks import NetworkSettings
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import read_json
 from Testing.training.small_store import make_store
 from training import ape, density, descriptor, export, presets
@@ -21,7 +21,7 @@ from training.data.crops import CropSettings, cut_pairs, draw_scan
 from training.data.masking import MaskSettings
 from training.data.store import Store
 from training.data.views import draw_views
-from training.density import DensitySettings
+from training.density import DensityStageSettings
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.loop.loop import LoopSettings
 
@@ -117,7 +117,7 @@ def test_training_brings_distances_nearer_to_those_of_the_voxels(trained: Path) 
 
 
 def test_a_model_with_anatomical_positions_is_exported_and_scores(trained: Path) -> None:
-    settings = DensitySettings(
+    settings = DensityStageSettings(
         store=trained / "store",
         run=trained / "density",
         descriptor=trained / "descriptor",

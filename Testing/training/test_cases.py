@@ -8,7 +8,7 @@ import pytest
 from ctscreener.errors import InputError
 from training.data.sources import hash_source
 from training.evaluation.cases import find_cases, find_unlabelled, patient_of
-from training.evaluation.seen import digest_of
+from training.evaluation.trained_on import digest_of
 
 NNUNET = {"labels": {"background": 0, "tumour": 1}, "file_ending": ".nrrd"}
 DECATHLON = {"labels": {"0": "background", "1": "liver", "2": "cancer"}, "modality": {"0": "CT"}}

@@ -17,14 +17,14 @@ from ctscreener.model import Networks, load_model
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import Prepared
 from ctscreener.scorer import Scored
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.tiled import smoothed
 from Testing.training.small_store import make_store
 from training import condition, density, descriptor, export, reference
 from training.data.cache import Cache, describe, draw, draw_box, pick
 from training.data.crops import CropSettings
 from training.data.store import Store, write_array
-from training.density import DensitySettings
+from training.density import DensityStageSettings
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.likelihood import standardize
 from training.loop.schedule import LoopSettings
@@ -44,13 +44,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = NetworkSettings(channels=(8, 16), out=4)
     descriptor.main(DescriptorSettings(run=folder / "descriptor", network=sizes, **shared))
     masked = NetworkSettings(channels=(8,), stem=(2, 3, 3), out=3, inputs=2)
-    condition.main(condition.ConditionSettings(run=folder / "condition", network=masked, **shared))
+    condition.main(
+        condition.ConditionStageSettings(run=folder / "condition", network=masked, **shared)
+    )
     return folder
 
 
-def settings_for(runs: Path, name: str, head: str) -> DensitySettings:
+def settings_for(runs: Path, name: str, head: str) -> DensityStageSettings:
     """A short density training on the runs of the fixture."""
-    return DensitySettings(
+    return DensityStageSettings(
         store=runs / "store",
         run=runs / name,
         descriptor=runs / "descriptor",

@@ -14,8 +14,8 @@ from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import from_json, read_json, to_json
 from Testing.training.small_store import make_store
-from training import condition, descriptor, everything, presets, run
-from training.condition import ConditionSettings, measure_leak
+from training import all_stages, condition, descriptor, presets, run
+from training.condition import ConditionStageSettings, measure_leak
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
 from training.data.store import Store
@@ -94,7 +94,7 @@ def test_the_two_views_of_one_voxel_are_compared() -> None:
 
 
 def test_a_condition_trains_and_reports_its_leak(folder: Path, tmp_path: Path) -> None:
-    settings = ConditionSettings(
+    settings = ConditionStageSettings(
         folder,
         tmp_path,
         network=replace(NETWORK, inputs=2),
@@ -127,7 +127,7 @@ class Stub(nn.Module):
 
 
 def test_the_leak_is_what_hiding_changes(folder: Path) -> None:
-    settings = ConditionSettings(folder, crops=CROPS, masks=MASKS, loop=LOOP)
+    settings = ConditionStageSettings(folder, crops=CROPS, masks=MASKS, loop=LOOP)
     store = Store(folder)
     blind = measure_leak(Stub("place"), store, settings)  # pyright: ignore[reportArgumentType]
     assert blind == {"hidden": 0, "visible": 0}
@@ -197,8 +197,8 @@ def test_all_stages_in_one_go_hand_their_folders_on(
     calls: list[Any] = []
     stages = ("phantoms", "prepare", "descriptor", "condition", "density", "export")
     for stage in stages:
-        monkeypatch.setattr(getattr(everything, stage), "main", calls.append)
-    everything.main(everything.EverythingSettings(out=tmp_path, steps=50, seed=4), "tiny")
+        monkeypatch.setattr(getattr(all_stages, stage), "main", calls.append)
+    all_stages.main(all_stages.EverythingSettings(out=tmp_path, steps=50, seed=4), "tiny")
     made, prepared, described, conditioned, density, exported = calls
     assert prepared.scans == (made.out,)
     assert {described.store, conditioned.store, density.store, exported.store} == {prepared.store}
@@ -207,7 +207,7 @@ def test_all_stages_in_one_go_hand_their_folders_on(
     for settings in (described, conditioned, density):
         assert (settings.loop.steps, settings.loop.warmup, settings.loop.seed) == (50, 5, 4)
     calls.clear()
-    everything.main(everything.EverythingSettings((Path("scans"),), tmp_path), "small")
+    all_stages.main(all_stages.EverythingSettings((Path("scans"),), tmp_path), "small")
     assert calls[0].scans == (Path("scans"),)
     assert calls[1].network == presets.DESCRIPTOR["small"].network
 
@@ -217,11 +217,11 @@ def test_the_fast_model_learns_from_the_model_that_was_just_made(
 ) -> None:
     calls: list[Any] = []
     for stage in ("prepare", "descriptor", "condition", "density", "distil", "export"):
-        monkeypatch.setattr(getattr(everything, stage), "main", calls.append)
-    settings = everything.EverythingSettings(
+        monkeypatch.setattr(getattr(all_stages, stage), "main", calls.append)
+    settings = all_stages.EverythingSettings(
         (Path("scans"),), tmp_path, held_out=("z*",), steps=50
     )
-    everything.main(replace(settings, distil=True), "tiny")
+    all_stages.main(replace(settings, distil=True), "tiny")
     density, exported, taught, again = calls[-4:]
     assert Path(taught.model) == exported.out
     assert (taught.held_out, taught.exclude) == (density.held_out, ()) == (("z*",), ())
@@ -237,7 +237,7 @@ def test_scans_stand_alone_or_after_their_flag(
     monkeypatch: pytest.MonkeyPatch, named: list[str], after: bool
 ) -> None:
     calls: list[Any] = []
-    monkeypatch.setattr(everything, "main", lambda settings, preset: calls.append(settings))
+    monkeypatch.setattr(all_stages, "main", lambda settings, preset: calls.append(settings))
     flags = ["--preset", "tiny", "--out", "o", "--steps", "7"]
     assert run.main(["all", *(flags + named if after else named + flags)]) == 0
     assert calls[0].scans == (Path("a"), Path("b"))
@@ -258,11 +258,11 @@ def test_each_condition_trains_what_it_needs_on_all_but_the_held_out(
     calls: dict[str, Any] = {}
     for stage in ("prepare", "descriptor", "condition", "ape", "density", "export"):
         keep = lambda settings, stage=stage: calls.__setitem__(stage, settings)
-        monkeypatch.setattr(getattr(everything, stage), "main", keep)
-    settings = everything.EverythingSettings(
+        monkeypatch.setattr(getattr(all_stages, stage), "main", keep)
+    settings = all_stages.EverythingSettings(
         (Path("scans"),), tmp_path, condition=condition, held_out=("z*",)
     )
-    everything.main(settings, "tiny")
+    all_stages.main(settings, "tiny")
     assert {"condition", "ape"} & set(calls) == ({trained} if trained else set())
     density = calls["density"]
     for stage in ("condition", "ape"):

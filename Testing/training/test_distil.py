@@ -16,15 +16,15 @@ from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.files import write_map
 from ctscreener.model import Distilled, ModelSettings, Networks, load_model, save_model
 from ctscreener.networks import NetworkSettings
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import read_json, write_json
 from ctscreener.student import StudentSettings
 from Testing.engine.torso import canonical_affine, torso
 from Testing.training.small_store import make_store
 from training import distil, export, presets, run
-from training.data import lessons as lessons_module
-from training.data.lessons import Lesson, Lessons, draw, learn, whole
+from training.data import teacher_scores as lessons_module
 from training.data.store import Store
+from training.data.teacher_scores import Lesson, Lessons, draw, learn, whole
 from training.distil import DistilSettings
 from training.imitation import RAREST, agreement, weights_of
 from training.loop.loop import LoopSettings

@@ -1,7 +1,6 @@
 """The evaluation: its numbers are those of scikit-learn on the same voxels, and it goes on."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,19 +10,19 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from ctscreener.calibration import Calibration
-from ctscreener.density import DensitySettings
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan, write_map
-from ctscreener.model import ModelSettings, Networks, load_model, save_model
-from ctscreener.networks import NetworkSettings
-from ctscreener.preprocess import PreprocessSettings
-from ctscreener.scan import CANONICAL
-from ctscreener.screen import screen
-from training.baselines.folder import load_folder
-from training.baselines.mean_at_place import MeanAtPlaceSettings
-from training.baselines.method import RunSettings
-from training.baselines.stage import main as fit
+from ctscreener.model import load_model
+from Testing.training.small_evaluation import (
+    AFFINE,
+    SHAPE,
+    four_scans,
+    results_of,
+    screened,
+    small_settings,
+    untrained_model,
+    write_case,
+)
 from training.baselines.trivial import gradient_scores
 from training.evaluate import EvaluateSettings, main
 from training.evaluation.cases import Case, find_cases
@@ -31,72 +30,23 @@ from training.evaluation.curves import auroc
 from training.evaluation.evaluator import Evaluator
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.protocols import PROTOCOLS
-from training.evaluation.rated import SCREENER, Screened
-from training.prepare import PrepareSettings
-from training.prepare import main as prepare
 from training.tables import TablesSettings
 from training.tables import main as print_tables
-
-SHAPE = (16, 40, 44)
-AFFINE = np.eye(4)
-AFFINE[:3, :3] = CANONICAL.T * (8.0, 3.5, 3.5)
-
-
-def write_case(folder: Path, name: str, rng: np.random.Generator, labels: tuple[int, ...]) -> None:
-    """A body of noisy tissue with one dense block for each label."""
-    hu = np.full(SHAPE, -1000.0)
-    hu[:, 8:-8, 8:-8] = rng.normal(20, 15, (16, 24, 28))
-    mask = np.zeros(SHAPE)
-    for label in labels:
-        d, h, w = rng.integers((2, 12, 12), (12, 26, 30))
-        hu[d : d + 3, h : h + 3, w : w + 3] += 150
-        mask[d : d + 3, h : h + 3, w : w + 3] = label
-    folder.mkdir(exist_ok=True)
-    write_map(folder / f"{name}.nii.gz", hu, AFFINE)
-    if labels:
-        write_map(folder / f"{name}_lesion.nii.gz", mask, AFFINE)
 
 
 @pytest.fixture
 def model(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """A small model that has learnt nothing."""
-    settings = ModelSettings(
-        preprocess=PreprocessSettings(spacing=(8.0, 3.5, 3.5)),
-        descriptor=NetworkSettings(channels=(8, 16), out=4),
-        density=DensitySettings(head="gaussian"),
-        tile=(8, 24, 24),
-    )
-    folder = tmp_path / "untrained"
-    torch.manual_seed(0)
-    save_model(folder, Networks(settings), Calibration.fit(rng.gamma(2, 2, 500)), {}, "")
-    return folder
+    return untrained_model(tmp_path / "untrained", rng)
 
 
 @pytest.fixture
 def scans(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Three scans with masks, one without."""
-    folder = tmp_path / "scans"
-    for name, labels in {"a": (1,), "b": (2, 1), "c": (2,), "healthy": ()}.items():
-        write_case(folder, name, rng, labels)
-    return folder
+    return four_scans(tmp_path / "scans", rng)
 
 
 @pytest.fixture
 def settings(tmp_path: Path, model: Path, scans: Path) -> EvaluateSettings:
-    out = tmp_path / "out"
-    scores = (f"model:{model}", "gradient", "random")
-    return EvaluateSettings(sets=(scans,), scores=scores, out=out, device="cpu", resamples=20)
-
-
-def screened(settings: EvaluateSettings, path: Path) -> np.ndarray:
-    """The rarities of a scan by the model that settings name."""
-    model = load_model(settings.scores[0].removeprefix("model:"))
-    return screen(read_scan(path), model).rarity
-
-
-def results_of(settings: EvaluateSettings) -> dict:
-    main(settings)
-    return json.loads((settings.out / "results.json").read_text())
+    return small_settings(tmp_path / "out", model, scans)
 
 
 def test_results_are_those_of_scikit_learn_on_the_voxels_that_the_model_scores(
@@ -293,47 +243,6 @@ def test_scans_with_empty_masks_are_negatives_alone(
         part["scores"]["gradient"]["auroc"]["pooled"]["value"] for part in (with_it, without)
     ]
     assert pooled[0] != pooled[1]
-
-
-@pytest.fixture
-def mean(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """A fitted mean at place of two other scans."""
-    for name in "de":
-        write_case(tmp_path / "train", name, rng, ())
-    preprocess = PreprocessSettings(spacing=(8.0, 3.5, 3.5))
-    store, run = tmp_path / "store", tmp_path / "mean"
-    prepare(PrepareSettings((tmp_path / "train",), store, workers=1, preprocess=preprocess))
-    fit("mean_at_place", MeanAtPlaceSettings(RunSettings(store, run)))
-    return run / "fitted"
-
-
-def test_a_fitted_rival_is_measured_on_the_same_voxels_and_alone_where_the_rest_is_known(
-    settings: EvaluateSettings, mean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = results_of(settings)
-    asked = []
-    original = Screened.map
-    monkeypatch.setattr(Screened, "map", lambda *given: asked.append(1) or original(*given))
-    both = dataclasses.replace(settings, scores=(str(mean), *settings.scores))
-    results = results_of(both)
-    assert not asked
-    assert results["baselines"] == {"mean": load_folder(mean).sha256}
-    scores, (first, *_) = results["sets"][0]["scores"], results["sets"][0]["scans"]
-    assert list(scores) == [SCREENER, "mean", "gradient", "random"]
-    assert scores.pop("mean")["auroc"]["pooled"]["value"] > 0.9
-    assert scores == before["sets"][0]["scores"]
-    assert first["unscored_lesion"] == before["sets"][0]["scans"][0]["unscored_lesion"]
-    assert 0.3 < scores["random"]["auroc"]["pooled"]["value"] < 0.7
-
-
-def test_a_rival_is_not_measured_on_what_it_saw(
-    settings: EvaluateSettings, mean: Path, tmp_path: Path, scans: Path
-) -> None:
-    both = dataclasses.replace(settings, scores=(*settings.scores, str(mean)))
-    (scans / "a.nii.gz").write_bytes((tmp_path / "train" / "d.nii.gz").read_bytes())
-    with pytest.raises(InputError) as error:
-        main(both)
-    assert error.value.code == "baseline.seen"
 
 
 def test_what_cannot_be_used_is_listed_and_the_rest_is_measured(

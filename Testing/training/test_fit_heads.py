@@ -14,6 +14,7 @@ from training.fit_heads import (
     NEVER_SMALLER,
     FitSettings,
     Fitted,
+    evened,
     fit_discriminator,
     fit_gaussian,
     side_by_side,
@@ -65,7 +66,7 @@ def test_networks_side_by_side_give_their_mean() -> None:
 def test_standardization_is_folded_in_exactly() -> None:
     """A network that is not moved in training is the first one, on standardized rows."""
     x, anomalous = features()
-    found = fit_discriminator(x, anomalous, replace(FIT, rate=0.0), 7)
+    found = fit_discriminator(x, anomalous, torch.ones(len(x)), replace(FIT, rate=0.0), 7)
     with torch.random.fork_rng():
         torch.manual_seed(7)
         torch.randperm(len(x))
@@ -80,7 +81,9 @@ def test_standardization_is_folded_in_exactly() -> None:
 def test_the_same_seed_gives_the_same_numbers_and_leaves_others_alone() -> None:
     x, anomalous = features()
     before = torch.random.get_rng_state()
-    first, second, other = (fit_discriminator(x, anomalous, FIT, seed) for seed in (1, 1, 2))
+    first, second, other = (
+        fit_discriminator(x, anomalous, torch.ones(len(x)), FIT, seed) for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
     for name in ("weight", "bias", "out", "out_bias"):
         assert torch.equal(getattr(first, name), getattr(second, name))
@@ -90,16 +93,36 @@ def test_the_same_seed_gives_the_same_numbers_and_leaves_others_alone() -> None:
 
 def test_training_tells_apart_what_can_be_told_apart() -> None:
     x, anomalous = features(2000)
-    found = fit_discriminator(x, anomalous, replace(FIT, epochs=8), 0)
+    found = fit_discriminator(x, anomalous, torch.ones(len(x)), replace(FIT, epochs=8), 0)
     right = (odds(found, x) > 0) == (anomalous > 0)
     assert right.float().mean() > 0.95
     assert found.loss < 0.4
 
 
+def test_rows_that_weigh_nothing_are_not_learnt_from() -> None:
+    """Half of the anomalies point the other way: weights decide which half is found."""
+    x, anomalous = features(2000)
+    other = x.clone()
+    other[anomalous > 0] *= -1
+    both, labels = torch.cat([x, other]), torch.cat([anomalous, anomalous])
+    weights = torch.cat([torch.ones(len(x)), 1e-6 * torch.ones(len(x))])
+    settings = replace(FIT, epochs=8)
+    first = fit_discriminator(both, labels, weights, settings, 0)
+    second = fit_discriminator(both, labels, weights.flip(0), settings, 0)
+    mine, yours = x[anomalous > 0], other[anomalous > 0]
+    assert (odds(first, mine) - odds(first, yours)).mean() > 0.5
+    assert (odds(second, yours) - odds(second, mine)).mean() > 0.5
+
+
+def test_weights_are_brought_to_a_mean_of_one_in_each_class() -> None:
+    weights = evened(torch.tensor([1.0, 3, 5, 5]), torch.tensor([1, 1, 0, 0]))
+    assert weights.tolist() == [0.5, 1.5, 1, 1]
+
+
 @pytest.mark.parametrize("count", [2, 7, 65])
 def test_few_rows_are_a_batch(count: int) -> None:
     x, anomalous = features(400)
-    found = fit_discriminator(x[:count], anomalous[:count], FIT, 0)
+    found = fit_discriminator(x[:count], anomalous[:count], torch.ones(count), FIT, 0)
     assert all(
         torch.isfinite(t).all() for t in (found.weight, found.bias, found.out, found.out_bias)
     )

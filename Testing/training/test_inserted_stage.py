@@ -14,7 +14,7 @@ from ctscreener.progress import silent
 from training.data.sources import hash_source
 from training.evaluation.cases import find_cases
 from training.evaluation.layouts import mask_beside
-from training.evaluation.seen import digest_of
+from training.evaluation.trained_on import digest_of
 from training.inserted.stage import InsertSettings, as_stored, insert_all
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.phantom import make_phantom

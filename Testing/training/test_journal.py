@@ -8,7 +8,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from training.data.masking import hide
-from training.data.pictures import COLUMNS, HIDDEN, MARKED, draw_crops
+from training.data.pictures import COLUMNS, HIDDEN, MARKED, crop_pictures
 from training.loop.journal import Journal
 
 
@@ -44,7 +44,7 @@ def test_a_picture_shows_both_views_their_common_voxels_and_what_is_hidden() -> 
     masks[4, :, :, :, 3] = 0
     places = torch.full((6, 1, 3), 2.0)
     places[3, 0] = torch.tensor([0.0, 1.0, 1.0])
-    picture = draw_crops((hide(images, masks), places))["crops"]
+    picture = crop_pictures((hide(images, masks), places))["crops"]
     assert picture.shape == (10, 21, 3)
     # Three pairs: first views above, second ones below.
     assert (picture[0, 0] == 255).all()

@@ -9,7 +9,7 @@ from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import read_json
 from Testing.training.small_store import make_store
 from training import condition, descriptor
-from training.condition import ConditionSettings, measure_leak
+from training.condition import ConditionStageSettings, measure_leak
 from training.data.augment import JitterSettings
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
@@ -43,7 +43,7 @@ def test_a_trained_condition_changes_less_under_masking_than_a_descriptor(tmp_pa
     )
     masks = MaskSettings(chance=0.8, ratio=0.4, least=(4, 6, 6), largest=(4, 6, 6))
     shared = {"crops": crops, "jitter": jitter, "contrast": contrast, "loop": loop}
-    conditioned = ConditionSettings(
+    conditioned = ConditionStageSettings(
         tmp_path / "store",
         tmp_path / "condition",
         network=replace(NETWORK, inputs=2),

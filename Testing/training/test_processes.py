@@ -99,7 +99,7 @@ STAGES = {
     "ape": "training.ape",
     "density": "training.density",
     "distil": "training.distil",
-    "all": "training.everything",
+    "all": "training.all_stages",
 }
 
 

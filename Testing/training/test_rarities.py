@@ -12,7 +12,7 @@ from ctscreener.scan import CANONICAL, Scan
 from training.evaluation.froc import NEAR_MM
 from training.evaluation.protocols import NEIGHBOURS, Truth
 from training.evaluation.rarities import LEVELS, THRESHOLDS, Rarities, rarity_summary
-from training.evaluation.seen import seen_by
+from training.evaluation.trained_on import seen_by
 
 SPACING = (4.0, 2.0, 3.0)
 AFFINE = np.eye(4)

@@ -45,7 +45,7 @@ def clean() -> Clean:
 
 
 def same(a: Rows, b: Rows) -> bool:
-    pairs = [(a.anomalous, b.anomalous), (a.kind, b.kind)]
+    pairs = [(a.anomalous, b.anomalous), (a.kind, b.kind), (a.number, b.number)]
     pairs += [(a.features[name], b.features[name]) for name in a.features]
     return a.features.keys() == b.features.keys() and all(np.array_equal(*pair) for pair in pairs)
 
@@ -185,7 +185,15 @@ def some_rows(seed: int) -> Rows:
     rng = np.random.default_rng(seed)
     features = {s.name: rng.normal(size=(9, 2)).astype(np.float16) for s in SOURCES}
     anomalous = (np.arange(9) < 4).astype(np.int8)
-    return Rows(features, anomalous, np.where(anomalous, "gas", "").astype("<U16"))
+    number = np.array([1, 1, 2, 3, 0, 0, 0, 0, 0], np.int16)
+    return Rows(features, anomalous, np.where(anomalous, "gas", "").astype("<U16"), number)
+
+
+def test_an_anomaly_of_many_rows_weighs_as_its_evenness_says() -> None:
+    rows = some_rows(0)
+    assert rows.weights(0.0).tolist() == [1.0] * 9
+    np.testing.assert_allclose(rows.weights(1.0), [0.5, 0.5] + [1] * 7)
+    np.testing.assert_allclose(rows.weights(0.5), [0.5**0.5] * 2 + [1] * 7)
 
 
 def test_rows_are_kept_and_read_again(tmp_path: Path) -> None:

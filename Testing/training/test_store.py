@@ -13,9 +13,10 @@ import SimpleITK as sitk
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
+from ctscreener.scan import Box
 from Testing.training.small_store import make_store
 from training.data.sources import find_sources, hash_source
-from training.data.store import Box, Store
+from training.data.store import Store
 from training.prepare import PrepareSettings, main
 
 DISK = namedtuple("Disk", "total used free")(10, 10, 0)

@@ -108,7 +108,7 @@ def test_no_anomaly_touches_another(patient: Tissue, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(corruption, "_one", watched)
     many = replace(SMALL, fewest=12)
     corrupt(patient, [patient], many, np.random.default_rng(4))
-    assert added > 4
+    assert added > 3
 
 
 def test_kinds_can_be_left_out(patient: Tissue) -> None:
@@ -239,3 +239,28 @@ def test_no_border_gives_an_insertion_away() -> None:
 
 def test_the_classifier_would_see_a_border() -> None:
     assert told_apart(SOFT + 40, 0.5) > 0.75
+
+
+def test_large_anomalies_come_first(patient: Tissue, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, radii = corruption._one, list[float]()
+
+    def watched(*args: Any) -> str | None:  # noqa: ANN401 - whatever it is called with
+        radii.append(args[7])
+        return ours(*args)
+
+    monkeypatch.setattr(corruption, "_one", watched)
+    corrupt(patient, [patient], replace(SMALL, fewest=12), np.random.default_rng(4))
+    assert len(set(radii)) > 4
+    assert radii == sorted(radii, reverse=True)
+
+
+def test_lungs_receive_small_anomalies_besides(patient: Tissue) -> None:
+    plain = replace(SMALL, nodules_a_litre=0.0)
+    litres = patient.lung.sum() * np.prod(patient.spacing) / 1e6
+    many = replace(plain, nodules_a_litre=20 / litres + 1e-6, nodule_mm=(1.5, 2.0))
+    before, after = (
+        corruption.planned(patient, some, np.random.default_rng(3)) for some in (plain, many)
+    )
+    small = [place for radius, place in after if radius <= 2.0]
+    assert len(after) == len(before) + 20
+    assert small == [0] * 20

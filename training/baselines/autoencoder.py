@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.tiling import Tiling

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.scorer import TiledScorer
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import convolutions

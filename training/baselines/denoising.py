@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.map_scorer import MapScorer

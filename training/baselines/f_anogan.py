@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.tiling import Tiling

@@ -15,7 +15,7 @@ from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import from_json, read_json, to_json, write_json
 from ctscreener.version import VERSION
 from ctscreener.whole_file import make_folder, write_bytes

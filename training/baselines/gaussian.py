@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from ctscreener.scorer import TiledScorer
 from training.baselines.method import Method, RivalSettings
 from training.baselines.parts.gaussian import Gaussian, Moments

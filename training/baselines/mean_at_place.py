@@ -11,11 +11,12 @@ import torch
 from scipy import ndimage
 
 from ctscreener.errors import InputError
-from ctscreener.events import Terminal
 from ctscreener.files import read_scan
-from ctscreener.preprocess import PreprocessSettings, resample
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan, reoriented_to_canonical
 from ctscreener.settings import from_json
+from ctscreener.terminal import Terminal
 from training.baselines.method import Method, RivalSettings, WholeScan
 from training.baselines.trivial import body_of, clipped, masked
 from training.data.sources import Source, find_sources, hash_source

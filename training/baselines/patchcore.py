@@ -17,8 +17,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from training.baselines.method import Method, RivalSettings
 from training.baselines.parts.efficientnet import features_file
 from training.baselines.parts.readers import READERS, ReaderSettings, sizes_read

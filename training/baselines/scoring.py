@@ -6,7 +6,7 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.preprocess import prepare, restore
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings, score
+from ctscreener.screening import ScreenSettings, score
 from training.baselines.method import Rival, WholeScan
 from training.baselines.trivial import masked
 

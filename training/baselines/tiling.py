@@ -5,13 +5,13 @@ from typing import Self
 
 import numpy as np
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """What `ctscreener.screen.score` has to know of a rival (`ctscreener.scorer.Tiled`)."""
+    """What `ctscreener.screening.score` has to know of a rival (`ctscreener.scorer.Tiled`)."""
 
     preprocess: PreprocessSettings
     """What is done to a scan."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ctscreener.preprocess import PreprocessSettings, prepare, resample
+from ctscreener.preprocess import PreprocessSettings, prepare
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan
 
 HU_RANGE = (-1000.0, 1000.0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ctscreener import tiles
 from ctscreener.model import ModelSettings, Networks
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 from ctscreener.tiled import autocast, batch_of, body_tiles, padded, pooled_mask
 from training.data.store import Store
 from training.loop import processes

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ctscreener.errors import InputError
-from training.data.store import Box, Store
+from ctscreener.scan import Box
+from training.data.store import Store
 
 TRIES = 20
 """Pairs drawn until one shares enough body; then voxels are repeated."""
@@ -99,7 +100,7 @@ def draw_pair(
     low, inside = np.zeros(3, int), np.empty((0, 0, 0), bool)
     for _ in range(TRIES):
         centre = draw_body_voxel(rng, store, name)
-        first, second = (draw_crop(rng, centre, store.scans[name].shape, settings) for _ in "ab")
+        first, second = (sample_crop(rng, centre, store.scans[name].shape, settings) for _ in "ab")
         low, inside = _shared_body(store, name, first, second, settings.size)
         if np.count_nonzero(inside) >= wanted:
             break
@@ -141,7 +142,7 @@ def draw_body_voxel(rng: np.random.Generator, store: Store, name: str) -> np.nda
     )
 
 
-def draw_crop(
+def sample_crop(
     rng: np.random.Generator,
     voxel: np.ndarray,
     shape: tuple[int, int, int],

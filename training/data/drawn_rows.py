@@ -1,6 +1,6 @@
 """Rows of every scan of a store, drawn once and kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ class DrawSettings:
     """Folders of the stage `insert`: lesions of its families beside those drawn here. Of scans that
     are not in the store, or excluded, none is used."""
     donors: int = 24
-    """Scans in memory that foreign patches are taken from."""
+    """Scans in memory that foreign patches are taken from, of all folds together."""
     rows: RowSettings = field(default_factory=RowSettings)
     """Which rows are drawn."""
     seed: int = 0
@@ -46,6 +46,31 @@ def tissue_of(store: Store, name: str) -> Tissue:
     return read_tissue(prepared.image, prepared.body, np.array(PLAIN.spacing))
 
 
+def donors_of(
+    settings: DrawSettings, names: Sequence[str], folds: Mapping[str, int]
+) -> dict[int, list[str]]:
+    """Names of the scans that foreign patches come from, for the scans of each fold.
+
+    They are of the same fold: networks that a patient is left out of see no patch of it either,
+    pasted into the scan of another.
+
+    Arguments:
+        settings: How many.
+        names: The scans.
+        folds: Which fold each scan is in.
+
+    Example:
+        >>> donors_of(DrawSettings(donors=2), ["a", "b"], {"a": 0, "b": 1})
+        {0: ['a'], 1: ['b']}
+    """
+    shuffled = np.random.default_rng(settings.seed).permutation(list(names))
+    share = max(1, settings.donors // len(set(folds.values())))
+    return {
+        fold: sorted([str(name) for name in shuffled if folds[name] == fold][:share])
+        for fold in sorted(set(folds.values()))
+    }
+
+
 def all_rows(
     settings: DrawSettings,
     folder: Path,
@@ -53,6 +78,7 @@ def all_rows(
     encoder: Encoder,
     sha256: str,
     sources: Sequence[Source],
+    folds: Mapping[str, int],
 ) -> Iterator[tuple[str, list[Rows]]]:
     """Rows of every scan, drawn or read.
 
@@ -63,14 +89,13 @@ def all_rows(
         encoder: What is read of them.
         sha256: Hash of its weights.
         sources: Which of its maps.
+        folds: Which fold each scan is in.
 
     Yields:
         The name of a scan and its rows, one for each time that it was corrupted.
     """
-    names = store.names
-    chosen = np.random.default_rng(settings.seed).permutation(len(names))[: settings.donors]
-    donors = [tissue_of(store, names[i]) for i in sorted(chosen)]
-    digests = [store.scans[names[i]].sha256 for i in sorted(chosen)]
+    names, donors_in = store.names, donors_of(settings, store.names, folds)
+    tissues = {name: tissue_of(store, name) for own in donors_in.values() for name in own}
     inserted = find_inserted(settings.inserted)
     base = {
         "version": ROWS_VERSION,
@@ -81,6 +106,8 @@ def all_rows(
         own = store.scans[name].sha256
         # One scan at a time: the one before, and its maps, are let go of here.
         clean = Clean(encoder, sources, partial(tissue_of, store, name), PLAIN.window)
+        donors = [tissues[other] for other in donors_in[folds[name]]]
+        digests = [store.scans[other].sha256 for other in donors_in[folds[name]]]
         found = []
         for draw in range(settings.rows.draws):
             key = {**base, "scan": own, "donors": digests, "seed": [settings.seed, draw]}

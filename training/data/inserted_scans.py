@@ -11,7 +11,8 @@ from skimage import measure
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
-from ctscreener.preprocess import prepare, resample
+from ctscreener.preprocess import prepare
+from ctscreener.resampling import resample
 from ctscreener.settings import read_json
 from training.phantoms.lesion_site import LABELS
 from training.synthetic.corruption import Corrupted

@@ -9,19 +9,20 @@ from torch import Tensor
 
 from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
-from ctscreener.networks import NetworkSettings, Shape
+from ctscreener.networks import NetworkSettings
+from ctscreener.scan import Shape
 from training.data.crops import (
     Crop,
     CropSettings,
     covering_box,
     cut,
     draw_body_voxel,
-    draw_crop,
     draw_scan,
+    sample_crop,
 )
 from training.data.store import Store
 from training.data.views import check_precision
-from training.loop.preflight import Need
+from training.loop.memory import Need
 from training.loop.schedule import LoopSettings
 
 
@@ -137,7 +138,7 @@ def draw_patch(rng: np.random.Generator, store: Store, settings: PatchSettings) 
     name = draw_scan(rng, store)
     shape = store.scans[name].shape
     crops = CropSettings(size=settings.size, scale=settings.scale)
-    crop = draw_crop(rng, draw_body_voxel(rng, store, name), shape, crops)
+    crop = sample_crop(rng, draw_body_voxel(rng, store, name), shape, crops)
     box, origin = covering_box((crop,), shape, settings.size)
     image, body = store.read(name, box)
     return Patch(name, crop, origin, image, body, shape)

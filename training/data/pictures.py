@@ -12,7 +12,7 @@ HIDDEN = (40, 60, 160)
 """Colour of what a mask hides."""
 
 
-def draw_crops(batch: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
+def crop_pictures(batch: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
     """Draw the middle slices of the first pairs, first views above second ones.
 
     Voxels that are compared and lie within a slice of the middle are marked; what is hidden from

@@ -16,11 +16,11 @@ from ctscreener.encoded import encode
 from ctscreener.encoder import STEM_STRIDE, Encoder
 from ctscreener.heads import Maps, Source, averaged
 from ctscreener.settings import to_json
-from training.evaluation.kept import load_arrays, save_unpacked
+from training.evaluation.array_cache import load_arrays, save_unpacked
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
 
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 """A change of how rows are drawn needs a new number."""
 FILLED = 0.45
 """Share of what surrounds a voxel of the finest map that an anomaly fills, for a row of it."""
@@ -56,11 +56,22 @@ class Rows:
         features: Of each source by its name, float16, `(n, C)`.
         anomalous: 1 for voxels of an anomaly, 0 for others, int8, `(n,)`.
         kind: Kind of the anomaly, `""` for none, `(n,)`.
+        number: Number of the anomaly in its scan from 1 on, 0 for none, int16, `(n,)`.
     """
 
     features: Mapping[str, np.ndarray]
     anomalous: np.ndarray
     kind: np.ndarray
+    number: np.ndarray
+
+    def weights(self, evenness: float) -> np.ndarray:
+        """How much each row counts, float32, `(n,)`: an anomaly's the less the more there are.
+
+        Arguments:
+            evenness: 0 counts all rows alike, 1 gives each anomaly the same sum.
+        """
+        count = np.bincount(self.number)[self.number]
+        return np.where(self.number > 0, count**-evenness, 1).astype(np.float32)
 
 
 def sample(maps: Maps, at: np.ndarray) -> dict[Source, np.ndarray]:
@@ -192,6 +203,7 @@ def rows_of(
         {s.name: np.concatenate([part[s] for part in parts]) for s in parts[0]},
         np.concatenate([np.ones(len(inside), np.int8), np.zeros(rest, np.int8)]),
         np.concatenate([names, np.full(rest, "", "<U16")]),
+        np.concatenate([number, np.zeros(rest, int)]).astype(np.int16),
     )
 
 
@@ -263,11 +275,8 @@ def kept_rows(
     if arrays is None or any(f"feature_{source.name}" not in arrays for source in sources):
         rows = draw()
         arrays = {f"feature_{name}": values for name, values in rows.features.items()}
-        arrays |= {"anomalous": rows.anomalous, "kind": rows.kind}
+        arrays |= {"anomalous": rows.anomalous, "kind": rows.kind, "number": rows.number}
         save_unpacked(path, digest, **arrays)
-    features = {
-        name.removeprefix("feature_"): values
-        for name, values in arrays.items()
-        if name.startswith("feature_")
-    }
-    return Rows(features, arrays["anomalous"], arrays["kind"])
+    # A file may hold more maps, for another encoder's runs: they would only take memory.
+    features = {source.name: arrays[f"feature_{source.name}"] for source in sources}
+    return Rows(features, arrays["anomalous"], arrays["kind"], arrays["number"])

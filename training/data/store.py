@@ -13,6 +13,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.preprocess import Prepared
+from ctscreener.scan import Box
 from ctscreener.settings import read_json, write_json
 from ctscreener.whole_file import whole_file
 
@@ -21,8 +22,6 @@ FORMAT_VERSION = 1
 CHUNK = (32, 64, 64)
 FINE = "fine"
 """Folder inside of a store with a finer copy of the same scans, which is a store by itself."""
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)

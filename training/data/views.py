@@ -12,7 +12,7 @@ from ctscreener.networks import NetworkSettings
 from training.data.augment import Jitter, JitterSettings, draw_jitter
 from training.data.crops import CropSettings, Pair, draw_pair
 from training.data.store import FINE, Store
-from training.loop.preflight import Need
+from training.loop.memory import Need
 from training.loop.schedule import LoopSettings
 
 LEAST_SCANS = 2
@@ -122,7 +122,8 @@ def check_precision(
 ) -> None:
     """Refuse crops that do not fit the network, and what oneDNN computes wrongly.
 
-    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in bfloat16 reads memory that nobody wrote
+    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in
+    bfloat16 reads memory that nobody wrote
     where the map is two voxels deep, and only there.
 
     Arguments:

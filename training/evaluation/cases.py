@@ -10,7 +10,7 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.files import read_labels, same_grid
-from ctscreener.preprocess import resample
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json
 from training.data.sources import find_sources

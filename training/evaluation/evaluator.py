@@ -14,7 +14,7 @@ from ctscreener.files import read_scan
 from ctscreener.model import Model
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings
+from ctscreener.screening import ScreenSettings
 from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated
@@ -25,7 +25,7 @@ from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured, MeasuredScan
 from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
 from training.evaluation.rarities import Rarities
-from training.evaluation.rated import SCREENER, Screened, load_scores
+from training.evaluation.rated import SCREENER, RarityScore, load_scores
 
 KEPT_VERSION = 4
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
@@ -95,7 +95,7 @@ class Evaluator:
     """
 
     settings: EvaluateSettings
-    screened: Screened
+    screened: RarityScore
     rated: Sequence[Rated]
     _digests: dict[Path, dict[str, Any]] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from ctscreener.findings import regions_above
+from ctscreener.components import regions_above
 
 REACH_MM = 10.0
 """Half the side of the cube that holds one peak; lower peaks in it are no findings."""

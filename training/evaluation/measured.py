@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from training.evaluation.array_cache import load_arrays, save_arrays
 from training.evaluation.counts import Counts
 from training.evaluation.froc import Marks
-from training.evaluation.kept import load_arrays, save_arrays
 from training.evaluation.protocols import Protocol
 from training.evaluation.rarities import Rarities
 

@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import ndimage
 
-from ctscreener.preprocess import PreprocessSettings, on_body_grid, resample
+from ctscreener.preprocess import PreprocessSettings, on_body_grid
+from ctscreener.resampling import resample
 from ctscreener.scan import Scan, reoriented_to_canonical
 from training.evaluation.counts import BINS, Counts, histogram, keys
 

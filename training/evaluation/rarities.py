@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ctscreener.findings import FindingSettings, fewest_voxels, regions_above
+from ctscreener.components import regions_above
+from ctscreener.findings import FindingSettings, fewest_voxels
 from training.evaluation.froc import nearest
 from training.evaluation.intervals import drawn, interval, plain
 from training.evaluation.protocols import Truth

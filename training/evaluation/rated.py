@@ -12,7 +12,7 @@ from ctscreener.errors import InputError
 from ctscreener.model import Model, load_model
 from ctscreener.provenance import request
 from ctscreener.scan import Scan
-from ctscreener.screen import ScreenSettings, screen
+from ctscreener.screening import ScreenSettings, screen
 from training.baselines.folder import Rated, load_folder
 from training.baselines.trivial import Chance, Gradient
 
@@ -28,7 +28,7 @@ TRIVIAL: dict[str, Callable[[int], Rated]] = {
 
 
 @dataclass(frozen=True)
-class Screened:
+class RarityScore:
     """The score of a model, its rarity; see `Rated`.
 
     What it saw is told in the results and not refused: a model is also measured on scans that it
@@ -58,7 +58,7 @@ class Screened:
 
 def load_scores(
     wanted: Sequence[str], screening: ScreenSettings, seed: int
-) -> tuple[Screened, list[Rated]]:
+) -> tuple[RarityScore, list[Rated]]:
     """Load what is to be measured.
 
     Arguments:
@@ -80,7 +80,7 @@ def load_scores(
             f"Expected one model among --scores, such as model:preview, found {len(models)}.",
             "Measure each model by a call of its own; `tables` sets results side by side.",
         )
-    screened = Screened(load_model(models[0]), screening)
+    screened = RarityScore(load_model(models[0]), screening)
     rest = [word for word in wanted if not word.startswith(MODEL)]
     return screened, [screened, *(_load(word, screening, seed) for word in rest)]
 

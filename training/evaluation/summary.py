@@ -26,7 +26,7 @@ from training.evaluation.intervals import Estimate, Groups, Scans, interval, num
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.protocols import Protocol
 from training.evaluation.rarities import rarity_summary
-from training.evaluation.seen import digest_of, seen_by
+from training.evaluation.trained_on import digest_of, seen_by
 
 AREAS = {
     "auroc": (1, 1.0),

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from training.phantoms.canvas import Box
+from ctscreener.scan import Box
 
 DIRECTIONS = 120
 INNER, OUTER = (0.5, 0.72, 0.9), (1.14, 1.3)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from ctscreener.errors import InputError
-from ctscreener.scan import Scan, reoriented_to_canonical
+from ctscreener.scan import Box, Scan, reoriented_to_canonical
 from training.inserted.kidneys import CONTRAST_HU, find_kidneys
 from training.inserted.liver import find_liver
 from training.inserted.lungs import find_lungs
@@ -15,7 +15,6 @@ from training.inserted.organ import Organ
 from training.inserted.overview import Overview, dilated, eroded, largest, overview
 from training.inserted.scan_canvas import ScanCanvas
 from training.inserted.texture import Noise, measure_blur, measure_noise
-from training.phantoms.canvas import Box
 from training.phantoms.organs import AIR, FAT, KIDNEY, LIVER, LUNG, MUSCLE
 from training.phantoms.patient import Phase
 

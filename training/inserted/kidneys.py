@@ -269,6 +269,6 @@ def _measured(around: Surroundings, one: Ellipsoid, mask: np.ndarray) -> dict[st
         "volume_ml": float(mask.sum()) * around.view.voxel_ml,
         "hu": hu,
     }
-    # Muscles of the pelvis lie in fat, too, and beside bone: a rib or two is all that lies near a kidney.
+    # Muscles of the pelvis lie in fat, too, and beside bone: near a kidney is a rib or two.
     trust = found["score"] + found["in_fat"] - found["goes_on"] - BONE * found["bone"]
     return found | {"trust": trust}

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from training.phantoms.canvas import Box, Canvas
+from ctscreener.scan import Box
+from training.phantoms.canvas import Canvas
 
 FAINT = 0.02
 """Shares of a voxel below this are left out: what they change no one could see."""

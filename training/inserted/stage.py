@@ -13,10 +13,11 @@ import numpy as np
 import tyro
 
 from ctscreener.errors import InputError
-from ctscreener.events import say
 from ctscreener.files import read_mask, read_scan
 from ctscreener.progress import Progress
 from ctscreener.scan import Scan
+from ctscreener.settings import write_json
+from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.sources import Source, find_sources, hash_source
 from training.evaluation.cases import INSERTED
@@ -24,7 +25,7 @@ from training.evaluation.layouts import mask_beside
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
 from training.phantoms.lesion_site import LABELS
-from training.phantoms.writing import write_json, write_volume
+from training.phantoms.writing import write_volume
 from training.workers import pool
 
 FORMAT_VERSION = 1

@@ -19,8 +19,8 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from ctscreener.errors import InputError
 from training.loop.compiling import compile_parts, products
 from training.loop.journal import Journal
+from training.loop.memory import check_memory
 from training.loop.prefetch import prefetch
-from training.loop.preflight import check_memory
 from training.loop.schedule import FREE, LoopSettings
 from training.loop.session import Session
 from training.loop.stopping import hear_stop

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from training.loop.journal import Pictures
-from training.loop.preflight import Need
+from training.loop.memory import Need
 
 Raw = TypeVar("Raw")
 

@@ -16,7 +16,7 @@ from training.page.printed import (
     Other,
     Printed,
 )
-from training.tables import model_name, short
+from training.page.written import model_name, short
 
 Results = Mapping[str, Any]
 Part = Mapping[str, Any]

@@ -16,15 +16,8 @@ from training.page.beside import Part, Results, beside, differences, findings, o
 from training.page.plots import Named, plot_set, svg
 from training.page.printed import METRICS, OTHERS
 from training.page.printed import SCREENER as PRINTED
-from training.tables import (
-    HEADER,
-    RARITY_HEADER,
-    evaluation_rows,
-    model_name,
-    rarity_rows,
-    seen_text,
-    short,
-)
+from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
+from training.page.written import model_name, short
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; margin: 2em auto; max-width: 1280px;
@@ -81,9 +74,9 @@ def _everything(results: Sequence[Results]) -> Iterator[str]:
         "<p>Pooled over voxels, and the mean over scans, with 95% intervals from drawing "
         "patients anew; AP is average precision; FROC the share of lesions found, averaged over "
         "1/8 to 8 false findings a scan. Dice is the mean over scans at the threshold that is best "
-        "for each of them, which SimpleSliceNet reports and nobody knows before, or at the one that is "
-        "best for other patients. Of drawn voxels neither AP nor Dice is given: they would measure "
-        "the drawing.</p>"
+        "for each of them, which SimpleSliceNet reports and nobody knows before, or at the one "
+        "that is best for other patients. Of drawn voxels neither AP nor Dice is given: they would "
+        "measure the drawing.</p>"
     )
     yield table(HEADER, [row for result in results for row in evaluation_rows(result)])
     rounded = (

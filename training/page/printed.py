@@ -26,8 +26,8 @@ class Row:
     Arguments:
         name: What the paper calls it.
         numbers: AUROC, AUROC up to 0.3 and AUPRO up to 0.3, each on the four sets, `(12,)`.
-        method: Descriptor, condition and density in the words of `training.evaluation.method`; none for
-            other people's methods.
+        method: Descriptor, condition and density in the words of `training.evaluation.method`;
+            none for other people's methods.
     """
 
     name: str

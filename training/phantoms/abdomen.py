@@ -201,8 +201,8 @@ def _paint_psoas(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> 
 
 
 def _paint_pancreas(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> None:
-    line = np.array([(-32, -10, -138, 13), (-26, -16, -122, 13), (-6, -24, -108, 9), (22, -22, -98, 9),
-                     (50, -2, -88, 9), (76, 18, -76, 8)], float)  # fmt: skip
+    line = np.array([(-32, -10, -138, 13), (-26, -16, -122, 13), (-6, -24, -108, 9),
+                     (22, -22, -98, 9), (50, -2, -88, 9), (76, 18, -76, 8)], float)  # fmt: skip
     line[:, :3] += rng.normal(0, 4, 3)
     line[:, 3] *= rng.uniform(0.8, 1.1) * (1.1 - 0.25 * patient.age)
     found = tube_distance(canvas, chain(spline(line)))

@@ -185,7 +185,8 @@ def _paint_glands(
 def _paint_arms(canvas: Canvas, patient: Patient) -> None:
     reach = 178 + 1.1 * patient.fat
     for sign in (-1, 1):
-        line = np.array([[sign * 160, 10, 185], [sign * reach, 15, 60], [sign * (reach + 12), 5, -120],
+        line = np.array([[sign * 160, 10, 185], [sign * reach, 15, 60],
+                         [sign * (reach + 12), 5, -120],
                          [sign * (reach + 5), -20, -330]])  # fmt: skip
         for radius, hu in ((44 + 0.5 * patient.fat, -100), (40, 55), (11, 700), (6.5, 40)):
             rows = np.hstack(

@@ -3,8 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+from ctscreener.scan import Box
 from training.phantoms.body import Surfaces
-from training.phantoms.canvas import Box, Canvas
+from training.phantoms.canvas import Canvas
 from training.phantoms.fields import texture
 from training.phantoms.organs import (
     BLADDER,
@@ -75,7 +76,8 @@ def _paint_stomach(
 ) -> None:
     full = rng.uniform(0.75, 1.25)
     line = np.array([(62, 22, -22, 30), (66, 0, -48, 36), (62, -28, -82, 33), (40, -50, -112, 25),
-                     (6, -54, -122, 19), (-24, -40, -116, 13), (-34, -28, -118, 9)], float)  # fmt: skip
+                     (6, -54, -122, 19), (-24, -40, -116, 13),
+                     (-34, -28, -118, 9)], float)  # fmt: skip
     line[:, :3] += rng.normal(0, 5, (len(line), 3))
     line[:, 3] *= full
     found = tube_distance(canvas, chain(spline(line)))

@@ -5,12 +5,11 @@ from typing import Self
 
 import numpy as np
 
+from ctscreener.scan import Box
 from training.phantoms.fields import cubic_matrix, smooth_field, stretch
 
 COARSE_MM = 5.0
 """Distance of the coarse nodes; smooth shapes are computed there and interpolated."""
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)

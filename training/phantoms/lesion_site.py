@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from training.phantoms.canvas import Box, Canvas
+from ctscreener.scan import Box
+from training.phantoms.canvas import Canvas
 from training.phantoms.fields import texture
 
 LABELS = {"lung_nodule": 1, "lung_opacity": 2, "kidney_tumour": 3, "liver_tumour": 4, "other": 5}

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ctscreener.scan import Box
 from training.phantoms.body import spine_y
-from training.phantoms.canvas import Box, Canvas, Place
+from training.phantoms.canvas import Canvas, Place
 from training.phantoms.fields import smooth_max, smooth_min, texture
 from training.phantoms.organs import BONE, MUSCLE
 from training.phantoms.patient import Patient

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from training.phantoms.canvas import Box, Canvas, Place
+from ctscreener.scan import Box
+from training.phantoms.canvas import Canvas, Place
 
 
 def ellipsoid(p: Place, centre: tuple, radii: tuple, axes: np.ndarray | None = None) -> np.ndarray:

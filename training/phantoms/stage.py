@@ -11,10 +11,11 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.progress import Progress
+from ctscreener.settings import write_json
 from ctscreener.whole_file import clear_tree, make_folder
 from training.phantoms.phantom import Phantom, make_phantom
 from training.phantoms.sample import write_sample
-from training.phantoms.writing import write_json, write_volume
+from training.phantoms.writing import write_volume
 from training.workers import pool
 
 FORMAT_VERSION = 1

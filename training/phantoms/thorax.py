@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ctscreener.scan import Box
 from training.phantoms.body import Surfaces, spine_y
-from training.phantoms.canvas import Box, Canvas, Place
+from training.phantoms.canvas import Canvas, Place
 from training.phantoms.fields import curve, smooth_max, smooth_min, texture
 from training.phantoms.heart import (
     HEART_SHAPE,

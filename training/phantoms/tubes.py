@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from training.phantoms.canvas import Box, Canvas
+from ctscreener.scan import Box
+from training.phantoms.canvas import Canvas
 
 FAR = 1e3
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
+from ctscreener.scan import Box
 from training.synthetic.kinds import IN_LUNG, KINDS, Kind, Site
 from training.synthetic.shapes import box_shape, draw_shape
 from training.synthetic.tissue import Tissue
-
-Box = tuple[slice, slice, slice]
 
 SEEN_HU = 12.0
 """A voxel counts as changed where its mean with its neighbours moved further than this."""
 SEEN_SHARE = 0.4
 """Share of an anomaly's voxels that are changed at least; what no one could see is none."""
-TRIES = 4
-"""Anomalies drawn for each that is wanted, before it is given up."""
+TRIES = 6
+"""Places tried for an anomaly, before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,12 @@ class CorruptionSettings:
     """Anomalies of the largest scan."""
     radius_mm: tuple[float, float] = (2.2, 40.0)
     """Smallest and largest radius in mm; drawn evenly on a logarithmic scale."""
-    in_lung: float = 0.35
+    in_lung: float = 0.5
     """Share of them that are put into lungs, where there are any."""
+    nodules_a_litre: float = 10.0
+    """Small anomalies beside them for each litre of lung: one has few voxels, so many are needed."""
+    nodule_mm: tuple[float, float] = (1.8, 6.0)
+    """Smallest and largest radius of these."""
     in_viscera: float = 0.0
     """Share of them that are put among organs; the rest goes anywhere in the body."""
     without: tuple[str, ...] = ()
@@ -85,21 +88,48 @@ def corrupt(
     label = np.zeros(hu.shape, np.int16)
     touched = np.zeros(hu.shape, bool)
     kinds: list[str] = []
-    litres = float(tissue.body.sum() * np.prod(tissue.spacing)) / 1e6
-    wanted = int(np.clip(settings.a_litre * litres, settings.fewest, settings.most))
     places = [np.flatnonzero(part) for part in (tissue.lung, tissue.viscera, tissue.body)]
-    borders = np.cumsum([settings.in_lung, settings.in_viscera])
-    for _ in range(TRIES * wanted):
-        if len(kinds) == wanted:
-            break
-        wish = int(np.searchsorted(borders, rng.random(), side="right"))
+    for radius, wish in planned(tissue, settings, rng):
         where = places[wish] if len(places[wish]) else places[-1]
-        middle = np.unravel_index(int(rng.choice(where)), hu.shape)
-        kind = _one(tissue, donors, settings, hu, label, touched, np.array(middle), rng)
-        if kind:
-            kinds.append(kind)
-            label[label < 0] = len(kinds)
+        for _ in range(TRIES):
+            middle = np.array(np.unravel_index(int(rng.choice(where)), hu.shape))
+            kind = _one(tissue, donors, settings, hu, label, touched, middle, radius, rng)
+            if kind:
+                kinds.append(kind)
+                label[label < 0] = len(kinds)
+                break
     return Corrupted(hu, label, touched, tuple(kinds))
+
+
+def planned(
+    tissue: Tissue, settings: CorruptionSettings, rng: np.random.Generator
+) -> list[tuple[float, int]]:
+    """Radii in mm of the anomalies to put into a scan, each with where it goes.
+
+    Large ones come first, while there is room: how a network reads large lesions hangs on how many
+    of them it has seen, and among small ones few would find a place.
+
+    Arguments:
+        tissue: The scan.
+        settings: How many, how large.
+        rng: Draws them.
+
+    Returns:
+        Radius, and 0 for lungs, 1 for organs, 2 for anywhere in the body; the largest first.
+    """
+    body, lung = (
+        float(part.sum() * np.prod(tissue.spacing)) / 1e6 for part in (tissue.body, tissue.lung)
+    )
+    count = int(np.clip(settings.a_litre * body, settings.fewest, settings.most))
+    nodules = int(settings.nodules_a_litre * lung)
+    low, high = np.log([settings.radius_mm, settings.nodule_mm]).T
+    which = np.repeat([0, 1], [count, nodules])
+    radii = np.exp(rng.uniform(low[which], high[which]))
+    borders = np.cumsum([settings.in_lung, settings.in_viscera])
+    wishes = np.searchsorted(borders, rng.random(len(which)), side="right")
+    wishes[which == 1] = 0
+    order = np.argsort(-radii, kind="stable")
+    return [(float(radii[i]), int(wishes[i])) for i in order]
 
 
 def _one(
@@ -110,15 +140,15 @@ def _one(
     label: np.ndarray,
     touched: np.ndarray,
     middle: np.ndarray,
+    radius: float,
     rng: np.random.Generator,
 ) -> str | None:
     """Add one anomaly, marked by -1 in `label`, and name its kind; None where it would not do."""
-    radius = float(np.exp(rng.uniform(*np.log(settings.radius_mm))))
     size = box_shape(radius, tissue.spacing)
     box, part = _overlap(middle, size, hu.shape)
-    if touched[box].any():
-        return None
     shape = draw_shape(radius, tissue.spacing, rng)
+    if (touched[box] & (shape.share[part] > 0)).any():
+        return None
     aired = bool(tissue.lung[tuple(middle)])
     name, kind = _draw_kind(IN_LUNG if aired else KINDS, settings.without, rng)
     share = shape.share.copy()
@@ -138,6 +168,9 @@ def _one(
     if not _seen(after, before, marked, name):
         return None
     changed = (after != before) & inside
+    # Masses push what lies around them, too.
+    if (touched[box] & changed[part]).any():
+        return None
     hu[box] = np.where(changed[part], after[part], hu[box])
     label[box][marked[part]] = -1
     # What an anomaly happens to leave as it was belongs to it all the same.

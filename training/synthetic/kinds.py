@@ -130,7 +130,7 @@ KINDS: dict[str, tuple[Kind, float]] = {
 IN_LUNG: dict[str, tuple[Kind, float]] = {
     "opacity": (opacity, 0.25),
     "tissue": (new_tissue, 0.25),
-    "mass": (mass, 0.1),
+    "mass": (mass, 0.2),
     "shift": (shift, 0.1),
     "foreign": (foreign, 0.12),
     "gas": (gas, 0.06),

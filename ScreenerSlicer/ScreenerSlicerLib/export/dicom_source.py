@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctscreener.errors import InputError
+from ctscreener.itk import LPS
 from ctscreener.progress import Progress, silent
 from ScreenerSlicerLib.translation import tr as _
 
@@ -45,7 +46,7 @@ def planes_of(shape: tuple[int, ...], affine: np.ndarray) -> Planes:
         shape: Its voxels, `(D, H, W)`.
         affine: Voxel `(d, h, w, 1)` to RAS mm, `(4, 4)`.
     """
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    lps = LPS @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     slices, rows, columns = (lps[:3, :3] / spacing).T
     steps = np.arange(shape[0])[:, None] * slices * spacing[0]

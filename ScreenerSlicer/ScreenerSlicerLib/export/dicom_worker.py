@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, reporter
+from ctscreener.events import reporter
 from ctscreener.findings import Finding
+from ctscreener.reporter import Reporter
 from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
 from ScreenerSlicerLib.scene.regions import regions_of
 from ScreenerSlicerLib.translation import tr as _

@@ -1,4 +1,4 @@
-"""The choice of a model, with its card: bundled ones, the user's, and folders of the user's choice."""
+"""The choice of a model, with its card: bundled ones, the user's, and folders of any other."""
 
 from collections.abc import Callable
 from pathlib import Path

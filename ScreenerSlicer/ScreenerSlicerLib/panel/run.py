@@ -7,7 +7,7 @@ from typing import final
 
 import slicer.util
 
-from ctscreener.events import duration
+from ctscreener.terminal import duration
 from ScreenerSlicerLib.process.timeline import JobProgress
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.screening import Update

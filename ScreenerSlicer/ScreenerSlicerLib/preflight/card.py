@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctscreener.ct_checks import check_scan
 from ctscreener.errors import InputError
-from ctscreener.plausible import check_scan
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.preflight.hardware import Device, Hardware
 from ScreenerSlicerLib.preflight.models import ModelFolder, Tiling, Whole

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ctscreener import tiles
-from ctscreener.plausible import MIN_SLICES
+from ctscreener.ct_checks import MIN_SLICES
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.preflight.models import Tiling
 

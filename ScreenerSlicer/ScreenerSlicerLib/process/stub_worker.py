@@ -1,7 +1,8 @@
 """A stand-in for the engine in self tests: its events and files, and a map that means nothing.
 
-Where Slicer is built there is no PyTorch. `python -m ScreenerSlicerLib.process.stub_worker screen ...`
-takes the engine's arguments there, runs no model, and says so in the provenance.
+Where Slicer is built there is no PyTorch.
+`python -m ScreenerSlicerLib.process.stub_worker screen ...` takes the engine's arguments there,
+runs no model, and says so in the provenance.
 
 The variable `SCREENER_STUB` holds a JSON object for tests of what goes wrong, with any of
 `notice` (a text), `pause`, `die` and `fail` (the stage in which the stub hangs, is killed, or
@@ -21,10 +22,12 @@ from typing import Any
 import numpy as np
 
 from ctscreener.errors import InputError
-from ctscreener.events import Reporter, reporter
+from ctscreener.events import reporter
 from ctscreener.files import read_scan, write_map
-from ctscreener.findings import FindingSettings, find, findings_to_csv, findings_to_json
+from ctscreener.findings import FindingSettings, find
+from ctscreener.findings_text import findings_to_csv, findings_to_json
 from ctscreener.outputs import publish
+from ctscreener.reporter import Reporter
 from ctscreener.scan import Scan
 from ctscreener.version import VERSION
 

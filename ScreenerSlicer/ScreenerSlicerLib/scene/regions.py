@@ -8,7 +8,8 @@ from typing import final
 
 import numpy as np
 
-from ctscreener.findings import Finding, Index, regions_above
+from ctscreener.components import regions_above
+from ctscreener.findings import Finding, Index
 
 
 @final

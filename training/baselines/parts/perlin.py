@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 
 
 def perlin(shape: Shape, cells: Shape, generator: torch.Generator) -> Tensor:

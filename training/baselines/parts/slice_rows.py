@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 from training.baselines.parts.slice_features import SliceFeatures, inside_of
 from training.data.patches import Drawn, PatchSource
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 from training.baselines.parts.perlin import perlin
 
 OCTAVES = 6

@@ -11,7 +11,7 @@ from torch import nn
 
 from ctscreener.networks import NetworkSettings
 from training.data.crops import CropSettings
-from training.data.pictures import draw_crops
+from training.data.pictures import crop_pictures
 from training.data.store import Store
 from training.data.views import Views, check_precision, check_scans, crop_store, pairs_need
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
@@ -92,7 +92,7 @@ def train_on_pairs(
         return render(drawn, store, device)
 
     need = pairs_need(settings.crops, views, batch)
-    task = Task(trainee, partial(views, crops=settings.crops), batch, need, draw_crops)
+    task = Task(trainee, partial(views, crops=settings.crops), batch, need, crop_pictures)
     trained = train(task, settings.run, settings.loop, stage)
     trained.save(settings.run, "network")
     return trained, store

@@ -18,8 +18,8 @@ from ctscreener import tiles
 from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks
-from ctscreener.networks import Shape
 from ctscreener.preprocess import Prepared
+from ctscreener.scan import Shape
 from ctscreener.tiled import autocast, batch_of, padded, pooled_mask, smoothed
 from ctscreener.whole_file import make_folder
 from training.data.cache import BLOCK, draw_box, random_tiles

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctscreener.ct_checks import check_grid, check_scan
 from ctscreener.errors import InputError
 from ctscreener.files import read_scan
-from ctscreener.plausible import check_grid, check_scan
 from ctscreener.scan import CANONICAL, Scan
 
 

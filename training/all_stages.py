@@ -9,8 +9,8 @@ import tyro
 
 from training import ape, condition, density, descriptor, distil, export, prepare
 from training.ape import ApeSettings
-from training.condition import ConditionSettings
-from training.density import DensitySettings
+from training.condition import ConditionStageSettings
+from training.density import DensityStageSettings
 from training.descriptor import DescriptorSettings
 from training.distil import DistilSettings
 from training.loop import processes
@@ -18,7 +18,13 @@ from training.loop.loop import LoopSettings
 from training.phantoms import stage as phantoms
 from training.presets import APE, CONDITION, DENSITY, DESCRIPTOR, DISTIL, FINE_SPACING
 
-Stage = DescriptorSettings | ConditionSettings | ApeSettings | DensitySettings | DistilSettings
+Stage = (
+    DescriptorSettings
+    | ConditionStageSettings
+    | ApeSettings
+    | DensityStageSettings
+    | DistilSettings
+)
 
 
 SINCOS = 4

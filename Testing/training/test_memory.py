@@ -8,7 +8,7 @@ import torch
 from ctscreener.errors import InputError
 from training.data.crops import CropSettings
 from training.data.views import pairs_need
-from training.loop.preflight import GIB, Need, check_memory, refuse_too_large
+from training.loop.memory import GIB, Need, check_memory, refuse_too_large
 from training.presets import DENSITY
 
 NEED = Need(8, lambda units, device: (torch.zeros(units),), lambda units: f"--crops.pairs {units}")

@@ -14,12 +14,14 @@ from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings, find
 from ctscreener.model import Model, ModelSettings, Networks
 from ctscreener.parts import HEAD
-from ctscreener.preprocess import Prepared, prepare, resample
+from ctscreener.preprocess import Prepared, prepare
 from ctscreener.provenance import request
-from ctscreener.scan import Scan
-from ctscreener.screen import Screened, ScreenSettings, score, screen
+from ctscreener.resampling import resample
+from ctscreener.scan import Box, Scan
+from ctscreener.screened import Screened
+from ctscreener.screening import ScreenSettings, score, screen
 from ctscreener.tiled import batch_of, body_tiles, padded, pooled_mask
-from ctscreener.tiles import Box, pooled
+from ctscreener.tiles import pooled
 from Testing.engine.small_model import SETTINGS, networks, small_model
 from Testing.engine.torso import (
     AXES,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, unheard
 from ctscreener.findings import (
-    Finding,
     FindingSettings,
     Found,
     found_in_parts,
@@ -26,6 +25,7 @@ from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
 from ctscreener.score_whole import score_whole
 from ctscreener.scorer import Scored, Scorer, TiledScorer, WholeScorer
+from ctscreener.screened import Screened
 from ctscreener.tiled import Ways, part_of, score_tiled
 
 
@@ -49,30 +49,6 @@ class ScreenSettings:
     """List findings of arms, head and legs, too."""
 
 
-@dataclass(frozen=True)
-class Screened:
-    """The result for one scan.
-
-    Arguments:
-        rarity: -log10 of the share of reference voxels that are at least as rare, float32, on
-            the scan's grid, NaN where not scored.
-        findings: Regions above the threshold, rarest first.
-        seconds: Time of each stage.
-        device: Where the networks ran.
-        tiles: Tiles that went through the networks.
-        notices: What was not done as asked for, such as smaller tiles for want of memory.
-        found: Regions above the threshold, those beyond the limit of findings included.
-    """
-
-    rarity: np.ndarray
-    findings: list[Finding]
-    seconds: dict[str, float] = field(default_factory=dict)
-    device: str = "cpu"
-    tiles: int = 0
-    notices: tuple[str, ...] = ()
-    found: int = 0
-
-
 def screen(
     scan: Scan,
     model: Model,
@@ -89,12 +65,15 @@ def screen(
         progress: Told about every step.
         notice: Told what is not done as it was asked for.
 
+    Returns:
+        The map on the scan's grid, the findings, and how they came about.
+
     Raises:
         InputError: `scan.no_body`, `region.empty`, `device.unavailable` and others of
             preprocessing.
     """
     device = torch.device(find_device(settings.device))
-    clock, notices = Clock(), list[str]()
+    clock, notices = StageSeconds(), list[str]()
 
     def announce(code: str, message: str) -> None:
         notices.append(message)
@@ -134,8 +113,18 @@ def screen(
         if everything.elsewhere:
             announce("findings.parts", told_of_parts(everything.elsewhere))
         progress("findings", 1, 1)
-    where = str(scored.device)
-    return Screened(rarity, findings, clock.seconds, where, scored.tiles, tuple(notices), total)
+    return Screened(
+        scan=scan,
+        model=model.name,
+        rarity=rarity,
+        findings=findings,
+        seconds=clock.seconds,
+        device=str(scored.device),
+        tiles=scored.tiles,
+        notices=tuple(notices),
+        found=total,
+        counted_up_to=scale.measured_up_to,
+    )
 
 
 def _found(rarity: np.ndarray, scan: Scan, prepared: Prepared, settings: ScreenSettings) -> Found:
@@ -195,7 +184,7 @@ def score(
     return score_tiled(prepared, networks, ways, device, progress, notice)
 
 
-class Clock:
+class StageSeconds:
     """Seconds of named stages."""
 
     def __init__(self) -> None:
