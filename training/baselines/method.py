@@ -18,6 +18,7 @@ from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Scan
 from ctscreener.scorer import AnyScorer
+from training.data.sources import find_sources
 from training.data.store import Store
 from training.loop.schedule import LoopSettings
 from training.loop.task import Task
@@ -28,7 +29,7 @@ class RunSettings:
     """Which scans a rival learns from, and where it is kept."""
 
     store: Path = Path("store")
-    """Folder that the stage `prepare` wrote."""
+    """Folder that the stage `prepare` wrote, or that is filled with `--scans`."""
     run: Path = Path("runs/baseline")
     """Run folder; a training that stopped goes on from here. `fitted` in it is the result."""
     exclude: tuple[str, ...] = ()
@@ -39,6 +40,9 @@ class RunSettings:
     """Scans at most, the first by name."""
     in_memory: bool = False
     """Hold the whole store unpacked in memory."""
+    scans: tuple[Path, ...] = ()
+    """Scans, folders or data sets (NAME:FOLDER) to prepare into the store first, as the stage
+    `prepare` does by itself; the rival then learns from these alone."""
     seconds: float | None = None
     """Seconds of training, all phases together and whatever the steps: for comparisons at equal
     cost. The learning rate falls over them."""
@@ -50,7 +54,8 @@ class RunSettings:
             InputError: It cannot be used, or no scan is left.
         """
         names = Store(self.store, self.exclude).names
-        kept = [name for name in names if any(fnmatch(name, one) for one in self.only)]
+        given = {source.name for source in find_sources(self.scans)} if self.scans else set(names)
+        kept = [n for n in names if n in given and any(fnmatch(n, one) for one in self.only)]
         kept = kept[: self.limit]
         return Store(self.store, [name for name in names if name not in kept], self.in_memory)
 

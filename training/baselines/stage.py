@@ -15,6 +15,8 @@ from training.loop import processes
 from training.loop.loop import seeded, train
 from training.loop.schedule import FREE
 from training.loop.settings import claim_run
+from training.prepare import PrepareSettings
+from training.prepare import main as prepare
 
 S = TypeVar("S", bound=RivalSettings)
 
@@ -55,6 +57,9 @@ def main(name: str, settings: RivalSettings) -> bool:
     """
     method, run = METHODS[name], settings.data.run
     processes.meet()
+    if settings.data.scans and processes.is_first():
+        prepare(PrepareSettings(settings.data.scans, settings.data.store))
+    processes.wait()
     store = settings.data.open()
     settings = method.completed(settings)
     claim_run(run, settings, FREE, f"baseline {name}", store.provenance())
