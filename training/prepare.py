@@ -19,6 +19,7 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from ctscreener.duplicates import duplicates, fingerprint
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.files import files_of
@@ -30,7 +31,6 @@ from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.cluster import over_cluster
 from training.data.brain import KIND, BrainSettings, prepare_brain
-from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
 from training.data.store import (
     FINE,

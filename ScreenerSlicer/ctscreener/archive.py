@@ -1,6 +1,7 @@
 """Archives: the scans in a tree of folders, files and DICOM series at any depth."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def stem(path: Path) -> str:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name
+
+
+def tail(series: str) -> str:
+    """Give the end of a UID, in letters that a file's name can have.
+
+    Example:
+        >>> tail("1.2.840.113-9")
+        '1139'
+    """
+    return re.sub(r"[^0-9A-Za-z]", "", series.split(".")[-1])[-12:] or "series"
 
 
 def _is_scan(name: str) -> bool:

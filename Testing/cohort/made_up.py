@@ -59,7 +59,7 @@ def make_model(folder: Path, seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Doing:
-    """What becomes of an item: `kill`, `kill_once`, `hang`, `refuse`, `fail`, `full`, or doubled.
+    """What becomes of an item: `kill`, `refuse`, `fail`, `full`, `slow`, or else doubled.
 
     Arguments:
         notes: A file for each time that work began.
@@ -71,11 +71,8 @@ class Doing:
         """Do it."""
         what, value = item
         (self.notes / f"{what}-{value}-{time.monotonic_ns()}").touch()
-        first = len(list(self.notes.glob(f"{what}-{value}-*"))) == 1
-        if what == "kill" or (what == "kill_once" and first):
+        if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if what == "hang":
-            time.sleep(60)
         if what == "fail":
             raise ZeroDivisionError("surprise")
         if what in ("refuse", "full"):

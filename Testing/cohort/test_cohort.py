@@ -168,6 +168,7 @@ def test_a_second_model_stands_beside_the_first_and_is_compared(
         (["a", "b", "--out", "x"], "option.invalid"),
         (["merge", "no_such_folder", "--out", "x"], "cohort.missing"),
         (["SCANS"], "option.invalid"),
+        (["SCANS", "--out", "SCANS/out"], "option.invalid"),
         (["SCANS", "--out", "x", "--threshold", "nan"], "option.invalid"),
         (["SCANS", "--out", "x", "--model", "no_such_model"], "model.missing"),
         (["SCANS", "--out", "x", "--device", "abacus"], "device.unavailable"),
@@ -184,7 +185,7 @@ def test_what_cannot_be_done_is_one_line_and_status_2(
     code: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = [str(data / "scans") if word == "SCANS" else word for word in words]
+    said = [word.replace("SCANS", str(data / "scans")) for word in words]
     assert main(["cohort", *said]) == 2
     printed = capsys.readouterr()
     lines = [line for line in printed.err.splitlines() if "[cohort.workers]" not in line]

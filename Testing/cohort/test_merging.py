@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from ctscreener.cohort.place import Place
@@ -69,6 +70,13 @@ def test_cohorts_that_contradict_each_other_are_refused_and_nothing_is_brought(
     assert main(["cohort", "merge", *folders, "--out", str(tmp_path / "out")]) == 2
     assert code in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")
+def test_a_name_that_is_no_utf_8_is_written_out(tmp_path: Path) -> None:
+    place = make(tmp_path / "one", {"a\udcff": "1"})
+    table = pq.read_table(place.table, columns=["id"])
+    assert table["id"].to_pylist() == ["a\\udcff"]
 
 
 def test_a_damaged_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ctscreener.archive import scans_below, stem, tail
 from ctscreener.errors import InputError
 from ctscreener.files import FORMATS, files_of
 from ctscreener.scan import Scan
 from ctscreener.slices import read_images
-from training.data.scans_below import scans_below, stem, tail
 from training.datasets.example import Example, Kind, Reader, ReadScan
 from training.datasets.readers import READERS, named
 

@@ -41,7 +41,7 @@ class StoredScan:
         affine: Voxel index `(d, h, w, 1)` of the stored grid to RAS mm, `(4, 4)`.
         source: The file or folder that it came from.
         sha256: Hash of that source.
-        fingerprint: See `training.data.duplicates.fingerprint`; empty in stores from before it.
+        fingerprint: See `ctscreener.duplicates.fingerprint`; empty in stores from before it.
         dataset: Name of the data set that it is of; empty where none was named, as are the rest.
         patient: Whose scan it is.
         split: Part of the set's own split.

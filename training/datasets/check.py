@@ -12,12 +12,12 @@ import numpy as np
 import tyro
 from PIL import Image, ImageDraw
 
+from ctscreener.duplicates import duplicates
 from ctscreener.errors import InputError
 from ctscreener.settings import write_json
 from ctscreener.streams import say
 from ctscreener.terminal import Terminal
 from ctscreener.whole_file import make_folder, whole_file
-from training.data.duplicates import duplicates
 from training.datasets.check_one import SIDE, Found, Task, digest_of, look_at
 from training.datasets.example import Example
 from training.datasets.readers import READERS, Named, named, recognised

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ctscreener.duplicates import fingerprint
 from ctscreener.errors import InputError
 from ctscreener.files import NIFTI, files_of
 from ctscreener.nifti import read_nifti
 from ctscreener.preprocess import PreprocessSettings, prepare
 from ctscreener.reading import Reader as Reading
 from ctscreener.scan import Scan, reoriented_to_canonical
-from training.data.duplicates import fingerprint
 from training.datasets.example import Example, Reader
 from training.datasets.masks import lesions_of
 from training.datasets.readers import READERS

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from ctscreener.archive import scans_below, stem
 from ctscreener.errors import InputError
 from ctscreener.itk import LPS
 from ctscreener.scan import Scan
-from training.data.scans_below import scans_below, stem
 from training.datasets.dicom_places import NEAR, headers
 from training.datasets.example import Example, Mask, Reader
 from training.datasets.folders import first_image, levels, short

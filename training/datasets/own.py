@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.data.scans_below import scans_below, stem, tail
+from ctscreener.archive import scans_below, stem, tail
 from training.datasets.example import Example, Reader
 from training.datasets.licence import Licence
 from training.evaluation.layouts import mask_beside

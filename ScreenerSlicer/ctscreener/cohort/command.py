@@ -102,6 +102,12 @@ def _screen(index: Path, options: argparse.Namespace, report: "Reporter") -> int
     )
     workers = ClusterSettings(options.scheduler, options.workers, options.memory)
     place = Place(_out(options))
+    if index.is_dir() and place.folder.resolve().is_relative_to(index.resolve()):
+        raise InputError(
+            "option.invalid",
+            f"Expected --out outside of {index}, found it inside: maps would be taken for scans.",
+            "Choose another --out.",
+        )
     count = screen_cohort(read_index(index), place, settings, workers, report)
     counts = f"{count.done} screened, {count.kept} known before, {count.failed} failed"
     again = f", {count.kept_failed} had failed before (--retry tries them again)"

@@ -95,6 +95,8 @@ class Crowd:
         if item is None:
             return
         outcome = _fetched(future)
+        # As long as it is held, a worker that ends lets the scheduler do it all again.
+        future.release()
         if isinstance(outcome, Answer):
             yield self._heard(outcome, item)
             return

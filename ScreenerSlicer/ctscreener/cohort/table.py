@@ -92,7 +92,7 @@ def write_table(place: Place) -> int:
     ):
         batch: list[dict[str, Any]] = []
         for row in rows(place):
-            batch.append({**row, "fingerprint": bytes.fromhex(row.get("fingerprint", ""))})
+            batch.append({**_sound(row), "fingerprint": bytes.fromhex(row.get("fingerprint", ""))})
             count += 1
             if len(batch) == BATCH:
                 writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
@@ -131,6 +131,16 @@ def read_batches(place: Place, columns: list[str]) -> Iterator[list[dict[str, An
     with pq.ParquetFile(place.table) as table:
         for batch in table.iter_batches(BATCH, columns=columns):
             yield batch.to_pylist()
+
+
+def _sound(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out what is no UTF-8 in names of files: Parquet holds none."""
+    return {
+        key: value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, str)
+        else value
+        for key, value in row.items()
+    }
 
 
 def _done(folder: Path) -> bool:
