@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,15 @@ def real_scans() -> Path:
     if not folder:
         pytest.skip("SCREENER_SCANS names no folder of real scans")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Run networks on one core: as fast for small ones, and other tests go on beside."""
+    # Here, since tests of the module on Slicer's libraries do without torch.
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

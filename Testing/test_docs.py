@@ -145,6 +145,7 @@ def test_the_tree_names_every_file_of_the_engine() -> None:
     assert missing == [], "name it in Docs/architecture.md"
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("name", ["README.md", "Docs/python.md"])
 def test_the_python_of_documents_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

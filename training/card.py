@@ -6,9 +6,10 @@ from typing import Any
 
 from ctscreener.encoded import EncodedSettings
 from ctscreener.model import ModelSettings
+from training.datasets.licence import inherited
 from training.evaluation.trained_on import seen_by
 from training.tables import rarity_table
-from training.whole_model import encoded_lines
+from training.whole_model import encoded_lines, tuned_text
 
 NOTICE = (
     "Research use only, not for diagnosis. Absence of colour is not absence of disease: the map "
@@ -40,6 +41,7 @@ def write_card(
     sections = [
         f"# Model `{name}`\n\n**{NOTICE}**",
         *([teacher_text(provenance)] if provenance.get("teacher") else []),
+        *([tuned_text(tuned)] if (tuned := provenance["stages"].get("encoder")) else []),
         *([notes.read_text(encoding="utf-8").strip()] if notes else []),
         *measured(provenance["results"], sha256),
         "## Networks\n\n" + "\n".join(f"- {line}" for line in lines_of(model)),
@@ -96,7 +98,7 @@ def _whose(result: Mapping[str, Any], sha256: str) -> str:
 def calibration_text(provenance: Mapping[str, Any]) -> str:
     """Whether the scans that rarity refers to were also trained on."""
     if provenance.get("left_out"):
-        return (
+        return _tuned_on(provenance) + (
             "Each of them was scored by networks that were not trained on its patient's scans, "
             "though patches of these were put into other scans as anomalies."
         )
@@ -112,6 +114,14 @@ def calibration_text(provenance: Mapping[str, Any]) -> str:
             "rarity promises."
         )
     return f"What scores was trained on none of these; other networks were: {listed}."
+
+
+def _tuned_on(provenance: Mapping[str, Any]) -> str:
+    """A sentence where the encoder, unlike what reads it, was trained on scans of the reference."""
+    tuned = provenance["stages"].get("encoder")
+    digests = [scan["sha256"] for scan in provenance["reference"]]
+    many = sum(scan["sha256"] in digests for scan in tuned["data"]) if tuned else 0
+    return f"The encoder was trained, without labels, on {many} of them. " if many else ""
 
 
 def lines_of(model: ModelSettings | EncodedSettings) -> list[str]:
@@ -189,8 +199,15 @@ def data_text(provenance: dict[str, Any]) -> str:
     listed = "\n".join(f"- {name} {digest[:16]}" for name, digest in sorted(trained.items()))
     odd = ", ".join(provenance["odd"])
     without = f" Left out, as each held too much of the tail: {odd}." if odd else ""
+    licences = {
+        scan["sha256"]: scan.get("licence", "")
+        for facts in provenance["stages"].values()
+        for scan in facts["data"]
+    }
+    terms = inherited(licences.values())
     return (
         f"Rarity refers to {len(provenance['reference'])} scans: {reference}.{without} "
         f"{calibration_text(provenance)}\n\n"
+        f"{terms}{chr(10) * 2 * bool(terms)}"
         f"Trained on {len(trained)} scans (name, start of the SHA-256):\n\n{listed}"
     )

@@ -76,10 +76,7 @@ class Contrast(nn.Module):
         super().__init__()
         self.settings = settings
         self.network = UNet(network)
-        if settings.objective == "vicreg":
-            self.head: nn.Module = Expander(network.out, settings.width)
-        else:
-            self.head = Projector(network.out, settings.width // 4, settings.projected)
+        self.head = new_head(network.out, settings)
 
     def forward(self, images: torch.Tensor, places: torch.Tensor) -> dict[str, torch.Tensor]:
         """Compare two views.
@@ -92,14 +89,32 @@ class Contrast(nn.Module):
             `loss`, its parts, and `spread`, the mean standard deviation of the descriptors.
         """
         described = self.network.at(images, places)
-        first, second = self.head(described).flatten(0, 1).chunk(2)
-        settings = self.settings
-        if settings.objective == "vicreg":
-            metrics = vicreg(first, second, settings.vicreg)
-        else:
-            metrics = info_nce(first, second, settings.temperature, settings.chunk)
+        metrics = compare(self.head(described), self.settings)
         spread = described.detach().float().flatten(0, 1).std(dim=0).mean()
         return metrics | {"spread": spread}
+
+
+def new_head(channels: int, settings: ContrastSettings) -> Expander | Projector:
+    """The head that an objective is taken on, for descriptors of so many channels."""
+    if settings.objective == "vicreg":
+        return Expander(channels, settings.width)
+    return Projector(channels, settings.width // 4, settings.projected)
+
+
+def compare(headed: torch.Tensor, settings: ContrastSettings) -> dict[str, torch.Tensor]:
+    """Compare two views of the same voxels.
+
+    Arguments:
+        headed: What the head gives, `(2m, n, D)`, first views first.
+        settings: Which objective.
+
+    Returns:
+        `loss` and its parts.
+    """
+    first, second = headed.flatten(0, 1).chunk(2)
+    if settings.objective == "vicreg":
+        return vicreg(first, second, settings.vicreg)
+    return info_nce(first, second, settings.temperature, settings.chunk)
 
 
 def main(settings: DescriptorSettings) -> Trained:

@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part
+from ctscreener.conditional import AnyDensity, is_conditional
+from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part, on_finest
 from ctscreener.encoder import Encoder
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
@@ -26,10 +27,12 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
 from training.data.drawn_rows import DrawSettings, all_rows
 from training.data.folds import fold_of
-from training.data.rows import Rows, describe, on_finest
+from training.data.placed_rows import Placed, placed_rows
+from training.data.rows import Rows, describe
 from training.data.store import Store
 from training.encoder import EncoderFolder, load_encoder
 from training.evaluation.array_cache import load_arrays, save_arrays
+from training.fit_density import FitDensitySettings, kept_conditional
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
 
 SOURCES = (
@@ -59,7 +62,8 @@ class DiscriminatorSettings:
     exclude: tuple[str, ...] = ()
     """Names of scans to leave out; `*` stands for any text."""
     patient: str = "(.*)"
-    """Regular expression whose first group is the patient in a scan's name."""
+    """Regular expression whose first group is the patient in a scan's name, where its data set
+    does not tell; scans that are nearly the same count as one patient's."""
     folds: int = 4
     """Groups of patients; networks are trained on all groups but one."""
     seeds: int = 2
@@ -70,6 +74,8 @@ class DiscriminatorSettings:
     """How a network is trained."""
     density: GaussianSettings = field(default_factory=GaussianSettings)
     """The density."""
+    fit_density: FitDensitySettings = field(default_factory=FitDensitySettings)
+    """How a density with conditions, or a flow, is fitted."""
     seed: int = 0
     """Decides the networks."""
 
@@ -91,7 +97,8 @@ def main(settings: DiscriminatorSettings) -> None:
             f"Expected scans in HU as the encoder sees them in {settings.store}, found others.",
             "Run the stage `prepare` with --plain.",
         )
-    folds = fold_of(store.names, settings.patient, settings.folds)
+    known = {name: scan.patient for name, scan in store.scans.items()}
+    folds = fold_of(store.names, settings.patient, settings.folds, known, store.alike)
     if len(set(folds.values())) < 2:
         raise InputError(
             "discriminator.patients",
@@ -106,14 +113,19 @@ def main(settings: DiscriminatorSettings) -> None:
     # What an earlier run with other settings has finished is finished no more.
     (settings.run / "result.json").unlink(missing_ok=True)
     write_json(settings.run / "settings.json", settings)
+    write_json(settings.run / "encoder.json", about)
     kept = settings.rows_at or settings.run / "rows"
     rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources, folds))
     heads = {
         fold: fit_fold(settings, fold, {n: rows[n] for n in rows if folds[n] != fold}, sources)
         for fold in sorted(set(folds.values()))
     }
-    model = assemble(settings, encoder, about, heads, rows, sources)
-    parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, folds)
+    placed = {}
+    if is_conditional(settings.density):
+        folder, most = settings.run / "placed", settings.fit_density.voxels
+        placed = placed_rows(folder, store, encoder, about.sha256, settings.density, most)
+    model = assemble(settings, encoder, about, heads, rows, placed, sources)
+    parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, placed, folds)
     finish(settings, store, model, parts, folds, time.monotonic() - began)
 
 
@@ -190,6 +202,7 @@ def assemble(
     about: EncoderFolder,
     heads: Mapping[int, Sequence[Fitted]],
     rows: Mapping[str, Sequence[Rows]],
+    placed: Mapping[str, Placed],
     sources: Sequence[Source],
 ) -> Encoded:
     """The model of all networks."""
@@ -208,9 +221,24 @@ def assemble(
     )
     model.encoder = encoder
     model.discriminator = every
-    flat = [some for own in rows.values() for some in own]
-    model.density = fit_gaussian(clean_rows(flat, settings.density), settings.density, channels)
+    model.density = density_of(settings, rows, placed, channels)
     return model
+
+
+def density_of(
+    settings: DiscriminatorSettings,
+    rows: Mapping[str, Sequence[Rows]],
+    placed: Mapping[str, Placed],
+    channels: Mapping[Source, int],
+) -> AnyDensity:
+    """The density of the scans whose rows are given."""
+    density = settings.density
+    if not is_conditional(density):
+        flat = [some for own in rows.values() for some in own]
+        return fit_gaussian(clean_rows(flat, density), density, channels)
+    some = [placed[name] for name in rows]
+    kept = settings.run / "density"
+    return kept_conditional(kept, some, density, channels, settings.fit_density, settings.seed)
 
 
 def left_out_scores(
@@ -220,16 +248,17 @@ def left_out_scores(
     model: EncodedSettings,
     heads: Mapping[int, Sequence[Fitted]],
     rows: Mapping[str, Sequence[Rows]],
+    placed: Mapping[str, Placed],
     folds: Mapping[str, int],
 ) -> dict[str, dict[str, np.ndarray]]:
     """Both scores of the body's voxels of each scan, by networks not trained on its patient."""
     found = {}
     readers = {}
     for fold, some in heads.items():
-        others = [row for name in rows if folds[name] != fold for row in rows[name]]
+        others = {name: own for name, own in rows.items() if folds[name] != fold}
         readers[fold] = (
             side_by_side(some, model.discriminator.sources, model.channels),
-            fit_gaussian(clean_rows(others, model.density), model.density, model.channels),
+            density_of(settings, others, placed, model.channels),
         )
     for number, name in enumerate(store.names):
         discriminator, density = readers[folds[name]]
@@ -242,10 +271,11 @@ def left_out_scores(
             prepared = store.prepared(name)
             maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
             inside = on_finest(prepared.body)
+            body = torch.from_numpy(inside.copy())
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
                 known = {
                     "discriminator": discriminator(maps, inside.shape).numpy()[inside],
-                    "density": density(maps, inside.shape).numpy()[inside],
+                    "density": density(maps, inside.shape, body).numpy()[inside],
                 }
             save_arrays(path, digest.hexdigest(), **known)
         found[name] = known

@@ -1,11 +1,15 @@
 """The stage that brings a public encoder into the form that Screener reads."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
 
 from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.errors import InputError
@@ -23,7 +27,11 @@ TOLERANCE = 2e-3
 
 @dataclass(frozen=True)
 class EncoderStageSettings:
-    """Take the first stages of a public CT encoder, checked against a known output."""
+    """Take the first stages of a public CT encoder, checked against a known output.
+
+    With `--tune` the stage trains such an encoder on, or one from random weights, and has other
+    flags: see `encoder --tune --help`.
+    """
 
     out: Path = Path("runs/encoder")
     """Folder to write."""
@@ -41,15 +49,17 @@ class EncoderFolder:
 
     Arguments:
         settings: Sizes.
-        sha256: Hash of the public file.
+        sha256: Hash of the public file; of a tuned encoder, which is not public, of its weights.
         source: Where that comes from, and its licence.
         elsewhere: Whether a model names these weights instead of holding them.
+        tuned: How it was trained on, see `training.tune`; None for the public weights as they are.
     """
 
     settings: EncoderSettings
     sha256: str
     source: str
     elsewhere: bool
+    tuned: dict[str, Any] | None = None
 
 
 def main(settings: EncoderStageSettings) -> None:
@@ -74,22 +84,36 @@ def main(settings: EncoderStageSettings) -> None:
     encoder.load_state_dict(state)
     if not settings.merlin:
         check_output(encoder)
-    content = save({name: tensor.half().contiguous() for name, tensor in state.items()})
-    settings.out.mkdir(parents=True, exist_ok=True)
-    with whole_file(settings.out / "encoder.safetensors") as beside:
-        beside.write_bytes(content)
     source = SOURCE if not settings.merlin else "Merlin's CT encoder (Stanford, MIT)"
-    write_json(
-        settings.out / "encoder.json",
-        {
-            "encoder": to_json(sizes),
-            "sha256": sha256,
-            "weights_sha256": hashlib.sha256(content).hexdigest(),
-            "source": source,
-            "elsewhere": settings.stages > BUNDLED,
-        },
-    )
+    about = EncoderFolder(sizes, sha256, source, settings.stages > BUNDLED)
+    write_encoder(settings.out, packed(state), about)
     print(f"encoder: wrote {settings.stages} stages to {settings.out}")
+
+
+def packed(state: Mapping[str, Tensor]) -> bytes:
+    """The weights of an encoder as they are stored, in float16."""
+    return save({name: tensor.half().contiguous() for name, tensor in state.items()})
+
+
+def write_encoder(folder: Path, content: bytes, about: EncoderFolder) -> None:
+    """Write an encoder; `encoder.json`, by which it is found, comes last.
+
+    Arguments:
+        folder: Where to; made if missing.
+        content: Its weights, see `packed`.
+        about: What they are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "encoder.safetensors") as beside:
+        beside.write_bytes(content)
+    data = {
+        "encoder": to_json(about.settings),
+        "sha256": about.sha256,
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "source": about.source,
+        "elsewhere": about.elsewhere,
+    }
+    write_json(folder / "encoder.json", data | ({"tuned": about.tuned} if about.tuned else {}))
 
 
 def test_image() -> torch.Tensor:
@@ -127,7 +151,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, EncoderFolder]:
         folder: Its folder.
 
     Raises:
-        InputError: `encoder.unfinished`.
+        InputError: `encoder.unfinished` or `encoder.damaged`.
     """
     if not (folder / "encoder.json").is_file():
         raise InputError(
@@ -141,12 +165,19 @@ def load_encoder(folder: Path) -> tuple[Encoder, EncoderFolder]:
         stored["sha256"],
         stored["source"],
         stored["elsewhere"],
+        stored.get("tuned"),
     )
-    encoder = Encoder(about.settings)
-    encoder.load_state_dict(
-        {
-            name: tensor.float()
-            for name, tensor in load_file(folder / "encoder.safetensors").items()
-        }
-    )
+    content = (folder / "encoder.safetensors").read_bytes()
+    try:
+        if hashlib.sha256(content).hexdigest() != stored["weights_sha256"]:
+            raise ValueError("weights of another hash")
+        encoder = Encoder(about.settings)
+        encoder.load_state_dict({name: tensor.float() for name, tensor in load(content).items()})
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            "encoder.damaged",
+            f"Expected the weights of which encoder.json tells in {folder}, found others: "
+            f"{str(error).splitlines()[0]}.",
+            "Run the stage `encoder` again.",
+        ) from error
     return encoder.eval().requires_grad_(False), about

@@ -15,6 +15,7 @@ from ctscreener.settings import write_json
 from ctscreener.terminal import Terminal
 from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
 from training.baselines.folder import Fitted, check_rated
+from training.cluster import over_cluster
 from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
 from training.evaluation.evaluator import EvaluateSettings, Evaluator
 from training.evaluation.measured import MeasuredScan
@@ -142,6 +143,9 @@ def _measured(
     evaluator: Evaluator, cases: Sequence[Case]
 ) -> Iterator[tuple[Case, InputError | None]]:
     """Measure scans, here or in several processes, in order."""
+    if evaluator.settings.scheduler and cases:
+        yield from _over_cluster(evaluator, cases)
+        return
     workers = min(evaluator.settings.workers, len(cases))
     if workers <= 1:
         for case in cases:
@@ -152,6 +156,24 @@ def _measured(
         measure = partial(_elsewhere, evaluator.settings)
         for case, refused in zip(cases, processes.map(measure, cases), strict=True):
             yield case, InputError(*refused) if refused else None
+
+
+def _over_cluster(
+    evaluator: Evaluator, cases: Sequence[Case]
+) -> Iterator[tuple[Case, InputError | None]]:
+    """Measure scans by the workers of a cluster, and give them in order: tables list them so."""
+    settings = evaluator.settings
+    items = {f"{case.part}/{case.name}": case for case in cases}
+    assert len(items) == len(cases), "each has files of its own"
+    report = Terminal(sys.stdout, sys.stderr)
+    found: dict[Case, InputError | None] = {}
+    for case, outcome in over_cluster(
+        settings.scheduler, settings.workers, partial(_elsewhere, settings), items, settings.out
+    ):
+        refused = outcome if isinstance(outcome, InputError) else outcome and InputError(*outcome)
+        found[case] = refused
+        report.progress("measuring", len(found), len(cases))
+    yield from ((case, found[case]) for case in cases)
 
 
 def _refusal(evaluator: Evaluator, case: Case) -> InputError | None:

@@ -22,7 +22,7 @@ from training.data.store import Store
 from training.density import DensityStageSettings, assemble
 from training.distil import scorer_of, teacher_of
 from training.reference import ordinary, reference_nll
-from training.whole_model import left_out_reference, load_encoded
+from training.whole_model import left_out_reference, load_encoded, tuned_encoder
 
 AnyScorer = TypeVar("AnyScorer", bound=Scorer)
 
@@ -102,9 +102,12 @@ def export_whole(settings: ExportSettings, run: Path) -> None:
     kept = ordinary(scores, settings.odd)
     scale = Calibration.fit(np.concatenate([scores[name] for name in kept]))
     scans = read_json(run / "data.json")["scans"]
+    tuned = tuned_encoder(run)
+    # `encoder` and not `--tune`: the public one is no stage of ours.
+    first = {"encoder": tuned | {"settings": without_paths(tuned["settings"])}} if tuned else {}
     provenance = {
         "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
-        "stages": {"discriminator": trace_stage(run)},
+        "stages": {**first, "discriminator": trace_stage(run)},
         "reference": [scan for scan in scans if scan["name"] in kept],
         "odd": [scan["name"] for scan in scans if scan["name"] not in kept],
         "left_out": True,

@@ -154,16 +154,32 @@ def fit_gaussian(
         settings: Its sources and how many principal components it keeps.
         channels: Channels of each map.
     """
+    mean, scaled, log_det = principal(features, settings.components)
+    gaussian = Gaussian(settings, channels)
+    whiten = torch.zeros_like(gaussian.whiten)
+    whiten[: len(scaled)] = scaled
+    log_det += 0.5 * len(scaled) * np.log(2 * np.pi)
+    gaussian.load_state_dict(
+        {"mean": mean, "whiten": whiten, "log_det": torch.tensor([log_det]).float()}
+    )
+    return gaussian.eval().requires_grad_(False)
+
+
+def principal(features: Tensor, most: int) -> tuple[Tensor, Tensor, float]:
+    """The principal components of features.
+
+    Arguments:
+        features: Rows, `(n, C)`.
+        most: How many components are kept at most.
+
+    Returns:
+        The mean, `(C,)`; what makes of a row less the mean its K components, of deviation 1 each,
+        `(K, C)`; and minus the logarithm of the volume that it scales by.
+    """
     x = features.double()
     mean = x.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov((x - mean).T))
-    kept = min(settings.components, len(values))
+    kept = min(most, len(values))
     values, vectors = values[-kept:].clamp_min(1e-12), vectors[:, -kept:]
-    gaussian = Gaussian(settings, channels)
-    whiten = torch.zeros_like(gaussian.whiten)
-    whiten[:kept] = (vectors / values.sqrt()).T.float()
-    log_det = 0.5 * (values.log().sum() + kept * np.log(2 * np.pi))
-    gaussian.load_state_dict(
-        {"mean": mean.float(), "whiten": whiten, "log_det": log_det.float().reshape(1)}
-    )
-    return gaussian.eval().requires_grad_(False)
+    scaled = (vectors / values.sqrt()).T
+    return mean.float(), scaled.float(), 0.5 * float(values.log().sum())

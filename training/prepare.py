@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,6 +28,8 @@ from ctscreener.scan import Scan
 from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
+from training.cluster import over_cluster
+from training.data.brain import KIND, BrainSettings, prepare_brain
 from training.data.duplicates import duplicates, fingerprint
 from training.data.sources import Source, find_sources, hash_source
 from training.data.store import (
@@ -41,17 +43,26 @@ from training.data.store import (
 from training.loop.journal import PLAIN_EVERY
 from training.workers import pool
 
+How = PreprocessSettings | BrainSettings
+"""How a scan is prepared, by its kind."""
+Copy = tuple[Path, How]
+"""The folder of one copy of all scans, and how it is prepared."""
+
 
 @dataclass(frozen=True)
 class PrepareSettings:
     """Prepare scans for training: canonical axes, spacing, window, local contrast, body mask."""
 
     scans: tyro.conf.Positional[tuple[Path, ...]]
-    """Scans, DICOM folders, or folders that hold such at any depth; `*_lesion.*` is ignored."""
+    """Scans, DICOM folders, folders that hold such at any depth (`*_lesion.*` is ignored), or data
+    sets, NAME:FOLDER, which the stage `datasets` lists."""
     store: Path = Path("store")
     """Folder for the prepared scans; those that it holds already are not prepared again."""
     workers: int = 0
     """Processes; 0 for one on each core, and with 1 no other than this one."""
+    scheduler: str = ""
+    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks; without
+    it the processes are those of this machine."""
     preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
     """How a scan is prepared."""
     fine: tuple[float, float, float] | None = None
@@ -60,9 +71,18 @@ class PrepareSettings:
 
     plain: bool = False
     """HU as they are, on the grid of the encoder: for the stage `discriminator`."""
+    permissive: bool = False
+    """Refuse scans whose licence lets not everyone use what is made of them, or is not told: for
+    weights that may be passed on, also for money."""
+    kind: Literal["ct", "brain-mri"] = "ct"
+    """What the pictures are; brain MRI goes into a store of its own, which stages of CT refuse."""
+    brain: BrainSettings = field(default_factory=BrainSettings)
+    """How a brain MRI is prepared."""
 
-    def copies(self) -> list[tuple[Path, PreprocessSettings]]:
+    def copies(self) -> list[Copy]:
         """The folders to fill and how; the last one is that which a screening sees."""
+        if self.kind == KIND:
+            return [(self.store, self.brain)]
         seen = (self.store, PLAIN if self.plain else self.preprocess)
         if self.fine is None:
             return [seen]
@@ -80,7 +100,9 @@ def main(settings: PrepareSettings) -> None:
     Raises:
         InputError: Nothing was found, nothing could be used, or the store was made otherwise.
     """
-    sources = find_sources(settings.scans)
+    sources = find_sources(settings.scans, settings.kind)
+    if settings.permissive:
+        check_licences(sources)
     copies = settings.copies()
     for folder, preprocess in copies:
         _claim_store(folder, preprocess)
@@ -116,6 +138,25 @@ def main(settings: PrepareSettings) -> None:
         )
 
 
+def check_licences(sources: Sequence[Source]) -> None:
+    """Refuse scans whose licence is not permissive, or not known.
+
+    Raises:
+        InputError: `datasets.licence`.
+    """
+    found = {
+        f"{source.dataset} ({source.licence})" if source.reader else "scans of no named set"
+        for source in sources
+        if not (source.reader and source.reader.licence.permissive)
+    }
+    if found:
+        raise InputError(
+            "datasets.licence",
+            f"Expected sets with a permissive licence, found {', '.join(sorted(found))}.",
+            "python training/run.py datasets --permissive lists those that have one.",
+        )
+
+
 def _tell(
     store: Path, names: list[str], skipped: list[dict[str, str]], alike: list[list[str]]
 ) -> None:
@@ -135,6 +176,9 @@ def _prepared(
 ) -> Iterator[tuple[Source, list[StoredScan] | str]]:
     """Prepare scans in several processes, and give each as it is done."""
     copies = settings.copies()
+    if settings.scheduler:
+        yield from _over_cluster(todo, settings)
+        return
     workers = min(settings.workers or os.cpu_count() or 1, max(1, len(todo)))
     if workers <= 1:
         for source in todo:
@@ -156,9 +200,19 @@ def _prepared(
             processes.shutdown(wait=True, cancel_futures=True)
 
 
-def prepare_one(
-    source: Source, copies: Sequence[tuple[Path, PreprocessSettings]]
-) -> list[StoredScan] | str:
+def _over_cluster(
+    todo: Sequence[Source], settings: PrepareSettings
+) -> Iterator[tuple[Source, list[StoredScan] | str]]:
+    """Prepare scans by the workers of a cluster; one that ends them twice is skipped and named."""
+    items = {source.name: source for source in todo}
+    work = partial(prepare_one, copies=settings.copies())
+    for source, outcome in over_cluster(
+        settings.scheduler, settings.workers, work, items, settings.store
+    ):
+        yield source, outcome.message if isinstance(outcome, InputError) else outcome
+
+
+def prepare_one(source: Source, copies: Sequence[Copy]) -> list[StoredScan] | str:
     """Prepare one scan and write every copy of it.
 
     Arguments:
@@ -174,7 +228,7 @@ def prepare_one(
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
-        scan = _reader().read(source.path, source.series)
+        scan = source.read(_reader().read)
         digest = hash_source(source.path, source.series)
         return [_stored_copy(source, scan, digest, *copy) for copy in copies]
     except NotWrittenError:
@@ -194,10 +248,11 @@ def _reader() -> Reader:
 
 
 def _stored_copy(
-    source: Source, scan: Scan, digest: str, store: Path, settings: PreprocessSettings
+    source: Source, scan: Scan, digest: str, store: Path, settings: How
 ) -> StoredScan:
     """Prepare a scan in one way and write it."""
-    prepared = prepare(scan, settings)
+    brain = isinstance(settings, BrainSettings)
+    prepared = prepare_brain(scan, settings) if brain else prepare(scan, settings)
     depth, height, width = prepared.image.shape
     write_array(store / f"{source.name}.image.b2nd", prepared.image)
     write_array(store / f"{source.name}.body.b2nd", prepared.body.astype(np.uint8))
@@ -208,13 +263,18 @@ def _stored_copy(
         source=str(source.path),
         sha256=digest,
         fingerprint=fingerprint(prepared.image),
+        dataset=source.dataset,
+        patient=source.example.patient if source.example else "",
+        split=source.example.split if source.example else "",
+        licence=source.licence,
+        given=source.given,
     )
     # Written last: its presence says that both arrays are whole.
     write_json(store / f"{source.name}.json", stored.to_json())
     return stored
 
 
-def _claim_store(store: Path, preprocess: PreprocessSettings) -> None:
+def _claim_store(store: Path, preprocess: How) -> None:
     """Refuse to mix scans prepared in two ways in one store."""
     make_folder(store)
     clear_tree(store)

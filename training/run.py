@@ -21,10 +21,11 @@ Preset = Literal["tiny", "small", "paper"]
 USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
 
 stages, in the order in which they are run; STAGE --help lists the flags of one:
+  datasets    list the data sets that are read; `datasets check NAME FOLDER` looks at a download
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
-  encoder     take the first stages of a public CT encoder
+  encoder     take the first stages of a public CT encoder; with --tune, train them on
   discriminator  train what reads anomaly scores off an encoder's maps
   descriptor  train the network that says what a voxel looks like
   condition   train the network that says what to expect at a voxel
@@ -126,6 +127,19 @@ def _named_or_not(arguments: list[str]) -> list[str]:
 # Every stage imports its code when it is called: a short start, and no stage breaks another.
 
 
+def datasets(preset: str | None, arguments: list[str]) -> None:
+    """List data sets, or check one."""
+    if arguments[:1] == ["check"]:
+        from training.datasets.check import CheckSettings
+        from training.datasets.check import main as check
+
+        check(_parse(CheckSettings, arguments[1:], None, "datasets check"))
+        return
+    from training.datasets.stage import ListSettings, main
+
+    main(_parse(ListSettings, arguments, None, "datasets"))
+
+
 def phantoms(preset: str | None, arguments: list[str]) -> None:
     """Make synthetic scans."""
     from training.phantoms.stage import PhantomSettings, main
@@ -152,7 +166,13 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
 
 
 def encoder(preset: str | None, arguments: list[str]) -> None:
-    """Take the first stages of a public CT encoder."""
+    """Take the first stages of a public CT encoder, or train such stages."""
+    if "--tune" in arguments:
+        from training import tune
+
+        flags = [word for word in arguments if word != "--tune"]
+        _together(tune.main, _parse(tune.TuneSettings, flags, None, "encoder --tune"))
+        return
     from training.encoder import EncoderStageSettings, main
 
     main(_parse(EncoderStageSettings, arguments, None, "encoder"))
@@ -254,6 +274,7 @@ def everything(preset: str | None, arguments: list[str]) -> None:
 
 
 STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
+    "datasets": datasets,
     "phantoms": phantoms,
     "insert": insert,
     "prepare": prepare,

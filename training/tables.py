@@ -15,7 +15,7 @@ from ctscreener.whole_file import make_folder, write_text
 from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
 from training.page.written import markdown, model_name
 
-FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 2
+FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 3
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """From a finished run of the stage `discriminator` to what `export` writes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file
@@ -22,7 +24,7 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
         weights: How much the discriminator and the density count, each of unit deviation.
 
     Raises:
-        InputError: `export.unfinished`.
+        InputError: `export.unfinished` or `export.encoder`.
     """
     if not (run / "result.json").is_file():
         raise InputError(
@@ -36,7 +38,13 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
         discriminator_part=replace(settings.discriminator_part, weight=weights[0]),
         density_part=replace(settings.density_part, weight=weights[1]),
     )
-    encoder, _ = load_encoder(Path(read_json(run / "settings.json")["encoder"]))
+    encoder, about = load_encoder(Path(read_json(run / "settings.json")["encoder"]))
+    if about.sha256 != _noted(run).get("sha256", about.sha256):
+        raise InputError(
+            "export.encoder",
+            f"Expected the encoder that {run} was trained on, found another in its folder.",
+            "Run `training/run.py discriminator` again, or bring the encoder back.",
+        )
     model = Encoded(settings)
     state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
     model.load_state_dict(state | load_file(run / "heads.safetensors"))
@@ -66,9 +74,45 @@ def left_out_reference(run: Path, settings: EncodedSettings) -> dict[str, np.nda
     return found
 
 
+def tuned_encoder(run: Path) -> dict[str, Any] | None:
+    """How the encoder of a finished run was trained on, see `training.tune`; None where it was not.
+
+    Arguments:
+        run: Run folder of the stage `discriminator`.
+    """
+    return _noted(run).get("tuned")
+
+
+def _noted(run: Path) -> dict[str, Any]:
+    """What a run says of its encoder; of one from before that was noted, nothing is known."""
+    path = run / "encoder.json"
+    return read_json(path) if path.exists() else {}
+
+
+def tuned_text(tuned: Mapping[str, Any]) -> str:
+    """A paragraph of the card that says that the encoder is none of others, or no longer."""
+    settings, result, start = tuned["settings"], tuned["result"], tuned["start"]
+    kinds = {"simclr": "dense SimCLR", "vicreg": "dense VICReg"}
+    began = "from random weights"
+    if start:
+        began = f"from {start['source']} (SHA-256 {start['sha256'][:12]})"
+    many = settings["frozen"]
+    frozen = f", the first {many} of its stages left as they were," if many else ""
+    return (
+        f"**Its encoder is not the public one**: it was trained {began}{frozen} for "
+        f"{result['step']} steps of {kinds[settings['contrast']['objective']]} on scans without "
+        f"labels, {len(tuned['data'])} of those listed below."
+    )
+
+
 def encoded_lines(settings: EncodedSettings) -> list[str]:
     """One line for each network of a whole-volume model, for its card."""
     spacing = " x ".join(f"{step:g}" for step in settings.preprocess.spacing)
+    density = settings.density
+    given = [f"sin-cos of the place, {density.sincos} frequencies"] if density.sincos else []
+    given += [f"the mean of the shell {shell}" for shell in density.surround]
+    kind = "flow" if density.head == "flow" else "Gaussian"
+    kind += f" given {', '.join(given)}," if given else ""
     lines = [
         (
             f"voxels of {spacing} mm (D, H, W), HU {settings.preprocess.window[0]:g} to "
@@ -80,7 +124,7 @@ def encoded_lines(settings: EncodedSettings) -> list[str]:
             f"{words(settings.discriminator.sources)}, weight {settings.discriminator_part.weight:g}"
         ),
         (
-            f"density: Gaussian of {settings.density.components} principal components of "
+            f"density: {kind} of {settings.density.components} principal components of "
             f"{words(settings.density.sources)}, weight {settings.density_part.weight:g}"
         ),
     ]

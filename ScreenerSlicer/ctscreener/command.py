@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, final
 
+from ctscreener.cohort import command as cohort
 from ctscreener.doctor_command import run_doctor
 from ctscreener.errors import InputError
 from ctscreener.events import reporter
@@ -77,6 +78,8 @@ def _run(options: argparse.Namespace, report: Reporter) -> int:
     match options.verb:
         case "screen":
             return run_screen(options, report)
+        case "cohort":
+            return cohort.run(options, report)
         case "doctor":
             return run_doctor(options, report)
         case "completion":
@@ -134,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         "--events", action="store_true", help="progress and results as JSON lines, for programs"
     )
     out.add_argument("--json", action="store_true", help="results as JSON, a line for each scan")
+    cohort.add_arguments(
+        verbs.add_parser("cohort", allow_abbrev=False, help="screen thousands of scans, one table")
+    )
     model = verbs.add_parser("model", help="print a model's card, its numbers and its limits")
     model.add_argument("name", nargs="?", default="preview", metavar="NAME|DIR")
     model.add_argument("--encoder", type=_path, metavar="FILE", help=ENCODER_HELP)

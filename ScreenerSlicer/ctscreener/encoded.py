@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ctscreener.conditional import new_density
 from ctscreener.encoder import STEM_STRIDE, Encoder, EncoderSettings
 from ctscreener.heads import (
     Discriminator,
-    Gaussian,
     GaussianSettings,
     HeadSettings,
     Maps,
@@ -52,6 +52,10 @@ class Part:
         """Raise ValueError for numbers that make no score."""
         if not (self.scale > 0 and np.isfinite([self.weight, self.centre, self.scale]).all()):
             raise ValueError(f"Expected finite numbers and a scale above 0, found {self}.")
+
+    def of(self, scores: Tensor) -> Tensor:
+        """What scores of the part add to the sum."""
+        return self.weight * (scores - self.centre) / self.scale
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Encoded(WholeScorer[EncodedSettings]):
         self.settings = settings
         self.encoder = Encoder(settings.encoder)
         self.discriminator = Discriminator(settings.discriminator, settings.channels)
-        self.density = Gaussian(settings.density, settings.channels)
+        self.density = new_density(settings.density, settings.channels)
 
     def whole(
         self, image: np.ndarray, body: np.ndarray, device: torch.device, step: Step
@@ -128,13 +132,13 @@ class Encoded(WholeScorer[EncodedSettings]):
         maps = self.maps(image, device, step)
         size = finest(image.shape)
         total = torch.zeros(size, device=device)
+        inside = torch.from_numpy(on_finest(body).copy()).to(device)
+        settings = self.settings
         with torch.inference_mode():
-            for part, head in (
-                (self.settings.discriminator_part, self.discriminator),
-                (self.settings.density_part, self.density),
-            ):
-                if part.weight:
-                    total += part.weight * (head(maps, size) - part.centre) / part.scale
+            if (part := settings.discriminator_part).weight:
+                total += part.of(self.discriminator(maps, size))
+            if (part := settings.density_part).weight:
+                total += part.of(self.density(maps, size, inside))
         return total.cpu().numpy(), STEM_STRIDE
 
     def maps(self, image: np.ndarray, device: torch.device, step: Step) -> Maps:
@@ -149,6 +153,11 @@ class Encoded(WholeScorer[EncodedSettings]):
         x = torch.from_numpy(image).to(device).float()[None, None]
         x = x.sub_(low).div_(high - low).clamp_(0, 1)
         return encode(self.encoder, x, self.settings.sources, step)
+
+
+def on_finest(body: np.ndarray) -> np.ndarray:
+    """Voxels of the finest map that lie in the body, bool."""
+    return body[tuple(slice(None, None, unit) for unit in STEM_STRIDE)]
 
 
 def finest(shape: Sequence[int]) -> Shape:

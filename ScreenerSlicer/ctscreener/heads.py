@@ -7,6 +7,7 @@ thousands (encoder maps, strides and their alignment: `ctscreener.encoder`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -72,9 +73,22 @@ class GaussianSettings:
     """Maps that it sees, all of one resolution."""
     components: int = 96
     """Principal components that are kept."""
+    head: Literal["gaussian", "flow"] = "gaussian"
+    """A Gaussian, or a normalizing flow."""
+    sincos: int = 0
+    """Frequencies of the place in the body along each axis, as a condition; 0 leaves it out."""
+    surround: tuple[tuple[int, int], ...] = ()
+    """Shells whose mean components are conditions: half sides, in voxels of the map and less half
+    a voxel, of the cube that is left out and of the whole cube."""
+    blocks: int = 8
+    """Blocks of the flow."""
+    hidden: int = 128
+    """Width of the networks of the flow."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where there is nothing to read, or maps of several resolutions."""
+        if any(not 0 <= inner < outer for inner, outer in self.surround):
+            raise ValueError(f"Expected shells with 0 <= inner < outer, found {self.surround}.")
         if len({source.level for source in self.sources}) != 1:
             raise ValueError("Expected maps of one resolution for the density, found others.")
         if self.components < 1:
@@ -227,8 +241,8 @@ class Gaussian(nn.Module):
         self.whiten = nn.Buffer(torch.zeros(settings.components, total))
         self.log_det = nn.Buffer(torch.zeros(1))
 
-    def forward(self, maps: Maps, size: Sequence[int]) -> Tensor:
-        """Nll in nats on the finest grid; see `Discriminator.forward`."""
+    def forward(self, maps: Maps, size: Sequence[int], body: Tensor | None = None) -> Tensor:
+        """Nll in nats on the finest grid, whatever the body is; see `Discriminator.forward`."""
         level = self.settings.sources[0].level
         with torch.autocast(self.mean.device.type, enabled=False):
             return self._nll(maps, size, level)

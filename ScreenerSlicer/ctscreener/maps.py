@@ -4,8 +4,9 @@ import errno
 import gzip
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import SimpleITK as sitk
@@ -57,21 +58,33 @@ def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
         InputError: One of `whole_file`.
     """
     with whole_file(path) as part, part.open("wb") as file:
-        file.write(_nrrd_header(labels.shape, affine, "unsigned char").encode("ascii"))
-        for piece in _zipped(labels, "u1", SMALLEST):
+        file.write(nrrd_header(labels.shape, affine, "unsigned char").encode("ascii"))
+        for piece in zipped((np.ascontiguousarray(one, "u1") for one in labels), SMALLEST):
             file.write(piece)
 
 
 def _write_nrrd(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
     """Write a compressed NRRD file; see http://teem.sourceforge.net/nrrd/format.html."""
     with path.open("wb") as file:
-        file.write(_nrrd_header(values.shape, affine, "float").encode("ascii"))
-        for piece in _zipped(values, "<f4", COMPRESSION):
+        file.write(nrrd_header(values.shape, affine, "float").encode("ascii"))
+        for piece in zipped((np.ascontiguousarray(one, "<f4") for one in values), COMPRESSION):
             file.write(piece)
 
 
-def _nrrd_header(shape: tuple[int, ...], affine: np.ndarray, kind: str) -> str:
-    """Describe a grid; a number stands for each float64, none is rounded."""
+def nrrd_header(
+    shape: tuple[int, ...],
+    affine: np.ndarray,
+    kind: str,
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Describe a grid of gzipped values; a number stands for each float64, none is rounded.
+
+    Arguments:
+        shape: `(D, H, W)`.
+        affine: Voxel index to RAS mm, `(4, 4)`.
+        kind: What NRRD calls the type of the values.
+        notes: What else the file says of itself.
+    """
     columns = (LPS @ in_array_order(affine))[:3].T
     vectors = ["({})".format(",".join(repr(float(x)) for x in column)) for column in columns]
     lines = [
@@ -85,15 +98,16 @@ def _nrrd_header(shape: tuple[int, ...], affine: np.ndarray, kind: str) -> str:
         "endian: little",
         "encoding: gzip",
         f"space origin: {vectors[3]}",
+        *(f"{name}:={text}" for name, text in notes.items()),
     ]
     return "\n".join(lines) + "\n\n"
 
 
-def _zipped(values: np.ndarray, kind: str, level: int) -> Iterator[bytes]:
-    """Give the voxels as a type of numpy's in gzip, a slice at a time."""
-    packer = zlib.compressobj(level, wbits=31)
-    for one in values:
-        yield packer.compress(np.ascontiguousarray(one, kind).data)
+def zipped(slices: Iterable[np.ndarray], compression: int) -> Iterator[bytes]:
+    """Give slices in gzip, one at a time, as they lie in memory."""
+    packer = zlib.compressobj(compression, wbits=31)
+    for one in slices:
+        yield packer.compress(one.data)
     yield packer.flush()
 
 

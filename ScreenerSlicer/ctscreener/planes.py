@@ -90,7 +90,7 @@ class View:
         """Turn and crop a scan and its map; a scan with nothing scored is kept whole."""
         turned = canonical_view(scan)
         values = canonical_view(Scan(rarity, scan.affine)).hu
-        found = [np.flatnonzero(count) for count in _scored(values)]
+        found = [np.flatnonzero(count) for count in scored_counts(values)]
         box = [slice(at[0], at[-1] + 1) if len(at) else slice(None) for at in found]
         affine = turned.affine.copy()
         affine[:3, 3] += affine[:3, :3] @ np.array([side.start or 0 for side in box], float)
@@ -131,7 +131,7 @@ class View:
     @cached_property
     def scored(self) -> list[np.ndarray]:
         """How many voxels are scored in each slice across D, H and W."""
-        return _scored(self.rarity)
+        return scored_counts(self.rarity)
 
     def filled(self, plane: Plane, index: np.ndarray) -> np.ndarray:
         """Move a place to the nearest slice that shows enough of the body.
@@ -193,8 +193,8 @@ class View:
         return picture
 
 
-def _scored(values: np.ndarray) -> list[np.ndarray]:
-    """How many numbers a map `(D, H, W)` holds in each slice across each axis."""
+def scored_counts(values: np.ndarray) -> list[np.ndarray]:
+    """Count how many numbers a map `(D, H, W)` holds in each slice across each axis."""
     found = [np.zeros(extent, int) for extent in values.shape]
     # Slice by slice, for the memory.
     for d, one in enumerate(values):

@@ -170,7 +170,7 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
 
     began = time.perf_counter()
     job.report.progress("reading", 0, 1)
-    with _memory_explained():
+    with memory_explained():
         scan = job.reader.read(path, job.series)
         source = fingerprint(path)
         job.report.progress("reading", 1, 1)
@@ -206,7 +206,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _memory_explained() -> Iterator[None]:
+def memory_explained() -> Iterator[None]:
     """Tell a scan that is too large for this machine from a fault of ours."""
     import torch
 

@@ -1,7 +1,7 @@
 """Screening: one scan and one model in, an anomaly map on the scan's grid and findings out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -49,6 +49,7 @@ def screen(
     settings: ScreenSettings = ScreenSettings(),
     progress: Progress = silent,
     notice: Notice = unheard,
+    look: Callable[[Prepared], object] = lambda _prepared: None,
 ) -> Screened:
     """Show what is unusual in a CT.
 
@@ -58,6 +59,7 @@ def screen(
         settings: How.
         progress: Told about every step.
         notice: Told what is not done as it was asked for.
+        look: Shown the prepared scan before it is scored.
 
     Returns:
         The map on the scan's grid, the findings, and how they came about.
@@ -86,6 +88,7 @@ def screen(
         prepared = within(prepare(scan, model.settings.preprocess), settings.region)
         for code, message in prepared.notices:
             announce(code, message)
+        look(prepared)
         progress("preparing", 1, 1)
     with clock.measure("scoring"):
         scored = score(prepared, model.networks, settings, device, progress, announce)

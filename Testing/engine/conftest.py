@@ -1,12 +1,11 @@
 """Bodies and DICOM series made in code, for tests of the engine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -18,15 +17,6 @@ SERIES = "1.2.826.0.1.3680043.8.498.1"
 
 Change = Callable[[FileDataset, int], None]
 WriteSeries = Callable[..., list[Path]]
-
-
-@pytest.fixture(scope="module")
-def one_core() -> Iterator[None]:
-    """Run networks on one core: as fast for these sizes, and other tests go on beside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import ctscreener
@@ -13,6 +13,8 @@ ENGINE = Path(ctscreener.__file__).parent
 FORBIDDEN = {"slicer", "qt", "ctk", "vtk", "training", "matplotlib", "lightning", "monai"}
 ALLOWED = {"torch", "numpy", "scipy", "SimpleITK", "skimage", "safetensors", "PIL", "platformdirs"}
 ALLOWED |= {"rich"}  # In a terminal, where it is installed.
+COHORT = {"dask", "dask_jobqueue", "distributed", "pyarrow"}
+"""For thousands of scans; no other part of the engine knows them."""
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -46,9 +48,9 @@ def imports_of(file: Path) -> Iterator[str]:
             yield "ctscreener" if node.level else (node.module or "").partition(".")[0]
 
 
-def strangers_in(package: Path) -> set[str]:
-    """Names imported by a package that are neither itself, Python's own, nor allowed."""
-    names = {name for file in package.rglob("*.py") for name in imports_of(file)}
+def strangers_in(files: Iterable[Path]) -> set[str]:
+    """Names imported by files that are neither the engine, Python's own, nor allowed."""
+    names = {name for file in files for name in imports_of(file)}
     return names - ALLOWED - {"ctscreener"} - set(sys.stdlib_module_names)
 
 
@@ -72,9 +74,24 @@ def test_a_package_that_loads_it_would_be_caught(tmp_path: Path) -> None:
 
 
 def test_the_engine_imports_its_dependencies_alone() -> None:
-    assert strangers_in(ENGINE) == set()
+    cohort = ENGINE / "cohort"
+    assert strangers_in(each for each in ENGINE.rglob("*.py") if each.parent != cohort) == set()
+    assert strangers_in(cohort.glob("*.py")) == COHORT
+
+
+def test_a_screening_loads_none_of_the_libraries_of_a_cohort() -> None:
+    script = "import sys, ctscreener.command, ctscreener.screening; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ENGINE.parent)},
+        timeout=120,
+    )
+    assert COHORT & set(ended.stdout.split()) == set()
 
 
 def test_an_import_inside_a_function_would_be_caught(tmp_path: Path) -> None:
     package = make_package(tmp_path, "def f():\n    from training.run import main\n    main()\n")
-    assert strangers_in(package) == {"training"}
+    assert strangers_in(package.rglob("*.py")) == {"training"}

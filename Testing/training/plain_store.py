@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
 from scipy import ndimage
 
 from ctscreener.encoded import PLAIN
 from ctscreener.encoder import EncoderSettings
-from ctscreener.settings import to_json, write_json
+from ctscreener.settings import to_json
 from Testing.engine.small_encoded import small_encoder
+from training import encoder
 from training.data.store import StoredScan, write_array, write_manifest
+from training.encoder import EncoderFolder
 from training.synthetic.tissue import Tissue, read_tissue
 
 SPACING = np.array(PLAIN.spacing)
@@ -65,8 +66,5 @@ def make_plain_store(folder: Path, patients: dict[str, int]) -> None:
 
 def write_encoder(folder: Path, sizes: EncoderSettings = ENCODER, seed: int = 0) -> None:
     """Write an encoder with random weights, as the stage `encoder` does."""
-    folder.mkdir(parents=True)
-    state = small_encoder(sizes, seed).state_dict()
-    save_file({n: t.half().contiguous() for n, t in state.items()}, folder / "encoder.safetensors")
-    about = {"sha256": f"{seed:064x}", "source": "random numbers", "elsewhere": False}
-    write_json(folder / "encoder.json", {"encoder": to_json(sizes), **about})
+    about = EncoderFolder(sizes, f"{seed:064x}", "random numbers", elsewhere=False)
+    encoder.write_encoder(folder, encoder.packed(small_encoder(sizes, seed).state_dict()), about)

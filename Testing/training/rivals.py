@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from ctscreener.encoded import PLAIN
 from ctscreener.preprocess import Prepared, PreprocessSettings
 from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import to_json
@@ -40,20 +41,28 @@ LOOP = LoopSettings(
 )
 
 
-def one_scan(folder: Path, names: str = "a") -> Path:
-    """Write a store of small scans of smooth waves, as easy to learn as a scan can be."""
+def one_scan(folder: Path, names: str = "a", plain: bool = False) -> Path:
+    """Write a store of small scans of smooth waves, as easy to learn as a scan can be.
+
+    Arguments:
+        folder: Where to.
+        names: A letter for each scan.
+        plain: In HU.
+    """
     folder.mkdir()
     scans = []
     for seed, name in enumerate(names):
         d, h, w = np.indices(SHAPE)
         waves = np.sin(d / 4 + seed) + np.sin(h / 5) * np.cos(w / 6)
         image = np.rint(127 + 60 * waves).clip(0, 255).astype(np.uint8)
+        if plain:
+            image = np.rint(200 * waves).astype(np.int16)
         body = np.zeros(SHAPE, dtype=np.uint8)
         body[2:-2, 3:-3, 3:-3] = 1
         write_array(folder / f"{name}.image.b2nd", image)
         write_array(folder / f"{name}.body.b2nd", body)
         scans.append(StoredScan(name, SHAPE, SPACING, f"/scans/{name}.nii.gz", f"{seed:064x}"))
-    write_manifest(folder, to_json(PreprocessSettings()), scans, [])
+    write_manifest(folder, to_json(PLAIN if plain else PreprocessSettings()), scans, [])
     return folder
 
 
@@ -91,14 +100,14 @@ def weights(run: Path) -> dict[str, Tensor]:
     return load_folder(run / "fitted").rival.state_dict()
 
 
-def resumes(
-    name: str, settings: TrainedSettings, folder: Path, patch: pytest.MonkeyPatch, steps: int = 8
-) -> None:
-    """A run that was killed in the middle of its last phase ends as one that was not."""
-    store, often = one_scan(folder / "store", "ab"), {"steps": steps, "checkpoint_seconds": 0}
-    whole = fit(name, settings, store, folder / "whole", **often)
-    phases = sum(1 for path in whole.iterdir() if (path / "metrics.jsonl").exists())
-    left, step = [phases * steps - steps // 2], Session.step
+def killed_fit(
+    name: str, settings: TrainedSettings, store: Path, run: Path, patch: pytest.MonkeyPatch
+) -> Path:
+    """Train as in the run `whole` beside it, but with a death in the middle of the last phase."""
+    counts = [
+        len(losses(run.parent / "whole", phase)) for phase in phases_of(run.parent / "whole")
+    ]
+    left, step = [sum(counts) - (counts[-1] + 1) // 2], Session.step
 
     def dies(self: Session, *given: object) -> None:
         left[0] -= 1
@@ -109,15 +118,17 @@ def resumes(
     with patch.context() as short:
         short.setattr(Session, "step", dies)
         with pytest.raises(RuntimeError, match="killed"):
-            fit(name, settings, store, folder / "killed", **often)
-    assert not (folder / "killed" / "fitted").exists()
+            fit(name, settings, store, run)
+    assert not (run / "fitted").exists()
     # Chance of the process itself decides nothing.
     torch.manual_seed(99)
-    again = fit(name, settings, store, folder / "killed", **often)
-    first, second = weights(whole), weights(again)
-    assert first.keys() == second.keys()
-    for key, value in first.items():
-        torch.testing.assert_close(second[key], value, rtol=0, atol=0, equal_nan=True)
+    return fit(name, settings, store, run)
+
+
+def phases_of(run: Path) -> list[str]:
+    """The phases of a run, in the order of their training."""
+    told = sorted(run.glob("*/metrics.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    return [path.parent.name for path in told]
 
 
 def prepared(store: Path, name: str = "a") -> Prepared:

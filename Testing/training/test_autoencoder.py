@@ -14,7 +14,6 @@ from Testing.training.rivals import (
     losses,
     one_scan,
     prepared,
-    resumes,
     scores_of,
     with_lump,
 )
@@ -31,6 +30,11 @@ SETTINGS = AutoencoderSettings(
 )
 
 
+def settings_for(folder: Path) -> AutoencoderSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 def test_it_learns_a_scan_and_a_lump_stands_out(tmp_path: Path) -> None:
     store = one_scan(tmp_path / "store")
     run = fit("autoencoder", SETTINGS, store, tmp_path / "run", steps=120)
@@ -41,12 +45,6 @@ def test_it_learns_a_scan_and_a_lump_stands_out(tmp_path: Path) -> None:
     assert np.isfinite(scores[scan.body]).all()
     assert np.isnan(scores[~scan.body]).all()
     assert np.median(scores[lump & scan.body]) > 3 * np.median(scores[scan.body])
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("autoencoder", SETTINGS, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("latent", [0, 16])

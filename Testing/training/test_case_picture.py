@@ -1,9 +1,17 @@
 """Pictures of scans: the slice with the lesions, its outline, and the map on the right alone."""
 
 import numpy as np
+import pytest
 
 from ctscreener.scan import CANONICAL, Scan
-from training.evaluation.case_picture import OUTLINE, WIDTH, chosen_slice, draw_case, outline
+from training.evaluation.case_picture import (
+    OUTLINE,
+    WIDTH,
+    chosen_slice,
+    draw_case,
+    outline,
+    ranked,
+)
 
 SHAPE = (10, 40, 50)
 AFFINE = np.eye(4)
@@ -46,6 +54,19 @@ def test_without_a_lesion_the_rarest_voxel_is_shown() -> None:
     lesion = np.zeros(SHAPE, bool)
     lesion[7, 0, 0] = lesion[8, 0, :2] = True
     assert chosen_slice(rarity, lesion) == 8
+
+
+def test_scores_of_any_kind_are_ranked_within_their_scan(rng: np.random.Generator) -> None:
+    scores = rng.permutation(10_000).astype(np.float32).reshape(10, 20, 50)
+    scores[0, 0, 0] = np.nan
+    found = ranked(scores)
+    assert np.isnan(found[0, 0, 0])
+    for rarity in (1, 2, 3):
+        assert np.nanmean(found >= rarity - 1e-3) == pytest.approx(10.0**-rarity, rel=0.2)
+    # Whatever the scale: order is all that counts.
+    np.testing.assert_allclose(ranked(np.exp(scores / 1000)), found, atol=0.05)
+    assert np.isnan(ranked(np.full((2, 2, 2), np.nan))).all()
+    assert np.isfinite(ranked(np.zeros((2, 2, 2)))).all()
 
 
 def test_an_outline_is_the_rim() -> None:

@@ -17,12 +17,12 @@ from Testing.training.rivals import (
     one_scan,
     prepared,
     random_features,
-    resumes,
     scores_of,
     weights,
     with_lump,
 )
-from training.baselines.cflow import CflowSettings, Decoders, build, encode
+from training.baselines.cflow import CflowSettings, Decoders, build
+from training.baselines.parts.slice_rows import encode
 from training.data.patches import PatchSettings
 
 
@@ -52,12 +52,6 @@ def test_it_learns_and_a_lump_is_unlikely(tmp_path: Path) -> None:
     fresh.describe.load(settings.features)
     for name, value in fresh.describe.state_dict().items():
         assert torch.equal(weights(run)[f"describe.{name}"], value)
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("cflow", settings_for(tmp_path), tmp_path, monkeypatch)
 
 
 def test_the_loss_is_the_log_sigmoid_of_the_likelihood_of_a_channel(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from Testing.training.rivals import (
     one_batch,
     one_scan,
     prepared,
-    resumes,
     scores_of,
 )
 from training.baselines.cutpaste import (
@@ -37,6 +36,11 @@ SETTINGS = CutPasteSettings(
 )
 
 
+def settings_for(folder: Path) -> CutPasteSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 def test_it_learns_the_kinds_and_scores_the_body(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,12 +51,6 @@ def test_it_learns_the_kinds_and_scores_the_body(
     scan = prepared(store)
     blocks = scan.body.reshape(8, 2, 10, 3, 10, 3).any(axis=(1, 3, 5))
     np.testing.assert_array_equal(np.isfinite(scores_of(run, scan)), blocks)
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("cutpaste", SETTINGS, tmp_path, monkeypatch)
 
 
 def test_a_piece_comes_from_the_crop_itself_and_fills_a_box() -> None:

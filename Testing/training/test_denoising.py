@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from ctscreener.preprocess import PreprocessSettings
@@ -13,7 +12,6 @@ from Testing.training.rivals import (
     losses,
     one_scan,
     prepared,
-    resumes,
     scores_of,
     with_lump,
 )
@@ -32,6 +30,11 @@ SETTINGS = DenoisingSettings(
 )
 
 
+def settings_for(folder: Path) -> DenoisingSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 def test_it_learns_a_scan_and_a_lump_stands_out(tmp_path: Path) -> None:
     store = one_scan(tmp_path / "store")
     run = fit("denoising", SETTINGS, store, tmp_path / "run", steps=80)
@@ -41,12 +44,6 @@ def test_it_learns_a_scan_and_a_lump_stands_out(tmp_path: Path) -> None:
     scores = scores_of(run, scan)
     np.testing.assert_array_equal(np.isfinite(scores), scan.body)
     assert np.median(scores[lump & scan.body]) > 2 * np.median(scores[scan.body])
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("denoising", SETTINGS, tmp_path, monkeypatch)
 
 
 def test_noise_is_drawn_on_a_coarser_grid_and_brought_up_linearly() -> None:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -22,14 +22,15 @@ from ctscreener.settings import read_json
 from Testing.engine.torso import torso
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.small_store import make_store
-from training import discriminator, export
-from training.data import drawn_rows
+from training import discriminator, export, fit_density
+from training.data import drawn_rows, placed_rows
 from training.data.drawn_rows import DrawSettings, all_rows, donors_of
 from training.data.rows import RowSettings
 from training.data.store import Store
 from training.discriminator import DiscriminatorSettings
 from training.evaluation.array_cache import load_any
 from training.export import ExportSettings
+from training.fit_density import FitDensitySettings
 from training.fit_heads import FitSettings
 from training.synthetic.corruption import CorruptionSettings
 from training.synthetic.tissue import Tissue
@@ -270,3 +271,30 @@ def test_an_unfinished_run_is_not_exported(folder: Path, tmp_path: Path) -> None
         export.main(ExportSettings(discriminator=tmp_path, out=tmp_path / "model"))
     assert error.value.code == "export.unfinished"
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("head", ["gaussian", "flow"])
+def test_a_density_may_know_the_place_and_the_surroundings(
+    folder: Path, head: Literal["gaussian", "flow"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    density = GaussianSettings((Source(1),), 4, head, sincos=1, surround=((0, 1),), blocks=2)
+    fit = FitDensitySettings(voxels=40, epochs=2, batch=16)
+    settings = replace(settings_for(folder, f"{head}_run"), density=density, fit_density=fit)
+    settings = replace(settings, rows_at=folder / "run" / "rows")
+    discriminator.main(settings)
+    first = results(settings.run)
+    for path in (settings.run / "left_out").iterdir():
+        path.unlink()
+    # What is kept is not fitted or read again, and gives the same numbers.
+    monkeypatch.setattr(fit_density, "fit_conditional", None)
+    monkeypatch.setattr(placed_rows, "place", None)
+    discriminator.main(settings)
+    assert_same(results(settings.run), first)
+    assert len(list((settings.run / "density").iterdir())) == 3
+    out = folder / f"{head}_model"
+    export.main(ExportSettings(discriminator=settings.run, out=out, odd=1e9, weights=(0.0, 1.0)))
+    model = load_model(str(out))
+    assert model.settings.density == density  # pyright: ignore[reportAttributeAccessIssue]
+    assert "given sin-cos of the place" in (out / "CARD.md").read_text()
+    screened = screen(torso(), model, ScreenSettings(device="cpu"))
+    assert np.nanstd(screened.rarity) > 0

@@ -17,7 +17,6 @@ from Testing.training.rivals import (
     one_batch,
     one_scan,
     prepared,
-    resumes,
     scores_of,
 )
 from training.baselines.draem import (
@@ -44,6 +43,11 @@ SETTINGS = DraemSettings(
 )
 
 
+def settings_for(folder: Path) -> DraemSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 def test_it_learns_to_restore_and_to_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one_batch(monkeypatch)
     store = one_scan(tmp_path / "store", "ab")
@@ -56,12 +60,6 @@ def test_it_learns_to_restore_and_to_mark(tmp_path: Path, monkeypatch: pytest.Mo
     np.testing.assert_array_equal(np.isfinite(scores_of(rival, scan)), scan.body)
     (phase,) = phases(SETTINGS, rival, Store(store))
     assert marks(phase, rival) > 0.8
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("draem", SETTINGS, tmp_path, monkeypatch)
 
 
 def test_anomalies_lie_in_the_body_where_the_mask_says_and_half_of_the_crops_have_none() -> None:

@@ -15,7 +15,6 @@ from Testing.training.rivals import (
     losses,
     one_scan,
     prepared,
-    resumes,
     scores_of,
 )
 from training.baselines.f_anogan import (
@@ -41,6 +40,11 @@ SETTINGS = AnoganSettings(
 )
 
 
+def settings_for(folder: Path) -> AnoganSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 def test_it_learns_in_two_phases_and_scores_the_body(tmp_path: Path) -> None:
     store, settings = one_scan(tmp_path / "store"), replace(SETTINGS, encoder_steps=60)
     run = fit("f_anogan", settings, store, tmp_path / "run", steps=45)
@@ -52,12 +56,6 @@ def test_it_learns_in_two_phases_and_scores_the_body(tmp_path: Path) -> None:
     assert image[-10:].mean() < image[:3].mean()
     scan = prepared(store)
     np.testing.assert_array_equal(np.isfinite(scores_of(run, scan)), scan.body)
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("f_anogan", SETTINGS, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("judges", [True, False])

@@ -47,3 +47,13 @@ def test_there_must_be_folds(folds: int) -> None:
     with pytest.raises(InputError) as error:
         fold_of(["a", "b"], "(.*)", folds)
     assert error.value.code == "folds.number"
+
+
+def test_patients_that_sets_tell_and_scans_that_are_nearly_the_same_stay_together() -> None:
+    names = ["kits_1", "kits_2", "atlas_7", "atlas_8", "own_3"]
+    known = {"kits_1": "p", "kits_2": "p", "atlas_7": "q", "atlas_8": "r"}
+    alike = [["atlas_7", "kits_2", "gone"], ["atlas_8", "own_3"]]
+    found = fold_of(names, "(.*)", 5, known, alike)
+    assert found["kits_1"] == found["kits_2"] == found["atlas_7"]
+    assert found["atlas_8"] == found["own_3"] != found["kits_1"]
+    assert len(set(fold_of(names, "(.*)", 5, known).values())) == 4

@@ -176,6 +176,18 @@ def test_time_that_is_up_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> No
     assert fit(tmp_path).finished
 
 
+def test_weights_learn_as_fast_as_their_share(tmp_path: Path) -> None:
+    """AdamW's first step is the learning rate, whatever the gradient."""
+    before = {name: value.clone() for name, value in Regression().state_dict().items()}
+    settings = replace(SETTINGS, steps=1, warmup=0, average=0.0, weight_decay=0.0)
+    task = Task(Regression(), load, render, shares={"layer.bias": 0.1})
+    train(task, tmp_path, settings, "toy")
+    moved = {name: (v - before[name]).abs() for name, v in task.objective.state_dict().items()}
+    torch.testing.assert_close(moved["layer.bias"], torch.tensor([0.005]), rtol=1e-3, atol=0)
+    weight = moved["layer.weight"]
+    torch.testing.assert_close(weight, torch.full((1, 4), 0.05), rtol=1e-3, atol=0)
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     fit(tmp_path, steps=1)
     other = Regression()

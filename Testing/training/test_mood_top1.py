@@ -15,7 +15,6 @@ from Testing.training.rivals import (
     one_batch,
     one_scan,
     prepared,
-    resumes,
     scores_of,
 )
 from training.baselines.folder import load_folder
@@ -40,6 +39,13 @@ SETTINGS = MoodSettings(
     heads=2,
     loop=LOOP,
 )
+
+
+def settings_for(folder: Path) -> MoodSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 CPU = torch.device("cpu")
 
 
@@ -54,12 +60,6 @@ def test_it_learns_to_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_array_equal(np.isfinite(scores_of(rival, scan)), scan.body)
     (phase,) = phases(SETTINGS, rival, Store(store))
     assert marks(phase, rival) > 0.8
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("mood_top1", SETTINGS, tmp_path, monkeypatch)
 
 
 def test_anomalies_lie_in_the_body_where_the_mask_says_and_most_crops_have_one() -> None:

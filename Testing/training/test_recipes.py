@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from training import run
+from training.baselines.methods import NAMES
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.sh"))
@@ -155,7 +156,7 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
     tested = ("lidc0001_dicom", "lidc_0002", "matrad_liver")
-    out = follow("left_out.sh", scans, tmp_path, TESTED=" ".join(tested), WITH_INSERTED="1")
+    out = follow("left_out.sh", scans, tmp_path, TESTED=" ".join(tested))
     runs = [settings for stage, settings in given if stage == "discriminator"]
     assert [settings.exclude for settings in runs] == [tested, tested]
     # Lesions are trained on in scans that are neither tested nor have masks.
@@ -178,17 +179,46 @@ def test_whole_volume_models_are_measured_on_what_they_never_saw(
     assert out / "annotated" in evaluations[0].sets
 
 
-def test_bundled_models_are_made_without_the_scans_that_have_masks(
+def test_rivals_are_trained_for_equal_seconds_on_scans_that_are_not_measured(
     scans: Path, tmp_path: Path, given: list[Call]
 ) -> None:
-    follow("preview.sh", scans, tmp_path)
-    assert "insert" not in dict(given)
+    tested = ("lidc0001_dicom", "lidc_0002")
+    names = {"TESTED": " ".join(tested), "BUDGET": "7", "MODELS": "preview other"}
+    more = {"STUNET": str(scans), "ENCODER": "/encoder", "DESCRIPTOR": "/descriptor"}
+    out = follow("rivals.sh", scans, tmp_path, **names, **more)
+    fitted = [settings.data for stage, settings in given if stage == "baseline"]
+    assert {settings.exclude for settings in fitted} == {tested}
+    assert {settings.seconds for settings in fitted} == {7.0}
+    # Every rival there is, and PatchCore on other features.
+    assert {settings.run.name for settings in fitted} == {
+        *NAMES,
+        *("patchcore_descriptor", "patchcore_encoder"),
+    }
+    plain = {"patchcore_encoder", "stunet"}
+    for settings in fitted:
+        assert settings.store.name == ("store_plain" if settings.run.name in plain else "store")
+    first, second = (settings for stage, settings in given if stage == "evaluate")
+    assert {Path(score) for score in first.scores} >= {one.run / "fitted" for one in fitted}
+    assert second.scores == ("model:other", "gradient", "random")
+    assert first.sets == second.sets
+    assert first.sets[0] == out / "annotated"
+    assert len(dict(given)["tables"].results) == 2
+
+
+@pytest.mark.parametrize("inserted", [True, False])
+def test_bundled_models_are_made_without_the_scans_that_have_masks(
+    scans: Path, tmp_path: Path, given: list[Call], inserted: bool
+) -> None:
+    follow("preview.sh", scans, tmp_path, **({} if inserted else {"WITHOUT_INSERTED": "1"}))
+    assert ("insert" in dict(given)) == inserted
     runs = [settings for stage, settings in given if stage == "discriminator"]
     masked = {path.name.removesuffix("_lesion.nii.gz") for path in scans.glob("*_lesion.nii.gz")}
     assert len(runs) == 2
     for settings in runs:
         assert masked <= set(settings.exclude)
-        assert settings.draw.inserted == ()
+        assert bool(settings.draw.inserted) == inserted
+    hosts = {path for stage, some in given if stage == "insert" for path in some.scans}
+    assert not masked & {path.name.removesuffix(".nii.gz") for path in hosts}
 
 
 def test_finished_networks_and_data_are_taken_as_they_are(

@@ -15,7 +15,6 @@ from Testing.training.rivals import (
     one_scan,
     prepared,
     random_features,
-    resumes,
     scores_of,
     weights,
 )
@@ -49,12 +48,6 @@ def test_it_learns_and_its_features_stay_as_they_are(
     fresh.describe.load(settings.features)
     for name, value in fresh.describe.state_dict().items():
         assert torch.equal(weights(run)[f"describe.{name}"], value)
-
-
-def test_a_killed_run_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes("simplenet", settings_for(tmp_path), tmp_path, monkeypatch)
 
 
 def test_the_loss_is_the_hinge_of_both_sides(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ def score(value: float) -> dict:
     }
     return {
         **areas,
-        "ap": {"pooled": estimate(0.111), "rounding": 1e-3},
-        "dice": {"best": 0.222, "rounding": 0, "threshold": 3, "elsewhere": estimate(0.333)},
+        "ap": {"pooled": estimate(0.111), "mean": estimate(0.555), "rounding": 1e-3},
+        "dice": {"best": 0.222, "rounding": 0, "threshold": 3, "elsewhere": estimate(0.333)}
+        | {"own": estimate(0.666)},
         "froc": {"sensitivity": estimate(0.444), "curve": [[0, 0], [1, 0.5]]},
         "roc": [[0, 0], [0.5, 0.9], [1, 1]],
         "pro": [[0, 0], [0.5, 0.8], [1, 1]],
@@ -89,6 +90,8 @@ def folder(tmp_path: Path, results: dict) -> Path:
         Image.fromarray(np.full((20, 40, 3), 50 * k, np.uint8)).save(
             tmp_path / f"pictures/{k}.png"
         )
+    # Another score's map of the first scan.
+    Image.fromarray(np.zeros((20, 40, 3), np.uint8)).save(tmp_path / "pictures/0--gradient.png")
     (tmp_path / "results.json").write_text(json.dumps(results))
     return tmp_path
 
@@ -166,7 +169,7 @@ def test_all_files_are_written_and_hold_every_number(
     rows = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     # Two sets, two scores; three areas in two kinds, AP, two kinds of Dice, FROC.
     # Then the shares at four rarities, and the findings at three.
-    assert len(rows) == 2 * 2 * (3 * 2 + 1 + 2 + 1) + 4 + 3
+    assert len(rows) == 2 * 2 * (3 * 2 + 2 + 3 + 1) + 4 + 3
     assert [r["value"] for r in rows if r["kind"] == "findings"] == ["8.7"] * 3
     one = next(r for r in rows if r["metric"] == "aupro@0.3" and r["kind"] == "pooled")
     assert float(one["value"]) == pytest.approx(0.79)

@@ -9,7 +9,6 @@ position a share of the body's box instead of the picture's; and maps are joined
 log p / C over stages, where theirs takes the sum of p over its maximum in the whole test set.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -24,7 +23,14 @@ from ctscreener.preprocess import PreprocessSettings
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.efficientnet import features_file
 from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures, inside_of
-from training.baselines.parts.slice_rows import LOOKS, SliceRows, Standard, by_volume, places_of
+from training.baselines.parts.slice_rows import (
+    LOOKS,
+    SliceRows,
+    Standard,
+    by_volume,
+    encode,
+    places_of,
+)
 from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.tiling import Tiling
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
@@ -96,23 +102,6 @@ def stages(flows: nn.ModuleList) -> list[Flow]:
     return [flow for flow in flows if isinstance(flow, Flow)]
 
 
-def encode(places: Tensor, channels: int) -> Tensor:
-    """Sines and cosines of the place within the slice.
-
-    Arguments:
-        places: Share of the body's box along (D, H, W), `(n, 3)`.
-        channels: How many numbers, a multiple of 4.
-
-    Returns:
-        `(n, channels)`, wavelengths from twice the box down to a hundredth of it.
-    """
-    count = channels // 4
-    steps = torch.arange(count, device=places.device) / max(1, count - 1)
-    waves = math.pi * 100**steps
-    angles = places[:, 1:, None] * waves
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
-
-
 class Decoders(nn.Module):
     """The flows with their loss.
 
@@ -150,11 +139,7 @@ def phases(settings: CflowSettings, rival: Cflow, store: Store) -> Iterator[Phas
     rival.describe.load(settings.features)
     source = PatchSource(store, settings.patches, settings.seed)
     rows = SliceRows(source, rival.describe, settings.rows)
-    device = processes.device()
-    looks = [rows.levels(source.load(index), device) for index in range(LOOKS)]
-    for number, standard in enumerate(rival.standard):
-        assert isinstance(standard, Standard)
-        standard.fit(torch.cat([look[number][0].cpu() for look in looks]))
+    standardized(rival, rows)
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         batch: list[Tensor] = []
@@ -165,6 +150,15 @@ def phases(settings: CflowSettings, rival: Cflow, store: Store) -> Iterator[Phas
 
     task = Task(Decoders(rival.flows), source.load, render, source.need(render))
     yield Phase("cflow", task, settings.loop)
+
+
+def standardized(rival: Cflow, rows: SliceRows) -> None:
+    """Take mean and deviation of each stage's features from a few batches."""
+    device = processes.device()
+    looks = [rows.levels(rows.source.load(index), device) for index in range(LOOKS)]
+    for number, standard in enumerate(rival.standard):
+        assert isinstance(standard, Standard)
+        standard.fit(torch.cat([look[number][0].cpu() for look in looks]))
 
 
 PRESETS = {

@@ -27,6 +27,9 @@ from training.data.store import Store
 from training.loop import processes
 from training.loop.loop import LoopSettings, Task
 
+GAN_SHARE = 0.75
+"""Of a budget of seconds, the rest of which the encoder takes."""
+
 
 @dataclass(frozen=True)
 class AnoganSettings(TrainedSettings):
@@ -243,7 +246,7 @@ def phases(settings: AnoganSettings, rival: Anogan, store: Store) -> Iterator[Ph
 
     gan = Wasserstein(rival.generator, rival.critic, settings.penalty)
     task = Task(gan, source.load, render, source.need(render), idle_weights=True)
-    yield Phase("gan", task, settings.loop)
+    yield Phase("gan", task, settings.loop, GAN_SHARE)
 
     rival.generator.eval().requires_grad_(False)
     rival.critic.eval().requires_grad_(False)
@@ -255,7 +258,8 @@ def phases(settings: AnoganSettings, rival: Anogan, store: Store) -> Iterator[Ph
 
     encoder = Izif(rival.encoder, rival.generator, rival.critic, settings.kappa)
     loop = replace(settings.loop, steps=settings.encoder_steps, lr=settings.encoder_lr)
-    yield Phase("encoder", Task(encoder, source.load, crops, source.need(crops)), loop)
+    task = Task(encoder, source.load, crops, source.need(crops))
+    yield Phase("encoder", task, loop, 1 - GAN_SHARE)
 
 
 # Adam of the WGAN-GP: no momentum. A clip would weigh the two sides' losses anew.

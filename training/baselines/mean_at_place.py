@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -159,7 +160,7 @@ def bodies(
     for done, stored in enumerate(scans):
         report.progress("averaging", done, len(scans))
         source = source_of(stored)
-        scan = read_scan(source.path, source.series)
+        scan = source.read(read_scan)
         yield scan, body_of(scan, preprocess)
     report.progress("averaging", len(scans), len(scans))
 
@@ -171,7 +172,7 @@ def source_of(stored: StoredScan) -> Source:
         InputError: `baseline.source`.
     """
     path = Path(stored.source)
-    for source in find_sources([path]) if path.exists() else []:
+    for source in _candidates(stored, path) if path.exists() else []:
         if hash_source(source.path, source.series) == stored.sha256:
             return source
     raise InputError(
@@ -180,6 +181,24 @@ def source_of(stored: StoredScan) -> Source:
         f"{'another one' if path.exists() else 'none'}.",
         "Put it back, run the stage `prepare` again, or leave it out by --exclude.",
     )
+
+
+def _candidates(stored: StoredScan, path: Path) -> list[Source]:
+    """What may be the source of a stored scan: of a data set, what its reader says of it."""
+    if not stored.given:
+        return find_sources([path])
+    return [
+        source
+        for source in _set_of(stored.given)
+        # Several scans of a set may be read from one folder; names were made longer, if at all.
+        if source.path == path and source.name in stored.name
+    ]
+
+
+@lru_cache(maxsize=2)
+def _set_of(given: str) -> list[Source]:
+    """The scans of a data set, listed once."""
+    return find_sources([Path(given)])
 
 
 def build(settings: MeanAtPlaceSettings, preprocess: PreprocessSettings) -> MeanAtPlace:

@@ -5,7 +5,7 @@ Each rival is one file that ends in a `METHOD`, and one line in `training.baseli
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -18,6 +18,7 @@ from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Scan
 from ctscreener.scorer import AnyScorer
+from training.data.sources import find_sources
 from training.data.store import Store
 from training.loop.schedule import LoopSettings
 from training.loop.task import Task
@@ -28,7 +29,7 @@ class RunSettings:
     """Which scans a rival learns from, and where it is kept."""
 
     store: Path = Path("store")
-    """Folder that the stage `prepare` wrote."""
+    """Folder that the stage `prepare` wrote, or that is filled with `--scans`."""
     run: Path = Path("runs/baseline")
     """Run folder; a training that stopped goes on from here. `fitted` in it is the result."""
     exclude: tuple[str, ...] = ()
@@ -39,6 +40,12 @@ class RunSettings:
     """Scans at most, the first by name."""
     in_memory: bool = False
     """Hold the whole store unpacked in memory."""
+    scans: tuple[Path, ...] = ()
+    """Scans, folders or data sets (NAME:FOLDER) to prepare into the store first, as the stage
+    `prepare` does by itself; the rival then learns from these alone."""
+    seconds: float | None = None
+    """Seconds of training, all phases together and whatever the steps: for comparisons at equal
+    cost. The learning rate falls over them."""
 
     def open(self) -> Store:
         """Open the store with these scans alone.
@@ -47,7 +54,8 @@ class RunSettings:
             InputError: It cannot be used, or no scan is left.
         """
         names = Store(self.store, self.exclude).names
-        kept = [name for name in names if any(fnmatch(name, one) for one in self.only)]
+        given = {source.name for source in find_sources(self.scans)} if self.scans else set(names)
+        kept = [n for n in names if n in given and any(fnmatch(n, one) for one in self.only)]
         kept = kept[: self.limit]
         return Store(self.store, [name for name in names if name not in kept], self.in_memory)
 
@@ -97,6 +105,8 @@ class WholeScan(nn.Module, ABC):
 Rival = AnyScorer | WholeScan
 """What scores; its weights and buffers are all that its folder keeps beside the settings."""
 S = TypeVar("S", bound=RivalSettings)
+ENDLESS = 10**9
+"""Steps that no budget reaches."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +117,20 @@ class Phase:
         name: A folder of this name in the run folder holds it.
         task: What is trained; the modules of its objective are those of the rival.
         loop: How long and how fast.
+        share: Of the seconds of training, where there is a budget; those of all phases make 1.
     """
 
     name: str
     task: Task[Any]
     loop: LoopSettings
+    share: float = 1.0
+
+    def within(self, seconds: float | None) -> LoopSettings:
+        """How long and how fast, within a budget of seconds for all phases; None for the steps."""
+        if seconds is None:
+            return self.loop
+        minutes = self.share * seconds / 60
+        return replace(self.loop, steps=ENDLESS, schedule="minutes", max_minutes=minutes)
 
 
 def no_phases(settings: RivalSettings, rival: Rival, store: Store) -> Iterator[Phase]:
@@ -121,6 +140,16 @@ def no_phases(settings: RivalSettings, rival: Rival, store: Store) -> Iterator[P
 
 def nothing(settings: RivalSettings, rival: Rival, store: Store) -> None:
     """Fit nothing after the training."""
+
+
+def as_it_is(settings: Any) -> Any:  # noqa: ANN401 - the settings of any rival
+    """Complete nothing."""
+    return settings
+
+
+def equalized(settings: RivalSettings) -> bool:
+    """See scans as Screener does, with equalized grey values."""
+    return False
 
 
 def no_files(settings: RivalSettings) -> Mapping[str, Path]:
@@ -142,6 +171,9 @@ class Method(Generic[S]):
         settle: Fits what is not trained by gradients, such as a bank or a Gaussian.
         files: What it reads beside the store, such as pretrained weights, by what they are; their
             hashes are kept.
+        completed: Adds to settings what only files say, such as the sizes of a network, so that a
+            fitted rival can be loaded without them.
+        plain: Whether its tiles are of a store in HU; a screening then gives it HU over 255.
     """
 
     title: str
@@ -151,6 +183,8 @@ class Method(Generic[S]):
     phases: Callable[[S, Any, Store], Iterator[Phase]] = no_phases
     settle: Callable[[S, Any, Store], None] = nothing
     files: Callable[[S], Mapping[str, Path]] = no_files
+    completed: Callable[[S], S] = as_it_is
+    plain: Callable[[S], bool] = equalized
 
     def preset(self, name: str) -> S:
         """The settings of a preset.

@@ -1,32 +1,35 @@
 """All rivals by name: the only list of them."""
 
+from importlib import import_module
 from typing import Any
 
-from training.baselines import (
-    autoencoder,
-    cflow,
-    cutpaste,
-    denoising,
-    draem,
-    f_anogan,
-    gaussian,
-    mean_at_place,
-    mood_top1,
-    patchcore,
-    simplenet,
-)
 from training.baselines.method import Method
 
+NAMES = (
+    "mean_at_place",
+    "gaussian",
+    "autoencoder",
+    "denoising",
+    "draem",
+    "f_anogan",
+    "cutpaste",
+    "mood_top1",
+    "patchcore",
+    "cflow",
+    "simplenet",
+    "msflow",
+    "stunet",
+    "bgad",
+    "edc",
+    "simple_slice_net",
+    "rdpp",
+    "ae_flow",
+    "diffusion",
+    "two_phase",
+    "cs3f",
+)
+"""Each is the file of this name beside this one: a new rival is its file and one line here."""
+
 METHODS: dict[str, Method[Any]] = {
-    "mean_at_place": mean_at_place.METHOD,
-    "gaussian": gaussian.METHOD,
-    "autoencoder": autoencoder.METHOD,
-    "denoising": denoising.METHOD,
-    "draem": draem.METHOD,
-    "f_anogan": f_anogan.METHOD,
-    "cutpaste": cutpaste.METHOD,
-    "mood_top1": mood_top1.METHOD,
-    "patchcore": patchcore.METHOD,
-    "cflow": cflow.METHOD,
-    "simplenet": simplenet.METHOD,
+    name: import_module(f"training.baselines.{name}").METHOD for name in NAMES
 }

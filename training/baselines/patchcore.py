@@ -4,10 +4,12 @@ Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022, 
 features of two stages of a network for photographs, averaged over 3x3; a bank of those that cover
 the rest best (greedy k-centre on random projections); the distance to the nearest of them. Theirs
 keeps a share of all features, here the bank has a size, as scans have millions; and a screening
-needs no score of a whole picture, so that its reweighting has no place.
+needs no score of a whole picture, so that its reweighting has no place. `--reads` takes Screener's
+own descriptors or the maps of a CT encoder in place of the features of slices.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,7 +21,8 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Shape
 from training.baselines.method import Method, RivalSettings
 from training.baselines.parts.efficientnet import features_file
-from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures, inside_of
+from training.baselines.parts.readers import READERS, ReaderSettings, sizes_read
+from training.baselines.parts.slice_features import inside_of
 from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.parts.store_tiles import store_tiles
 from training.baselines.tiling import Tiling
@@ -34,10 +37,10 @@ ROWS = 4096
 class PatchCoreSettings(RivalSettings):
     """Fill a bank from a store."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
-        default_factory=FeatureSettings
+    features: Annotated[ReaderSettings, tyro.conf.arg(name="")] = field(
+        default_factory=ReaderSettings
     )
-    """Which features of slices."""
+    """Which features."""
     tile: Shape = (8, 192, 192)
     """Voxels seen at a time, along D, H, W."""
     tiles: int | None = 32
@@ -94,16 +97,16 @@ class PatchCore(SliceScorer):
 
     def __init__(self, settings: PatchCoreSettings, tiling: Tiling) -> None:
         super().__init__(tiling)
-        self.describe = SliceFeatures(settings.features)
-        self.bank = Bank(sum(self.describe.channels))
+        self.reader = READERS[settings.features.reads](settings.features)
+        self.bank = Bank(self.reader.channels)
 
     def grid(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
         """The distances."""
-        found = self.describe.joined(x)
+        found = self.reader.rows(x)
         inside = inside_of(where, tuple(found.shape[1:4]))
         distances = torch.full(inside.shape, torch.nan, device=x.device)
         distances[inside] = self.bank.distance(found[inside])
-        return distances
+        return self.reader.placed(distances, x.shape[2:])
 
 
 def coreset(rows: Tensor, count: int, projection: int, generator: torch.Generator) -> Tensor:
@@ -137,21 +140,31 @@ def coreset(rows: Tensor, count: int, projection: int, generator: torch.Generato
     return chosen
 
 
+def files(settings: PatchCoreSettings) -> dict[str, Path]:
+    """The file with the network's weights."""
+    reads = settings.features
+    return {
+        "features": features_file(reads.slices.features) if reads.reads == "slices" else reads.file
+    }
+
+
 def build(settings: PatchCoreSettings, preprocess: PreprocessSettings) -> PatchCore:
     """Make an empty bank."""
-    return PatchCore(settings, Tiling(preprocess, settings.tile, (1, 1, 1), settings.smooth))
+    multiple = READERS[settings.features.reads](settings.features).multiple
+    tiling = Tiling(preprocess, settings.tile, smooth=settings.smooth, multiple=multiple)
+    return PatchCore(settings, tiling)
 
 
 @torch.no_grad()
 def settle(settings: PatchCoreSettings, rival: PatchCore, store: Store) -> None:
     """Fill the bank."""
     device = processes.device()
-    rival.describe.load(settings.features)
-    rival.describe.to(device)
+    rival.reader.load(settings.features)
+    rival.reader.to(device)
     rng, kept = np.random.default_rng(settings.seed), []
     each = max(1, settings.pool // (len(store.names) * (settings.tiles or 32)))
     for x, _, where in store_tiles(store, rival.settings, rng, settings.tiles):
-        found = rival.describe.joined(x.to(device))
+        found = rival.reader.rows(x.to(device))
         rows = found[inside_of(where.to(device), tuple(found.shape[1:4]))].cpu()
         kept.append(rows[torch.from_numpy(rng.permutation(len(rows))[:each])])
     rows = torch.cat(kept)[: settings.pool].to(device)
@@ -172,5 +185,9 @@ METHOD = Method(
     PRESETS,
     build,
     settle=settle,
-    files=lambda settings: {"features": features_file(settings.features.features)},
+    files=files,
+    completed=lambda settings: replace(
+        settings, features=replace(settings.features, **sizes_read(settings.features))
+    ),
+    plain=lambda settings: settings.features.plain,
 )

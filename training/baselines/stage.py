@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scorer import TiledScorer
@@ -9,10 +10,13 @@ from ctscreener.settings import from_json
 from training.baselines.folder import FITTED, write_folder
 from training.baselines.method import Method, RivalSettings
 from training.baselines.methods import METHODS
+from training.data.store import Store
 from training.loop import processes
 from training.loop.loop import seeded, train
 from training.loop.schedule import FREE
 from training.loop.settings import claim_run
+from training.prepare import PrepareSettings
+from training.prepare import main as prepare
 
 S = TypeVar("S", bound=RivalSettings)
 
@@ -53,7 +57,11 @@ def main(name: str, settings: RivalSettings) -> bool:
     """
     method, run = METHODS[name], settings.data.run
     processes.meet()
+    if settings.data.scans and processes.is_first():
+        prepare(PrepareSettings(settings.data.scans, settings.data.store))
+    processes.wait()
     store = settings.data.open()
+    settings = method.completed(settings)
     claim_run(run, settings, FREE, f"baseline {name}", store.provenance())
     preprocess = from_json(PreprocessSettings, store.preprocess)
     try:
@@ -65,14 +73,11 @@ def main(name: str, settings: RivalSettings) -> bool:
             f"Expected sizes that fit one another, found that {error}.",
             "Use another --tile or other sizes.",
         ) from error
-    if isinstance(rival, TiledScorer) and not preprocess.clahe_clip:
-        raise InputError(
-            "baseline.plain",
-            f"Expected grey values in the store {store.folder}, found HU as they are.",
-            "Use a store that was prepared without --preprocess.clahe-clip 0.",
-        )
+    if isinstance(rival, TiledScorer):
+        _check_grey(store, preprocess, method.plain(settings))
     for phase in method.phases(settings, rival, store):
-        trained = train(phase.task, run / phase.name, phase.loop, f"{name}, {phase.name}")
+        loop = phase.within(settings.data.seconds)
+        trained = train(phase.task, run / phase.name, loop, f"{name}, {phase.name}")
         if not trained.finished:
             return False
         # The next phase, and what is kept, rest on the averaged weights.
@@ -84,3 +89,23 @@ def main(name: str, settings: RivalSettings) -> bool:
         print(f"baseline: wrote {run / FITTED}, fitted on {len(store.names)} scans")
     processes.wait()
     return True
+
+
+def _check_grey(store: Store, preprocess: PreprocessSettings, plain: bool) -> None:
+    """Refuse a store in HU for a rival that sees grey values, and the other way round.
+
+    Raises:
+        InputError: `baseline.plain` or `baseline.grey`.
+    """
+    if plain and preprocess != PLAIN:
+        raise InputError(
+            "baseline.grey",
+            f"Expected HU as the encoder sees them in the store {store.folder}, found others.",
+            "Use a store that was prepared with --plain.",
+        )
+    if not plain and not preprocess.clahe_clip:
+        raise InputError(
+            "baseline.plain",
+            f"Expected grey values in the store {store.folder}, found HU as they are.",
+            "Use a store that was prepared without --preprocess.clahe-clip 0.",
+        )

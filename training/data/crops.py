@@ -12,6 +12,8 @@ from training.data.store import Store
 
 TRIES = 20
 """Pairs drawn until one shares enough body; then voxels are repeated."""
+GREY = (0.0, 255.0)
+"""Values of a store that become 0 and 1, where it is not one in HU."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Pair:
         crops: Where the two crops lie.
         voxels: Voxels of the scan that both crops hold and that lie in the body, `(n, 3)`.
         origin: Scan voxel of `image[0, 0, 0]`, `(3,)`.
-        image: Grey values of the smallest box around both crops, uint8, `(d, h, w)`.
+        image: The smallest box around both crops, as stored: grey values, uint8, or HU, int16,
+            `(d, h, w)`.
     """
 
     scan: str
@@ -193,20 +196,25 @@ def covering_box(
 
 
 def cut(
-    image: torch.Tensor, origin: np.ndarray, crop: Crop, size: tuple[int, int, int]
+    image: torch.Tensor,
+    origin: np.ndarray,
+    crop: Crop,
+    size: tuple[int, int, int],
+    window: tuple[float, float] = GREY,
 ) -> torch.Tensor:
     """Cut a crop out of a box of its scan: linear along each axis, edges repeated outside.
 
-    At scale 1 no value changes.
+    At scale 1 values are those of the box.
 
     Arguments:
-        image: Grey values 0 to 255 of the box, `(d, h, w)`.
+        image: Grey values or HU of the box, `(d, h, w)`.
         origin: Scan voxel of the box's first voxel, `(3,)`.
         crop: Where the crop lies.
         size: Voxels of the crop.
+        window: What becomes 0 and 1; values beyond it end there.
 
     Returns:
-        Grey values 0 to 1, float32, `size`.
+        Values 0 to 1, float32, `size`.
     """
     values = image.float()
     for axis in range(3):
@@ -220,11 +228,15 @@ def cut(
         share = share.reshape([-1 if other == axis else 1 for other in range(3)])
         low, high = values.index_select(axis, lower), values.index_select(axis, upper)
         values = low + (high - low) * share
-    return values / 255
+    least, largest = window
+    return ((values - least) / (largest - least)).clamp_(0, 1)
 
 
 def cut_pairs(
-    pairs: list[Pair], size: tuple[int, int, int], device: torch.device
+    pairs: list[Pair],
+    size: tuple[int, int, int],
+    device: torch.device,
+    window: tuple[float, float] = GREY,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut the crops of some pairs: first the first crops of all, then the second ones.
 
@@ -232,6 +244,7 @@ def cut_pairs(
         pairs: `m` pairs.
         size: Voxels of a crop.
         device: Where to cut.
+        window: What becomes 0 and 1.
 
     Returns:
         Crops, values 0 to 1, float32, `(2m, 1, D, H, W)`, and the places of the common voxels
@@ -239,7 +252,7 @@ def cut_pairs(
     """
     images = [torch.from_numpy(pair.image).to(device, non_blocking=True) for pair in pairs]
     crops = [
-        cut(image, pair.origin, pair.crops[view], size)
+        cut(image, pair.origin, pair.crops[view], size, window)
         for view in (0, 1)
         for pair, image in zip(pairs, images, strict=True)
     ]

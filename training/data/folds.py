@@ -1,7 +1,7 @@
 """Groups of patients that networks are trained without, so that each scan is scored unseen."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ctscreener.errors import InputError
 
@@ -37,13 +37,22 @@ def patient_of(name: str, pattern: str) -> str:
     return found[1]
 
 
-def fold_of(names: Sequence[str], pattern: str, folds: int) -> dict[str, int]:
+def fold_of(
+    names: Sequence[str],
+    pattern: str,
+    folds: int,
+    known: Mapping[str, str] | None = None,
+    alike: Sequence[Sequence[str]] = (),
+) -> dict[str, int]:
     """Which fold each scan is in; scans of one patient are in one fold.
 
     Arguments:
         names: The scans.
         pattern: Finds the patient, see `patient_of`.
         folds: How many folds.
+        known: Patients that data sets tell, by the name of the scan; the pattern finds others.
+        alike: Groups of names of scans that are nearly the same, as of one patient in two sets:
+            their patients count as one.
 
     Raises:
         InputError: `folds.patient` or `folds.number`.
@@ -51,11 +60,18 @@ def fold_of(names: Sequence[str], pattern: str, folds: int) -> dict[str, int]:
     Example:
         >>> fold_of(["a_1", "a_2", "b_1", "c_1"], "([a-z])", 2)
         {'a_1': 0, 'a_2': 0, 'b_1': 1, 'c_1': 0}
+        >>> fold_of(["a_1", "a_2", "b_1", "c_1"], "([a-z])", 2, {"a_2": "x"}, [["b_1", "c_1"]])
+        {'a_1': 0, 'a_2': 0, 'b_1': 1, 'c_1': 1}
     """
     if folds < 1:
         raise InputError(
             "folds.number", f"Expected 1 or more folds, found {folds}.", "Give another --folds."
         )
-    patients = sorted({patient_of(name, pattern) for name in names})
+    known = known or {}
+    whose = {name: known.get(name) or patient_of(name, pattern) for name in names}
+    for group in alike:
+        same = {whose[name] for name in group if name in whose}
+        whose = {name: min(same) if one in same else one for name, one in whose.items()}
+    patients = sorted(set(whose.values()))
     number = {patient: index % folds for index, patient in enumerate(patients)}
-    return {name: number[patient_of(name, pattern)] for name in names}
+    return {name: number[one] for name, one in whose.items()}

@@ -12,8 +12,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ctscreener.encoded import encode
-from ctscreener.encoder import STEM_STRIDE, Encoder
+from ctscreener.encoded import encode, on_finest
+from ctscreener.encoder import Encoder
 from ctscreener.heads import Maps, Source, averaged
 from ctscreener.settings import to_json
 from training.evaluation.array_cache import load_arrays, save_unpacked
@@ -217,11 +217,6 @@ def describe(
     with torch.autocast(device.type, torch.bfloat16):
         maps = encode(encoder, x.to(device), sources, lambda done, total: None)
     return {source: z.cpu() for source, z in maps.items()}
-
-
-def on_finest(body: np.ndarray) -> np.ndarray:
-    """Voxels of the finest map that lie in the body, bool."""
-    return body[tuple(slice(None, None, unit) for unit in STEM_STRIDE)]
 
 
 def touched(corrupted: Corrupted) -> np.ndarray:

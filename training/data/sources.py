@@ -2,16 +2,17 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctscreener.errors import InputError
-from ctscreener.file_tree import list_tree
 from ctscreener.files import FORMATS, files_of
+from ctscreener.scan import Scan
 from ctscreener.slices import read_images
-from training.data.dicom_folders import find_series
+from training.data.scans_below import scans_below, stem, tail
+from training.datasets.example import Example, Kind, Reader, ReadScan
+from training.datasets.readers import READERS, named
 
 RESERVED = ("manifest", "preprocess")
 """Names that files of the store itself have."""
@@ -26,32 +27,63 @@ class Source:
         name: Its name in the store.
         path: Its file or DICOM folder.
         series: SeriesInstanceUID, where the folder is not all of one series.
+        dataset: Name of the data set that it is of; empty for a file or folder as such.
+        example: What that set's reader says of it.
+        given: NAME:FOLDER that stands for the set.
     """
 
     name: str
     path: Path
     series: str | None = None
+    dataset: str = ""
+    example: Example | None = None
+    given: str = ""
+
+    @property
+    def reader(self) -> Reader | None:
+        """Reader of its data set."""
+        return READERS.get(self.dataset)
+
+    @property
+    def licence(self) -> str:
+        """Licence of its data set; empty where nothing tells."""
+        return self.reader.licence.name if self.reader else ""
+
+    def read(self, read: ReadScan) -> Scan:
+        """Read the scan, mended where its set is known to be wrong.
+
+        Arguments:
+            read: Reads a file or a folder.
+
+        Raises:
+            InputError: One of `scan.*`, `dicom.*` or `datasets.*`.
+        """
+        if self.reader is None or self.example is None:
+            return read(self.path, self.series)
+        return self.reader.read(self.example, read)
 
 
-def find_sources(paths: Sequence[Path]) -> list[Source]:
-    """Find scans in files and folders.
+def find_sources(paths: Sequence[Path], kind: Kind = "ct") -> list[Source]:
+    """Find scans in files, folders and data sets.
 
     Arguments:
-        paths: Files, DICOM folders, or folders that hold such at any depth.
+        paths: Files, DICOM folders, folders that hold such at any depth, or NAME:FOLDER for a
+            data set, see `training.datasets.readers`.
+        kind: What the pictures are; sets of another kind are refused.
 
     Returns:
         The scans, sorted by path, with names that differ.
 
     Raises:
-        InputError: A path does not exist, or there is no scan in any.
+        InputError: A path does not exist, there is no scan in any, or a set is of another kind.
     """
-    found: dict[tuple[Path, str], tuple[Path, str | None]] = {}
+    found: dict[tuple[Path, str, str], Source] = {}
     for path in paths:
-        if not path.exists():
-            raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
-        for scan, series in _walk(path.resolve()):
+        for source in _sources(path, kind):
             # What a link leads to may have been found already.
-            found.setdefault((scan.resolve(), series or ""), (scan, series))
+            own = source.example.name if source.example else ""
+            key = source.path.resolve(), source.series or "", own
+            found.setdefault(key, source)
     if not found:
         raise InputError(
             "prepare.no_scans",
@@ -59,18 +91,37 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
             "Check the path.",
         )
     sources: dict[str, Source] = {}
-    for path, series in sorted(found.values(), key=lambda scan: (scan[0], scan[1] or "")):
-        name = _stem(path)
-        if series is not None:
-            name = f"{name}_{_tail(series)}"
+    for source in sorted(found.values(), key=lambda one: (one.path, one.series or "", one.name)):
+        name = source.name
         if name in sources or name in RESERVED:
             # The same name in two folders: the folder's name tells them apart, then a hash.
-            name = f"{_stem(path.parent)}_{name}"
+            name = f"{stem(source.path.parent)}_{name}"
         if name in sources:
-            whole = os.fsencode(f"{path}{series or ''}")
+            whole = os.fsencode(f"{source.path}{source.series or ''}")
             name = f"{name}_{hashlib.sha256(whole).hexdigest()[:8]}"
-        sources[name] = Source(name, path, series)
+        sources[name] = replace(source, name=name)
     return list(sources.values())
+
+
+def _sources(path: Path, kind: Kind) -> Iterator[Source]:
+    """The scans that a path stands for, by the names that they give themselves."""
+    asked = named(path)
+    if asked is None:
+        if not path.exists():
+            raise InputError("prepare.missing", f"No such file or folder: {path}.", "Check it.")
+        for scan, series in scans_below(path.resolve()):
+            name = stem(scan) if series is None else f"{stem(scan)}_{tail(series)}"
+            yield Source(name, scan, series)
+        return
+    reader = asked.reader
+    if reader.kind != kind:
+        raise InputError(
+            "datasets.kind",
+            f"Expected scans of the kind {kind}, found {reader.name}, which is {reader.kind}.",
+            "Kinds are never mixed: the networks and the engine take CT alone.",
+        )
+    for example in asked.examples():
+        yield Source(example.name, example.scan, example.series, reader.name, example, asked.text)
 
 
 def hash_source(path: Path, series: str | None = None) -> str:
@@ -94,36 +145,3 @@ def hash_source(path: Path, series: str | None = None) -> str:
             while block := stream.read(READING):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _walk(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """Give the scans at or below a path, and of a folder with several series which one."""
-    if not path.is_dir():
-        yield path, None
-        return
-    tree = list_tree(path)
-    folders = find_series(tree)
-    for folder, all_series in folders.items():
-        yield from ((folder, series) for series in all_series)
-    for file in (*tree.files, *tree.dangling):
-        if file.parent not in folders and _is_scan(file.name):
-            yield file, None
-
-
-def _is_scan(name: str) -> bool:
-    """Whether a file of this name is a scan, not a mask of lesions."""
-    return name.lower().endswith(FORMATS) and not _stem(Path(name)).endswith("_lesion")
-
-
-def _tail(series: str) -> str:
-    """Give the end of a UID, in letters that a file's name can have."""
-    return re.sub(r"[^0-9A-Za-z]", "", series.split(".")[-1])[-12:] or "series"
-
-
-def _stem(path: Path) -> str:
-    """Give a path's name without the ending of an image file, in letters that any disk takes."""
-    name = os.fsencode(path.name).decode("utf-8", "replace").replace("\ufffd", "_")
-    for ending in sorted(FORMATS, key=len, reverse=True):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name

@@ -20,8 +20,15 @@ from ctscreener.whole_file import whole_file
 FORMAT = "ctscreener-store"
 FORMAT_VERSION = 1
 CHUNK = (32, 64, 64)
+CT = "ct"
+"""The kind of a store that says nothing of it."""
 FINE = "fine"
 """Folder inside of a store with a finer copy of the same scans, which is a store by itself."""
+
+OF_SET = ("dataset", "patient", "split", "licence", "given")
+"""What a scan of a named data set is known by, beside its name."""
+TOLD = ("dataset", "licence")
+"""What of it models tell; the folders of the machine are left out."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class StoredScan:
         source: The file or folder that it came from.
         sha256: Hash of that source.
         fingerprint: See `training.data.duplicates.fingerprint`; empty in stores from before it.
+        dataset: Name of the data set that it is of; empty where none was named, as are the rest.
+        patient: Whose scan it is.
+        split: Part of the set's own split.
+        licence: Licence of the set.
+        given: NAME:FOLDER that the set was given as, to read the source again.
     """
 
     name: str
@@ -43,6 +55,11 @@ class StoredScan:
     source: str
     sha256: str
     fingerprint: str = ""
+    dataset: str = ""
+    patient: str = ""
+    split: str = ""
+    licence: str = ""
+    given: str = ""
 
     @staticmethod
     def from_json(entry: dict[str, Any]) -> "StoredScan":
@@ -55,6 +72,7 @@ class StoredScan:
             source=entry["source"],
             sha256=entry["sha256"],
             fingerprint=entry.get("fingerprint", ""),
+            **{name: entry.get(name, "") for name in OF_SET},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +84,12 @@ class StoredScan:
             "source": self.source,
             "sha256": self.sha256,
             "fingerprint": self.fingerprint,
+            **self.of_set(OF_SET),
         }
+
+    def of_set(self, facts: Sequence[str]) -> dict[str, str]:
+        """What its data set says of it, of these facts; nothing where no set was named."""
+        return {name: value for name in facts if (value := getattr(self, name))}
 
 
 class Store:
@@ -76,13 +99,27 @@ class Store:
         folder: What the stage `prepare` wrote.
         exclude: Names of scans to leave out; `*` and `?` stand for any text and any letter.
         in_memory: Hold every scan unpacked in memory: quicker, for stores that fit.
+        kind: What the pictures are: a store of another kind is refused.
 
     Raises:
-        InputError: The folder is no store, is of another version, or no scan is left.
+        InputError: The folder is no store, is of another version or kind, or no scan is left.
     """
 
-    def __init__(self, folder: Path, exclude: Sequence[str] = (), in_memory: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        exclude: Sequence[str] = (),
+        in_memory: bool = False,
+        kind: str = CT,
+    ) -> None:
         manifest = read_manifest(folder)
+        found = manifest["preprocess"].get("kind", CT)
+        if found != kind:
+            raise InputError(
+                "store.kind",
+                f"Expected a store of the kind {kind} in {folder}, found {found}.",
+                "Kinds are never mixed: give a store of that kind.",
+            )
         scans = [StoredScan.from_json(entry) for entry in manifest["scans"]]
         kept = [s for s in scans if not any(fnmatch(s.name, pattern) for pattern in exclude)]
         if not kept:
@@ -93,6 +130,7 @@ class Store:
             )
         self.folder = folder
         self.preprocess: dict[str, Any] = manifest["preprocess"]
+        self.alike: list[list[str]] = manifest.get("duplicates", [])
         self.scans = {scan.name: scan for scan in sorted(kept, key=lambda scan: scan.name)}
         self._arrays = {
             (name, part): _open(folder / f"{name}.{part}.b2nd", scan.shape, in_memory)
@@ -151,7 +189,9 @@ class Store:
         """Say which scans these are, for the record of a run or a model."""
         return {
             "preprocess": self.preprocess,
-            "scans": [{"name": s.name, "sha256": s.sha256} for s in self.scans.values()],
+            "scans": [
+                {"name": s.name, "sha256": s.sha256, **s.of_set(TOLD)} for s in self.scans.values()
+            ],
         }
 
 

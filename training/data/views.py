@@ -1,6 +1,6 @@
 """Two views of the same voxels: the batch of one step, and what it asks of store and device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,10 +122,6 @@ def check_precision(
 ) -> None:
     """Refuse crops that do not fit the network, and what oneDNN computes wrongly.
 
-    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in
-    bfloat16 reads memory that nobody wrote
-    where the map is two voxels deep, and only there.
-
     Arguments:
         network: Sizes of the network.
         size: Voxels of a crop.
@@ -143,11 +139,28 @@ def check_precision(
             f"network's levels need them, found {size}.",
             f"Use another {flag}, or fewer --network.channels.",
         )
+    depths = [size[0] // (network.stem[0] * 2**level) for level in range(len(network.channels))]
+    check_depths(depths, size, loop)
+
+
+def check_depths(depths: Sequence[int], size: tuple[int, int, int], loop: LoopSettings) -> None:
+    """Refuse what oneDNN computes wrongly.
+
+    On a processor, as of torch 2.13, the gradient of the weights of a 3x3x3 convolution in
+    bfloat16 reads memory that nobody wrote where the map is two voxels deep, and only there.
+
+    Arguments:
+        depths: Depth of the map of each level.
+        size: Voxels of a crop.
+        loop: Device and precision.
+
+    Raises:
+        InputError: In bfloat16 on a processor a level is two voxels deep.
+    """
     if loop.precision == "32-true" or loop.device == "cuda":
         return
     if loop.device == "auto" and torch.cuda.is_available():
         return
-    depths = [size[0] // (network.stem[0] * 2**level) for level in range(len(network.channels))]
     if 2 in depths:
         raise InputError(
             "training.two_deep",

@@ -10,6 +10,8 @@ WINDOW = (-1000.0, 400.0)
 """HU from black to white: lungs and organs in one picture."""
 WIDTH = 360
 """Pixels across one of the two panels."""
+FINEST, SAMPLE = 5.0, 1_000_000
+"""Highest rarity that is told within a scan, and voxels that it is measured on."""
 OUTLINE = (64, 220, 255)
 """Colour of the edge of a lesion, which no rarity has."""
 
@@ -46,6 +48,27 @@ def draw_case(scan: Scan, rarity: np.ndarray, lesion: np.ndarray) -> Image.Image
     return Image.fromarray(np.concatenate([panels[0], gap, panels[1]], axis=1))
 
 
+def ranked(scores: np.ndarray) -> np.ndarray:
+    """Scores of any kind as rarities within their own scan, for a picture.
+
+    A voxel has rarity r where a share of 10^-r of the scored voxels has a higher score.
+
+    Arguments:
+        scores: Higher is rarer, NaN where not scored, `(D, H, W)`.
+
+    Returns:
+        float32, 0 to `FINEST`, NaN where `scores` is.
+    """
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return np.full(scores.shape, np.nan, np.float32)
+    levels = np.linspace(0, FINEST, 100)
+    limits = np.quantile(known[:: max(1, len(known) // SAMPLE)], 1 - 10**-levels)
+    # Of equal limits the last counts: what has the highest score of all is the rarest.
+    limits, first = np.unique(limits[::-1], return_index=True)
+    return np.interp(scores, limits, levels[::-1][first]).astype(np.float32)
+
+
 def chosen_slice(rarity: np.ndarray, lesion: np.ndarray) -> int:
     """The slice with most lesion voxels; without any, the one with the rarest voxel.
 
@@ -58,6 +81,11 @@ def chosen_slice(rarity: np.ndarray, lesion: np.ndarray) -> int:
         return int(inside.argmax())
     known = np.where(np.isnan(rarity), -np.inf, rarity)
     return int(known.max(axis=(1, 2)).argmax())
+
+
+def beside_of(score: str) -> str:
+    """What the name of a picture has more than that of the model's, with the map of a score."""
+    return f"--{score}"
 
 
 def outline(mask: np.ndarray) -> np.ndarray:

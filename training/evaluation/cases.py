@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from ctscreener.errors import InputError
-from ctscreener.files import read_labels, same_grid
-from ctscreener.resampling import resample
+from ctscreener.files import read_labels, read_scan
 from ctscreener.scan import Scan
 from ctscreener.settings import read_json
-from training.data.sources import find_sources
+from training.data.sources import Source, find_sources
+from training.datasets.example import Reader
+from training.datasets.masks import lesions_of, on_grid
+from training.datasets.readers import Named, named
 from training.evaluation.layouts import find_pairs, lesion_value, mask_beside
 from training.phantoms.lesion_site import LABELS
 
@@ -24,6 +26,8 @@ INSERTED = "ctscreener-inserted"
 """Format of the manifest of a set that the stage `insert` made."""
 UNLABELLED = "unlabelled"
 """Name of the set of scans in which nobody looked for lesions."""
+PLAIN = ("nnunet", "own")
+"""Layouts that say nothing of patients but the names of scans."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Case:
         patient: Whose scan it is.
         origin: SHA-256 of the scan that lesions were put into; empty for a scan as it came.
         series: SeriesInstanceUID, where its folder holds several.
+        source: Where it is from, which reads it.
+        organs: Whether other values that are organs by its set are healthy all the same.
     """
 
     part: str
@@ -51,6 +57,32 @@ class Case:
     patient: str = ""
     origin: str = ""
     series: str | None = None
+    source: Source | None = None
+    organs: bool = True
+
+    @property
+    def files(self) -> list[Path]:
+        """All that it is read from: the scan, and what tells of its lesions."""
+        more = self.source.example.more if self.source and self.source.example else ()
+        return [path for path in (self.scan, self.mask, *more) if path]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the reader of its set; empty where there is none."""
+        return self.source.dataset if self.source else ""
+
+    @property
+    def asked(self) -> dict[str, float]:
+        """What was asked of the reader of its set."""
+        return dict(self.source.example.options) if self.source and self.source.example else {}
+
+    def read(self) -> Scan:
+        """Read the scan.
+
+        Raises:
+            InputError: One of `scan.*`, `dicom.*` or `datasets.*`.
+        """
+        return self.source.read(read_scan) if self.source else read_scan(self.scan, self.series)
 
     @property
     def unlabelled(self) -> bool:
@@ -68,8 +100,9 @@ def find_cases(
     """Find the scans that have a mask in each set.
 
     Arguments:
-        sets: Folders: `<name>_lesion.nii.gz` beside each scan, or the layout of nnU-Net or of the
-            Medical Segmentation Decathlon, which a file `dataset.json` tells.
+        sets: Data sets, NAME:FOLDER or a folder that looks like one; or folders with
+            `<name>_lesion.nii.gz` beside each scan, or in the layout of nnU-Net or of the Medical
+            Segmentation Decathlon, which a file `dataset.json` tells.
         labels: Value of the lesions in each set's masks, 0 for any; empty to take the value of
             the family that a set of phantoms was made for, the only one that `dataset.json`
             names, and any value in other sets.
@@ -80,7 +113,7 @@ def find_cases(
 
     Raises:
         InputError: `evaluate.labels`, `evaluate.sets`, `evaluate.patient`, `evaluate.no_masks`,
-            `evaluate.layout` or `scan.missing`.
+            `evaluate.no_lesions`, `evaluate.layout`, `scan.missing` or one of `datasets.*`.
     """
     for flag, given in (("labels", labels), ("others", others)):
         if given and len(given) != len(sets):
@@ -89,7 +122,11 @@ def find_cases(
                 f"Expected one of --{flag} for each of {len(sets)} sets, found {len(given)}.",
                 f"Give as many --{flag} as --sets, or none.",
             )
-    names = [folder.resolve().name for folder in sets]
+    known = [_set_of(folder) for folder in sets]
+    names = [
+        one.label if one and ":" in str(folder) else folder.resolve().name
+        for one, folder in zip(known, sets, strict=True)
+    ]
     if len({*names, UNLABELLED}) < len(names) + 1:
         raise InputError(
             "evaluate.sets",
@@ -99,6 +136,10 @@ def find_cases(
         )
     cases = []
     for number, (part, folder) in enumerate(zip(names, sets, strict=True)):
+        if one := known[number]:
+            given = labels[number] if labels else None, others[number] if others else None
+            cases += _of_set(part, one, folder, *given, patient)[:limit]
+            continue
         label = labels[number] if labels else label_of(folder)
         organs = (folder / "dataset.json").is_file()
         rest = others[number] if others else ("healthy" if organs else "ignored")
@@ -111,12 +152,71 @@ def find_cases(
     return cases
 
 
+def _set_of(folder: Path) -> Named | None:
+    """The data set that is meant; None for those layouts whose masks are beside their scans."""
+    one = named(folder)
+    plain = one is not None and one.reader.name in PLAIN and ":" not in str(folder)
+    return None if plain else one
+
+
+def _of_set(
+    part: str, asked: Named, folder: Path, label: int | None, others: Others | None, patient: str
+) -> list[Case]:
+    """The scans of a data set that have a mask."""
+    reader = asked.reader
+    if reader.lesions is None or not reader.masks:
+        raise InputError(
+            "evaluate.no_lesions",
+            f"Expected a set whose masks show lesions, found {reader.name}, whose masks show "
+            f"{reader.masks or 'nothing, as it has none'}.",
+            "Give it by --unlabelled, or name another set.",
+        )
+    if label is None:
+        label = reader.lesions or label_of(asked.folder)
+    plain = (asked.folder / "dataset.json").is_file() and not reader.organs
+    rest = others or ("healthy" if plain else "ignored")
+    cases = [
+        Case(
+            part,
+            source.name,
+            source.path,
+            source.example.mask,
+            label,
+            rest,
+            whose(source, patient),
+            series=source.series,
+            source=source,
+            organs=others is None,
+        )
+        for source in find_sources([folder])
+        if source.example and source.example.mask
+    ]
+    if not cases:
+        raise InputError(
+            "evaluate.no_masks",
+            f"Expected scans with {reader.masks} in {asked.folder}, found none.",
+            "Check the folder: python training/run.py datasets check NAME FOLDER.",
+        )
+    return sorted(cases, key=lambda case: case.name)
+
+
+def whose(source: Source, pattern: str) -> str:
+    """The patient of a source: as its set says, else by its name.
+
+    Raises:
+        InputError: `evaluate.patient`.
+    """
+    if source.example and source.dataset not in PLAIN:
+        return source.example.patient
+    return patient_of(source.name, pattern)
+
+
 def find_unlabelled(paths: Sequence[Path], patient: str = "(.*)") -> list[Case]:
     """Find scans, with or without masks, in which findings and rarities are counted.
 
     Arguments:
-        paths: Scans, DICOM folders, or folders that hold such at any depth. A
-            `<name>_lesion.nii.gz` beside one tells what lesions are known.
+        paths: Scans, DICOM folders, folders that hold such at any depth, or data sets. A
+            `<name>_lesion.nii.gz` beside one, or the set, tells what lesions are known.
         patient: As for `find_cases`.
 
     Raises:
@@ -126,13 +226,19 @@ def find_unlabelled(paths: Sequence[Path], patient: str = "(.*)") -> list[Case]:
         return []
     cases = []
     for source in find_sources(paths):
-        mask = mask_beside(source.path)
-        known = mask if mask.is_file() else None
-        whose = patient_of(source.name, patient)
-        cases.append(
-            Case(UNLABELLED, source.name, source.path, known, patient=whose, series=source.series)
-        )
+        patients = whose(source, patient)
+        label, known = _known(source.reader, source)
+        case = Case(UNLABELLED, source.name, source.path, known, label, patient=patients)
+        cases.append(replace(case, series=source.series, source=source))
     return cases
+
+
+def _known(reader: Reader | None, source: Source) -> tuple[int, Path | None]:
+    """Value of the lesions of a source, and what tells of them."""
+    if reader is None or source.example is None:
+        mask = mask_beside(source.path)
+        return 0, mask if mask.is_file() else None
+    return reader.lesions or 0, source.example.mask if reader.lesions is not None else None
 
 
 def label_of(folder: Path) -> int:
@@ -200,14 +306,10 @@ def read_case_mask(case: Case, scan: Scan, resampled: bool) -> np.ndarray:
     """
     if case.mask is None:
         return np.zeros(scan.shape, np.uint8)
-    labels, affine = read_labels(case.mask)
-    if same_grid(labels.shape, affine, scan.shape, scan.affine):
-        return labels
-    if resampled:
-        return resample(labels, affine, scan.affine, scan.shape, 0, nearest=True)
-    raise InputError(
-        "mask.grid",
-        f"Expected {case.mask.name} on the {scan.shape} voxels of its scan, found {labels.shape} "
-        "or another place.",
-        "Give --resample-masks to take the nearest voxels, or resample the mask yourself.",
-    )
+    source = case.source
+    if source is None or source.reader is None or source.example is None:
+        return on_grid(read_labels(case.mask), scan, case.mask.name, resampled)
+    if case.organs:
+        labels = lesions_of(source.reader, source.example, scan, resampled)
+        return np.zeros(scan.shape, np.uint8) if labels is None else labels
+    return on_grid(source.reader.mask(source.example, scan), scan, case.mask.name, resampled)

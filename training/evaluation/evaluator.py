@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from ctscreener.files import read_scan
 from ctscreener.model import Model
 from ctscreener.provenance import fingerprint
 from ctscreener.scan import Scan
@@ -19,7 +18,7 @@ from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated
 from training.baselines.trivial import body_of
-from training.evaluation.case_picture import draw_case
+from training.evaluation.case_picture import beside_of, draw_case, ranked
 from training.evaluation.cases import Case, Others, read_case_mask
 from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured, MeasuredScan
@@ -36,11 +35,12 @@ class EvaluateSettings:
     """Measure a model, rivals and trivial scores on scans with known lesions."""
 
     sets: tuple[Path, ...] = ()
-    """Folders with `<name>.nii.gz` (or a DICOM folder `<name>`) and `<name>_lesion.nii.gz`, or in
-    the layout of nnU-Net or of the Medical Segmentation Decathlon (`dataset.json`)."""
+    """Data sets, NAME:FOLDER (stage `datasets` lists them); folders with `<name>.nii.gz` (or a
+    DICOM folder `<name>`) and `<name>_lesion.nii.gz`, or in the layout of nnU-Net or of the
+    Medical Segmentation Decathlon (`dataset.json`)."""
     unlabelled: tuple[Path, ...] = ()
-    """Scans, DICOM folders or folders of such, with or without masks: what is counted there is
-    findings that meet no known lesion, and voxels above a rarity."""
+    """Scans, DICOM folders, folders of such or NAME:FOLDER, with or without masks: what is counted
+    there is findings that meet no known lesion, and voxels above a rarity."""
     scores: tuple[str, ...] = ("model:preview", "gradient", "random")
     """What is measured: `model:` with the name or folder of a model, once; folders of fitted
     rivals (stage `baseline`); `gradient` and `random`, trivial scores."""
@@ -75,6 +75,8 @@ class EvaluateSettings:
     """Tiles that go through the networks together."""
     workers: int = 1
     """Processes that measure scans at the same time."""
+    scheduler: str = ""
+    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks."""
     share: tuple[int, int] = (1, 1)
     """Which of how many machines this is, such as 2 3: it measures its share of the scans. With
     one --out for all, a last call without this flag puts the results together."""
@@ -137,9 +139,10 @@ class Evaluator:
         key = {
             **self.protocol(),
             "version": KEPT_VERSION,
-            "inputs": [self.digest(path) for path in (case.scan, case.mask) if path],
+            "inputs": [self.digest(path) for path in case.files],
             "label": [case.label, case.others],
             "series": case.series,
+            "reader": [case.dataset, case.organs, case.asked],
             "body": to_json(self.model.settings.preprocess),
             "score": [rated.name, rated.sha256],
         }
@@ -152,9 +155,10 @@ class Evaluator:
             self._digests[path] = fingerprint(path)
         return self._digests[path]
 
-    def picture(self, case: Case) -> Path:
-        """Where the picture of a scan is."""
-        return self.settings.out / "pictures" / case.part / f"{case.name}.png"
+    def picture(self, case: Case, score: str = SCREENER) -> Path:
+        """Where the picture of a scan is, with the map of one score."""
+        beside = "" if score == SCREENER else beside_of(score)
+        return self.settings.out / "pictures" / case.part / f"{case.name}{beside}.png"
 
     def measure(self, case: Case) -> MeasuredScan:
         """Measure a scan by those scores and all protocols that it lacks, and keep the numbers.
@@ -163,7 +167,7 @@ class Evaluator:
             InputError: The scan or its mask cannot be used.
         """
         s, measured = self.settings, self.measured(case)
-        scan = read_scan(case.scan, case.series)
+        scan = case.read()
         labels = read_case_mask(case, scan, s.resample_masks)
         ignore = case.others == "ignored"
         whole = Truth.of(labels, scan.affine, case.label, ignore, s.region_voxels)
@@ -180,8 +184,10 @@ class Evaluator:
         scores = rated.map(seen.scan, seen.body)
         rarities = Rarities.none()
         if rated.name == SCREENER:
-            self.draw(case, seen.scan, scores, seen.whole)
+            self.draw(self.picture(case), seen.scan, scores, seen.whole)
             rarities = Rarities.of(scores, seen.whole)
+        elif seen.whole.regions:
+            self.draw(self.picture(case, rated.name), seen.scan, ranked(scores), seen.whole)
         truth = seen.place.of_truth(seen.whole)
         counts, marks = {}, None
         if not case.unlabelled:
@@ -197,9 +203,8 @@ class Evaluator:
         }
         self.measured_by(case, rated).save(counts, marks, rarities, facts)
 
-    def draw(self, case: Case, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
-        """Write the picture of a scan."""
-        path = self.picture(case)
+    def draw(self, path: Path, scan: Scan, rarity: np.ndarray, truth: Truth) -> None:
+        """Write a picture of a scan."""
         make_folder(path.parent)
         with whole_file(path) as beside:
             draw_case(scan, rarity, truth.region != 0).save(beside)

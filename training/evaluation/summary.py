@@ -34,15 +34,27 @@ AREAS = {
     f"aupro@{PARTIAL}": (2, PARTIAL),
 }
 """Areas: of lesion voxels (1) or of parts of regions (2), up to which false positive rate."""
+SINGLES = {
+    "ap": lambda counts: average_precision(counts).value,
+    "dice": lambda counts: best_dice(counts).dice.value,
+    "unscored": lambda counts: counts.unscored,
+}
+"""Other numbers of a single scan. AP, and Dice at the threshold that is best for this very scan, are
+what SimpleSliceNet averages over volumes; no threshold is known before, so that it is an oracle."""
 HISTOGRAM = 64
 """Columns of the plotted histograms of scores."""
 UNDEFINED = {
-    "ap": {"pooled": dict.fromkeys(("value", "low", "high")), "rounding": None},
+    "ap": {
+        "pooled": dict.fromkeys(("value", "low", "high")),
+        "mean": dict.fromkeys(("value", "low", "high")),
+        "rounding": None,
+    },
     "dice": {
         "best": None,
         "rounding": None,
         "threshold": None,
         "elsewhere": dict.fromkeys(("value", "low", "high")),
+        "own": dict.fromkeys(("value", "low", "high")),
     },
 }
 """What depends on the share of lesion voxels: where voxels are drawn, it is that of the drawing."""
@@ -135,7 +147,7 @@ def numbers(
     Arguments:
         total: All voxels together.
         scans: The same by scan, in groups of bins.
-        singles: Each area of each scan, `(N,)`.
+        singles: Each area and each of `SINGLES` of each scan, `(N,)`.
         marks: The peaks of each scan.
         draws: How often each patient is drawn, see `Scans.draws`.
     """
@@ -145,13 +157,15 @@ def numbers(
         pool = scans.pooled_area(kind, up_to, draws)
         mean = {"mean": plain(scans.mean(singles[name], draws))}
         result[name] = _pooled(exact, pool) | mean
-    result["ap"] = _pooled(average_precision(total), scans.pooled_precision(draws))
+    precision = _pooled(average_precision(total), scans.pooled_precision(draws))
+    result["ap"] = precision | {"mean": plain(scans.mean(singles["ap"], draws))}
     best = best_dice(total)
     result["dice"] = {
         "best": number(best.dice.value),
         "rounding": number(best.dice.bound),
         "threshold": number(best.threshold),
         "elsewhere": plain(scans.mean(scans.dice_elsewhere(), draws)),
+        "own": plain(scans.mean(singles["dice"], draws)),
     }
     joined = Joined.of(marks)
 
@@ -198,7 +212,7 @@ def score_histogram(total: Counts) -> dict[str, list[float]]:
 def _read(
     kept: list[MeasuredScan], name: str, protocol: Protocol
 ) -> tuple[Counts, dict[str, np.ndarray]]:
-    """All voxels together, and each area and the unscored share of each scan, `(N,)`."""
+    """All voxels together, and each area and each of `SINGLES` of each scan, `(N,)`."""
     total, singles = Counts.none(), []
     for measured in kept:
         counts = measured.counts(name, protocol)
@@ -206,8 +220,8 @@ def _read(
         areas = [
             (auroc if kind == 1 else aupro)(counts, up_to).value for kind, up_to in AREAS.values()
         ]
-        singles.append([*areas, counts.unscored])
-    names = (*AREAS, "unscored")
+        singles.append([*areas, *(measure(counts) for measure in SINGLES.values())])
+    names = (*AREAS, *SINGLES)
     return total, dict(zip(names, np.array(singles).T, strict=True))
 
 

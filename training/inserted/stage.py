@@ -20,6 +20,7 @@ from ctscreener.settings import write_json
 from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.data.sources import Source, find_sources, hash_source
+from training.datasets.masks import lesions_of
 from training.evaluation.cases import INSERTED
 from training.evaluation.layouts import mask_beside
 from training.inserted.host import Host, InsertedFamily, find_host
@@ -39,8 +40,9 @@ class InsertSettings:
     """Insert synthetic lesions into real scans, to measure models on; research use only."""
 
     scans: tyro.conf.Positional[tuple[Path, ...]]
-    """Scans, DICOM folders, or folders that hold such; a `<name>_lesion.nii.gz` beside a scan
-    tells what lesions it has: none is put there, and they count neither as lesion nor healthy."""
+    """Scans, DICOM folders, folders that hold such, or data sets, NAME:FOLDER. What lesions a scan
+    has, a set's masks or a `<name>_lesion.nii.gz` beside it tell: none is put there, and they
+    count neither as lesion nor healthy."""
     out: Path
     """Folder that receives the scans with their masks; complete ones found there are kept."""
     family: InsertedFamily
@@ -151,26 +153,29 @@ def _done(settings: InsertSettings, source: Source, copy: int, sha256: str) -> d
 
 
 def _host(settings: InsertSettings, source: Source) -> Host:
-    scan = read_scan(source.path, source.series)
+    scan = source.read(read_scan)
     return find_host(
-        scan, settings.family, generator(settings, source, -1), known_lesions(source.path, scan)
+        scan, settings.family, generator(settings, source, -1), known_lesions(source, scan)
     )
 
 
-def known_lesions(path: Path, scan: Scan) -> np.ndarray | None:
-    """Read the mask beside a scan, if there is one.
+def known_lesions(source: Source, scan: Scan) -> np.ndarray | None:
+    """Read the lesions that a data set or a mask beside a scan tells of, if there are any.
 
     Arguments:
-        path: File or DICOM folder of the scan.
-        scan: The scan.
+        source: The scan.
+        scan: The same, as read.
 
     Returns:
-        Labels as in the file, uint8, in the scan's shape.
+        Labels, 0 where no lesion is known, uint8, in the scan's shape.
 
     Raises:
         InputError: The mask cannot be read or lies on another grid.
     """
-    mask = mask_beside(path)
+    reader, example = source.reader, source.example
+    if reader is not None and example is not None:
+        return lesions_of(reader, example, scan)
+    mask = mask_beside(source.path)
     return read_mask(mask, scan) if mask.is_file() else None
 
 
@@ -185,7 +190,7 @@ def _save(
     """Write one copy; its record is written last and tells that it is complete."""
     name = inserted_name(settings, source, copy)
     mask = result.mask
-    old = known_lesions(source.path, host.scan)
+    old = known_lesions(source, host.scan)
     if old is not None:
         mask = np.where((old > 0) & (mask == 0), np.uint8(LABELS["other"]), mask)
     write_volume(settings.out / f"{name}_lesion.nii.gz", mask, host.scan.affine)

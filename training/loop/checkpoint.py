@@ -106,9 +106,14 @@ def load_checkpoint(
         ) from error
     for name, value in _part(tensors, "average.").items():
         average[name].copy_(value)
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
         index, _, key = name.partition(".")
+        # AdamW, where it is fused, pairs weights and moments by their places in memory: they need
+        # the same order, such as channels_last.
+        if value.shape == weights[int(index)].shape:
+            value = torch.empty_like(weights[int(index)], dtype=value.dtype).copy_(value)
         moments.setdefault(int(index), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -60,7 +60,7 @@ def train(task: Task[Raw], run: Path, settings: LoopSettings, title: str) -> Tra
         # What an objective draws by itself is decided by the seed too, unless a checkpoint says it.
         stack.enter_context(seeded(settings.seed + fabric.global_rank))
         stack.enter_context(products(fabric.device, settings.tf32))
-        session = Session(fabric, task.objective, run, settings)
+        session = Session(fabric, task.objective, run, settings, task.shares)
         clock = session.clock
         if task.need is not None and not clock.ended():
             check_memory(session.trial, task.need, fabric.device, session.weights_still_to_come())

@@ -1,6 +1,7 @@
 """What changes while a training runs, on one process: weights, their average, the optimizer."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -22,17 +23,25 @@ class Session:
         objective: What is trained.
         run: The run folder, from whose checkpoint the session goes on.
         settings: How to train.
+        shares: Which weights learn more slowly, see `training.loop.task.Task`.
     """
 
     def __init__(
-        self, fabric: Fabric, objective: nn.Module, run: Path, settings: LoopSettings
+        self,
+        fabric: Fabric,
+        objective: nn.Module,
+        run: Path,
+        settings: LoopSettings,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.fabric, self.objective, self.run, self.settings = fabric, objective, run, settings
         self.clock = Clock(settings)
         self._path = run / "checkpoint.safetensors"
-        self._weights = [w for w in objective.parameters() if w.requires_grad]
+        groups = by_share(objective, shares or {})
+        self._shares = list(groups)
+        self._weights = [weight for group in groups.values() for weight in group]
         self._optimizer = torch.optim.AdamW(
-            self._weights,
+            [{"params": group} for group in groups.values()],
             settings.lr,
             settings.betas,
             weight_decay=settings.weight_decay,
@@ -64,8 +73,8 @@ class Session:
         """Train on one batch and write down how it went."""
         clock, settings = self.clock, self.settings
         lr = settings.lr * clock.factor()
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
+        for group, share in zip(self._optimizer.param_groups, self._shares, strict=True):
+            group["lr"] = lr * share
         metrics = self._model(*batch)
         self.fabric.backward(metrics["loss"])
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
@@ -126,3 +135,18 @@ class Session:
                 f"{self.clock.step} in {self.run}; the last checkpoint is from before.",
                 "Start again in another --run with a smaller --lr or --precision 32-true.",
             )
+
+
+def by_share(objective: nn.Module, shares: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:
+    """The weights that need a gradient, by their share of the learning rate.
+
+    Arguments:
+        objective: What is trained.
+        shares: Beginnings of names with a share other than 1; the first that fits counts.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, weight in objective.named_parameters():
+        if weight.requires_grad:
+            share = next((shares[start] for start in shares if name.startswith(start)), 1.0)
+            groups.setdefault(share, []).append(weight)
+    return groups

@@ -1,7 +1,7 @@
 """A task: what is trained, on which batches, and what is looked at meanwhile."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import torch
@@ -32,6 +32,8 @@ class Task(Generic[Raw]):
         watch: Measures the objective's present weights on what it is not trained on.
         idle_weights: Whether a step may leave some of the trained weights without a gradient, as
             the two sides of a GAN do; several processes then have to look for them.
+        shares: Weights that learn more slowly: the beginning of their names, and their share of
+            the learning rate.
     """
 
     objective: nn.Module
@@ -41,3 +43,4 @@ class Task(Generic[Raw]):
     pictures: Pictures | None = None
     watch: Callable[[], dict[str, float]] | None = None
     idle_weights: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)

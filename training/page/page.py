@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from ctscreener.findings import NOTICE
+from training.evaluation.case_picture import WIDTH, beside_of
 from training.evaluation.rated import SCREENER
 from training.page.beside import Part, Results, beside, differences, findings, other_paper, table
 from training.page.plots import Named, plot_set, svg
@@ -72,7 +73,8 @@ def _everything(results: Sequence[Results]) -> Iterator[str]:
     yield (
         "<p>Pooled over voxels, and the mean over scans, with 95% intervals from drawing "
         "patients anew; AP is average precision; FROC the share of lesions found, averaged over "
-        "1/8 to 8 false findings a scan. Dice is the mean over scans at the threshold that is "
+        "1/8 to 8 false findings a scan. Dice is the mean over scans at the threshold that is best "
+        "for each of them, which SimpleSliceNet reports and nobody knows before, or at the one that is "
         "best for other patients. Of drawn voxels neither AP nor Dice is given: they would measure "
         "the drawing.</p>"
     )
@@ -146,6 +148,40 @@ def _cases(results: Sequence[Results], folders: Sequence[Path], pictures: int) -
             yield f"<h3>{escape(model_name(result))} on {escape(part['set'])}</h3>"
             chosen = _chosen(part, pictures)
             yield f'<div class="cases">{"".join(_figure(s, folder) for s in chosen)}</div>'
+            yield from _side_by_side(part, chosen[:1], folder)
+
+
+def _side_by_side(part: Part, scans: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[str]:
+    """Maps of all scores of a scan, as Figure 3 of the paper has them; none that is not there."""
+    for scan in scans:
+        figures = []
+        for score in part["scores"]:
+            path = folder / scan["picture"]
+            if score != SCREENER:
+                path = path.with_stem(path.stem + beside_of(score))
+            if path.is_file():
+                with Image.open(path) as picture:
+                    panel = picture.crop((picture.width - WIDTH, 0, *picture.size))
+                    caption = f"{escape(score)}: AUROC {short(scan['auroc'].get(score), 2)}"
+                    figures.append(_image(panel, score, caption))
+        if len(figures) > 1:
+            yield (
+                f"<p>{escape(scan['name'])} by every score. Colours tell ranks within the scan: "
+                "its rarest hundredth begins to be yellow; those of Screener are its "
+                "rarities.</p>"
+            )
+            yield f'<div class="cases">{"".join(figures)}</div>'
+
+
+def _image(picture: Image.Image, name: str, caption: str) -> str:
+    """A picture with words below, which are escaped already."""
+    data = io.BytesIO()
+    picture.convert("RGB").save(data, "JPEG", quality=82)
+    source = base64.b64encode(data.getvalue()).decode()
+    return (
+        f'<figure><img alt="{escape(name)}" src="data:image/jpeg;base64,{source}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def _chosen(part: Part, pictures: int) -> list[Mapping[str, Any]]:
@@ -162,11 +198,5 @@ def _figure(scan: Mapping[str, Any], folder: Path) -> str:
     caption = f"{escape(scan['name'])}: AUROC {auroc}, AUPRO@.3 {aupro}"
     if not path.is_file():
         return f"<figure><figcaption>{caption}; its picture is not there.</figcaption></figure>"
-    data = io.BytesIO()
     with Image.open(path) as picture:
-        picture.convert("RGB").save(data, "JPEG", quality=82)
-    source = base64.b64encode(data.getvalue()).decode()
-    return (
-        f'<figure><img alt="{escape(scan["name"])}" src="data:image/jpeg;base64,{source}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+        return _image(picture, scan["name"], caption)

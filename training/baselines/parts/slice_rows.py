@@ -1,5 +1,6 @@
 """Rows of features of slices: the batches of the rivals that are trained on frozen features."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -67,16 +68,28 @@ class SliceRows:
     def levels(self, drawn: Drawn, device: torch.device) -> list[tuple[Tensor, Tensor]]:
         """Rows of each map, `(count, C)`, with the share of the body's box there, `(count, 3)`."""
         x, body = drawn.images(self.size, device), drawn.bodies(self.size, device)[:, 0]
-        positions, parts = drawn.positions(self.size, device), []
-        for level in by_volume(self.describe.to(device).maps(x), len(x)):
-            inside = inside_of(body, tuple(level.shape[1:4]))
+        return self.levels_of(drawn, x, body)
+
+    def levels_of(self, drawn: Drawn, x: Tensor, where: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The same of crops that were changed, from where they count.
+
+        Arguments:
+            drawn: Where the crops lie; a source of chance.
+            x: The crops, `(m, 1, D, H, W)`.
+            where: Which voxels count, bool, `(m, D, H, W)`; without any there are no rows.
+        """
+        positions, parts = drawn.positions(self.size, x.device), []
+        for level in by_volume(self.describe.to(x.device).maps(x), len(x)):
+            inside = inside_of(where, tuple(level.shape[1:4]))
             rows = torch.cat([level, places_of(positions, tuple(level.shape[1:4]))], dim=-1)
             chosen = self._some(rows[inside], drawn)
             parts.append((chosen[:, :-3], chosen[:, -3:]))
         return parts
 
     def _some(self, rows: Tensor, drawn: Drawn) -> Tensor:
-        """As many rows as asked for, again and again where there are fewer."""
+        """As many rows as asked for, again and again where there are fewer; none of none."""
+        if not len(rows):
+            return rows
         generator = drawn.generator(rows.device)
         chosen = torch.randint(len(rows), (self.count,), generator=generator, device=rows.device)
         return rows[chosen]
@@ -91,3 +104,20 @@ def places_of(positions: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Shares of the body's box at features, `(B, *shape, 3)`, from those at voxels."""
     found = F.adaptive_avg_pool3d(positions, shape)  # pyright: ignore[reportArgumentType]
     return found.movedim(1, -1)
+
+
+def encode(places: Tensor, channels: int) -> Tensor:
+    """Sines and cosines of the place within the slice.
+
+    Arguments:
+        places: Share of the body's box along (D, H, W), `(n, 3)`.
+        channels: How many numbers, a multiple of 4.
+
+    Returns:
+        `(n, channels)`, wavelengths from twice the box down to a hundredth of it.
+    """
+    count = channels // 4
+    steps = torch.arange(count, device=places.device) / max(1, count - 1)
+    waves = math.pi * 100**steps
+    angles = places[:, 1:, None] * waves
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)

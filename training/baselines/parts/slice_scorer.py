@@ -1,4 +1,4 @@
-"""A rival that gives the features of slices a score, brought up to voxels."""
+"""A rival that gives features on a coarser grid a score, brought up to voxels."""
 
 from abc import abstractmethod
 from typing import Self
@@ -12,7 +12,7 @@ from training.baselines.tiling import Tiling
 
 
 class SliceScorer(TiledScorer[Tiling]):
-    """Scores tiles on a grid that is as deep as they are, and coarser within the slice.
+    """Scores tiles on a coarser grid; that of features of slices is as deep as they are.
 
     Arguments:
         tiling: How it sees scans.
@@ -36,14 +36,23 @@ class SliceScorer(TiledScorer[Tiling]):
             where: Which voxels to score, bool, `(B, D, H, W)`.
 
         Returns:
-            Higher is rarer, `(B, D, H', W')`, NaN where nothing is scored.
+            Higher is rarer, `(B, D', H', W')`, NaN where nothing is scored.
         """
 
     def scores(self, x: Tensor, positions: Tensor, where: Tensor) -> Tensor:
-        """Scores brought up within each slice; see `TiledScorer`."""
-        found = self.grid(x, positions, where).float()
-        size, known = list(where.shape[2:]), found.isfinite()
-        # Air beside the body must not pull its scores down.
-        total = F.interpolate(torch.where(known, found, 0.0), size, mode="bilinear")
-        weight = F.interpolate(known.float(), size, mode="bilinear")
-        return torch.where(where & (weight > 0), total / weight, torch.nan)
+        """Scores brought up linearly; see `TiledScorer`."""
+        return brought_up(self.grid(x, positions, where).float(), where)
+
+
+def brought_up(found: Tensor, where: Tensor) -> Tensor:
+    """Scores at voxels from those of a coarser grid, linearly.
+
+    Arguments:
+        found: `(B, D', H', W')`, NaN where there is none.
+        where: Which voxels to score, bool, `(B, D, H, W)`.
+    """
+    size, known = list(where.shape[1:]), found.isfinite()
+    # Air beside the body must not pull its scores down.
+    both = torch.stack([torch.where(known, found, 0.0), known.float()], dim=1)
+    total, weight = F.interpolate(both, size, mode="trilinear").unbind(1)
+    return torch.where(where & (weight > 0), total / weight, torch.nan)

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
 
+from ctscreener.duplicates import ALIKE, duplicates, fingerprint, shared
 from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings, prepare
-from training.data.duplicates import ALIKE, duplicates, fingerprint
 
 
 def texture(seed: int, shape: tuple[int, int, int] = (60, 80, 96)) -> np.ndarray:
@@ -44,10 +45,34 @@ def test_groups_hold_all_that_are_linked_and_empty_fingerprints_are_alone() -> N
 
 
 def test_many_scans_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.data.duplicates.ROWS", 3)
+    monkeypatch.setattr("ctscreener.duplicates.ROWS", 3)
     prints = {f"p{seed:02}": fingerprint(texture(seed % 7)) for seed in range(14)}
     groups = duplicates(prints)
     assert groups == [[f"p{seed:02}", f"p{seed + 7:02}"] for seed in range(7)]
+
+
+def test_groups_over_several_blocks_are_those_of_all_pairs(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    codes = rng.integers(0, 256, (40, 40), np.uint8)
+    # Chains: each is near the one before, and far from the one before that.
+    for k in (7, 19, 33, 38):
+        codes[k] = codes[k - 7]
+        codes[k].view(np.uint8)[:5] ^= 255
+    prints = {f"s{k:02}": code.tobytes().hex() for k, code in enumerate(codes)}
+    bits = np.unpackbits(codes, axis=1)
+    near = (bits[:, None] != bits[None]).mean(axis=2) < ALIKE
+    groups = connected_components(near)[1]
+    expected = [[f"s{k:02}" for k in np.flatnonzero(groups == g)] for g in np.unique(groups)]
+    monkeypatch.setattr("ctscreener.duplicates.ROWS", 6)
+    assert duplicates(prints) == [some for some in expected if len(some) > 1] != []
+
+
+def test_scans_of_another_set_are_found() -> None:
+    mine = {f"p{seed}": fingerprint(texture(seed)) for seed in range(4)}
+    theirs = {"t": fingerprint(texture(2)[::2]), "u": fingerprint(texture(9)), "old": ""}
+    assert shared(mine, theirs) == [("p2", "t")]
+    assert shared(mine, {}) == shared({}, mine) == []
 
 
 def test_a_real_scan_is_found_again_and_is_no_other_patient(real_scans: Path) -> None:

@@ -19,6 +19,13 @@ from training.baselines.stage import main
 from training.data.store import Store
 
 SETTINGS = GaussianSettings(tile=(16, 24, 24), smooth=0.0)
+
+
+def settings_for(folder: Path) -> GaussianSettings:
+    """Those of the tests of all rivals."""
+    return SETTINGS
+
+
 POOL = (2, 3, 3)
 
 

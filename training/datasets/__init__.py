@@ -1,0 +1,1 @@
+"""Public data sets, and folders of one's own, each read by one file."""
