@@ -137,11 +137,15 @@ def test_a_set_is_measured_by_its_name(tmp_path: Path, rng: np.random.Generator)
     assert first["scans"][0]["auroc"]["gradient"] > 0.6
 
 
-def test_a_scan_of_a_set_is_read_again_as_its_set_reads_it(tmp_path: Path) -> None:
+def test_a_scan_of_a_set_is_read_again_as_its_set_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The header lies: only the reader of LiTS lays the scan right.
     wrong = np.diag([-1.0, 1, 1, 1]) @ grid("LPS").affine
     test_lits.write(tmp_path / "lits", 7, header=wrong)
-    main(settings_of(tmp_path / "store", f"lits,split=train:{tmp_path / 'lits'}"))
+    monkeypatch.chdir(tmp_path)
+    main(settings_of(tmp_path / "store", "lits,split=train:lits"))
+    monkeypatch.chdir("/")
     (stored,) = Store(tmp_path / "store").scans.values()
     scan = source_of(stored).read(read_scan)
     found = middle(np.abs(scan.hu - 160) < 40, scan.affine)
