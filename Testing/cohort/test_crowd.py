@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 from collections import Counter, deque
+from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 
 import ctscreener
@@ -149,7 +149,7 @@ def test_a_worker_that_was_lost_on_the_way_is_one_line(
     assert len(heard.lines) == 1, "the ledger tells of it"
 
 
-@pytest.mark.parametrize("fault", [CommClosedError, FutureCancelledError, TimeoutError])
+@pytest.mark.parametrize("fault", [CommClosedError, CancelledError, TimeoutError])
 def test_an_answer_that_is_lost_while_it_is_fetched_is_asked_for_again(
     workers_here: Cluster, heard: Heard, tmp_path: Path, fault: type[Exception]
 ) -> None:
