@@ -72,7 +72,7 @@ def _screen(folder: Path, command: list[str], options: list[str], out: BinaryIO)
     """Run the engine, pass its events on, and send its files before its last word."""
     line = [*command, "screen", SCAN, "--out", RESULT, "--events", *options]
     child = subprocess.Popen(line, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    threading.Thread(target=_end_with, args=(sys.stdin.buffer, child), daemon=True).start()
+    threading.Thread(target=_end_with, args=(sys.stdin.fileno(), child), daemon=True).start()
     assert child.stdout is not None, "it is a pipe"
     try:
         last = _passed_on(child.stdout, out)
@@ -100,9 +100,10 @@ def _passed_on(events: IO[bytes], out: BinaryIO) -> bytes | None:
     return last
 
 
-def _end_with(stream: BinaryIO, child: "subprocess.Popen[bytes]") -> None:
+def _end_with(stdin: int, child: "subprocess.Popen[bytes]") -> None:
     """End the engine once nobody waits for it any more."""
-    while stream.read(1):
+    # Not by Python's own stream: its lock, held in a thread, would abort the end of the process.
+    while os.read(stdin, 1):
         pass
     child.terminate()
 
