@@ -72,7 +72,7 @@ def mask(example: Example, scan: Scan) -> Mask:
         low = np.maximum(np.ceil(at - reach), 0).astype(int)
         high = np.minimum(np.floor(at + reach) + 1, scan.shape).astype(int)
         box = tuple(slice(a, max(a, b)) for a, b in zip(low, high, strict=True))
-        index = np.moveaxis(np.asarray(np.indices(labels[box].shape)), 0, -1) + low
+        index = np.moveaxis(np.indices(labels[box].shape), 0, -1) + low
         inside = (((index - at) / reach) ** 2).sum(axis=-1) <= 1
         labels[box][inside] = 1
     return labels, scan.affine
