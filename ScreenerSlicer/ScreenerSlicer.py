@@ -28,12 +28,12 @@ from ScreenerSlicerLib.panel.installation import resume
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.panel.screener import ScreenerPanel
 from ScreenerSlicerLib.panel.settings import Settings
-from ScreenerSlicerLib.process.job_maker import ENGINE, STUB, JobMaker, slicer_python
-from ScreenerSlicerLib.process.screen_job import ScreenRequest
+from ScreenerSlicerLib.process.job_maker import STUB, JobMaker, slicer_python
+from ScreenerSlicerLib.process.screen_job import ENGINE, ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.sample_data import register_sample
 from ScreenerSlicerLib.scene.scans import MARK, choose_scan
-from ScreenerSlicerLib.scene.slicer_logics import Logics
+from ScreenerSlicerLib.scene.slicer_logics import logics_of
 from ScreenerSlicerLib.scene.terminology import load_terminology
 from ScreenerSlicerLib.screening import Screening
 from ScreenerSlicerLib.screening_error import ScreeningError
@@ -54,7 +54,8 @@ class ScreenerSlicer(ScriptedLoadableModule):
         parent.helpText = _(
             "Shows what is rare in a CT of the chest or abdomen as a heat map with ranked "
             "findings. No disease was ever taught to it: rare is not ill, and a common disease is "
-            "not rare. Research use only, not for diagnosis. The scan stays on this computer."
+            "not rare. Research use only, not for diagnosis. The scan stays on this computer, "
+            "unless you name another machine to screen on."
         )
         parent.acknowledgementText = _(
             "The method is that of Goncharov et al., Screener, arXiv 2502.08321: please cite it. "
@@ -190,7 +191,7 @@ class ScreenerSlicerLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         folder = Path(slicer.app.temporaryPath)
         self.jobs = JobMaker(folder, slicer.util.startupEnvironment(), worker)
-        self.screening = Screening(slicer.mrmlScene, _logics(), slicer_python(), self.jobs)
+        self.screening = Screening(slicer.mrmlScene, logics_of(slicer), slicer_python(), self.jobs)
         self._tools = tools or slicer_tools(slicer, Settings())
         self.worker = worker
 
@@ -245,19 +246,6 @@ class ScreenerSlicerLogic(ScriptedLoadableModuleLogic):
         if update.state != "done":
             raise ScreeningError.of(update)
         return self.screening.result
-
-
-def _logics() -> Logics:
-    """Slicer's own logics."""
-    modules = slicer.modules
-    rendering = getattr(modules, "volumerendering", None)
-    return Logics(
-        slicer.app.applicationLogic(),
-        modules.colors.logic(),
-        modules.segmentations.logic(),
-        modules.terminologies.logic(),
-        rendering.logic() if rendering else None,
-    )
 
 
 class ScreenerSlicerTest(ScriptedLoadableModuleTest):

@@ -99,8 +99,8 @@ def calibration_text(provenance: Mapping[str, Any]) -> str:
     """Whether the scans that rarity refers to were also trained on."""
     if provenance.get("left_out"):
         return _tuned_on(provenance) + (
-            "Each of them was scored by networks that were not trained on its patient's scans, "
-            "though patches of these were put into other scans as anomalies."
+            "Each of them was scored by networks that saw neither "
+            "its patient's scans nor patches of them."
         )
     digests = [scan["sha256"] for scan in provenance["reference"]]
     stages = {"stages": provenance["stages"], "reference": []}

@@ -144,8 +144,9 @@ def train_flow(flow: Flow, z: Tensor, c: Tensor, settings: FitDensitySettings, s
         flow.initialize(z[first], c[first])
         optimiser = torch.optim.AdamW(flow.parameters(), settings.rate, weight_decay=1e-6)
         steps = len(z) // size
+        # A share of which no whole number of steps is 1: torch divides by the length of the rise.
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.rate, total_steps=steps * settings.epochs, pct_start=0.1
+            optimiser, settings.rate, total_steps=steps * settings.epochs, pct_start=0.15
         )
         for _ in range(settings.epochs):
             for rows in torch.randperm(len(z))[: steps * size].split(size):

@@ -16,6 +16,7 @@ from ctscreener.findings import FindingSettings
 from ScreenerSlicerLib.process.job import GIVE_WAY_SECONDS
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.body_parts import keep_parts
 from ScreenerSlicerLib.scene.reviews import brought_over
 from ScreenerSlicerLib.scene.slicer_logics import Logics
 from ScreenerSlicerLib.scene.volume import affine_of
@@ -85,13 +86,15 @@ class Taking:
             [one.map_node for one in leaving],
         )
         yield True
+        keep_parts(result.map_node, self._output.parts)
         result.heat_map.set_threshold(settings.threshold)
         places = result.places_of(findings)
         yield True
         # Waiting gives Python's lock up; nothing else in Slicer's main thread does.
         while wait([reviews], GIVE_WAY_SECONDS).not_done:
             yield True
-        result.table.put(findings, places, grid, settings, reviews.result())
+        beyond = self._output.beyond
+        result.table.put(findings, places, grid, settings, reviews.result(), beyond)
         yield True
         result.heat_map.show(self._scan_node)
         yield True

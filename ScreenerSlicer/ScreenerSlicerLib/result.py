@@ -14,17 +14,22 @@ import numpy as np
 import slicer
 
 from ctscreener.errors import InputError
-from ctscreener.findings import Finding, FindingSettings, find
+from ctscreener.findings import Finding, FindingSettings
+from ctscreener.parts import found_by
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.scene.beyond import Beyond
+from ScreenerSlicerLib.scene.body_parts import parts_of
 from ScreenerSlicerLib.scene.companions import FINDINGS, remove_companions
 from ScreenerSlicerLib.scene.findings_content import SAME_MM
-from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
+from ScreenerSlicerLib.scene.findings_table import FindingsTable
 from ScreenerSlicerLib.scene.heat_map import HeatMap
 from ScreenerSlicerLib.scene.navigation import Navigation
 from ScreenerSlicerLib.scene.outline import Outline
-from ScreenerSlicerLib.scene.place_words import Body, Place
+from ScreenerSlicerLib.scene.place import Place
+from ScreenerSlicerLib.scene.place_words import Body
 from ScreenerSlicerLib.scene.region_statistics import Statistics, put_statistics, statistics_of
 from ScreenerSlicerLib.scene.regions import regions_of
+from ScreenerSlicerLib.scene.row import Row
 from ScreenerSlicerLib.scene.scene_nodes import free_name, remove_with_display
 from ScreenerSlicerLib.scene.segments import make_segments
 from ScreenerSlicerLib.scene.side_by_side import SideBySide
@@ -190,15 +195,18 @@ class ScreenResult:
         remove_companions(self._scene, self.map_node)
         remove_with_display(self._scene, self.map_node)
 
-    def put_findings(self, findings: Sequence[Finding], settings: FindingSettings) -> None:
+    def put_findings(
+        self, findings: Sequence[Finding], settings: FindingSettings, beyond: Beyond = Beyond()
+    ) -> None:
         """List findings, with their places, and colour the map from their threshold on.
 
         Arguments:
             findings: Those of this map.
             settings: What they were found with.
+            beyond: What is not among them.
         """
         self.heat_map.set_threshold(settings.threshold)
-        self.table.fill(findings, self.places_of(findings), self.rarity, settings)
+        self.table.fill(findings, self.places_of(findings), self.rarity, settings, beyond)
 
     def places_of(self, findings: Sequence[Finding]) -> list[Place | None]:
         """Say where findings lie; None for each where nothing was scored."""
@@ -206,13 +214,21 @@ class ScreenResult:
         points = [world_point(self.map_node, one.peak_ras) for one in findings]
         return [body.place_of(point) if body else None for point in points]
 
-    def find_again(self, settings: FindingSettings) -> None:
-        """Find anew in the map, with another threshold or smallest volume; no model is run.
+    def find_again(self, settings: FindingSettings, all_parts: bool | None = None) -> None:
+        """Find anew in the map as the engine would; no model is run.
+
+        Arguments:
+            settings: What counts as a finding.
+            all_parts: List findings of arms, head and legs, too; as before when None.
 
         Raises:
             InputError: `scan.removed` or `scan.changed`; the list stays as it was.
         """
-        self.put_findings(find(self.rarity.hu, self.scan, settings), settings)
+        every = self.table.beyond.all_parts if all_parts is None else all_parts
+        parts = parts_of(self.map_node)
+        found = found_by(self.rarity.hu, self.scan, parts, settings, every)
+        beyond = Beyond(found.total, dict(found.elsewhere), every)
+        self.put_findings(found.findings, settings, beyond)
 
     def make_segments(self, ranks: Sequence[int]) -> list[Statistics]:
         """Make segments of findings, and a table of what they hold.

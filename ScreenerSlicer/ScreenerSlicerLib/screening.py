@@ -225,12 +225,18 @@ class Screening:
             return Update("failed", error=run.job.error)
         return Update("cancelled")
 
-    def set_threshold(self, threshold: float, min_volume_ml: float | None = None) -> None:
+    def set_threshold(
+        self,
+        threshold: float,
+        min_volume_ml: float | None = None,
+        all_parts: bool | None = None,
+    ) -> None:
         """Find anew in the map at hand, without the model; does nothing where there is none.
 
         Arguments:
             threshold: Lowest rarity of a finding.
             min_volume_ml: Smallest finding in ml; as before when None.
+            all_parts: List findings of arms, head and legs, too; as before when None.
 
         Raises:
             InputError: The scan was removed or changed, or a number means nothing.
@@ -240,7 +246,7 @@ class Screening:
             return
         before = result.table.settings
         smallest = before.min_volume_ml if min_volume_ml is None else min_volume_ml
-        result.find_again(FindingSettings(threshold, smallest, before.most))
+        result.find_again(FindingSettings(threshold, smallest, before.most), all_parts)
 
     def cancel(self) -> None:
         """Ask the run to end; `poll` tells when it has."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from ctscreener.findings import NOTICE, Finding
@@ -49,6 +50,7 @@ def findings_to_json(
     provenance: dict[str, object],
     total: int | None = None,
     counted: float | None = None,
+    elsewhere: Mapping[str, int] | None = None,
 ) -> str:
     """Write findings with where they come from as strict JSON, which has no NaN.
 
@@ -57,6 +59,7 @@ def findings_to_json(
         provenance: Model, version, parameters and whatever else made these findings.
         total: How many there are without the limit of `FindingSettings.most`; as many when None.
         counted: As in `findings_to_csv`.
+        elsewhere: How many more there are in each part of the body that was not asked for.
 
     Raises:
         ValueError: when a number is not finite.
@@ -70,6 +73,7 @@ def findings_to_json(
         "provenance": provenance,
         "units": _UNITS | rarity,
         "found": len(findings) if total is None else total,
+        "elsewhere": dict(elsewhere or {}),
         "findings": [asdict(one) for one in findings],
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"

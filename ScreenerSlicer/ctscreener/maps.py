@@ -17,7 +17,7 @@ from ctscreener.whole_file import whole_file
 
 FORMATS = (".nrrd", ".nii.gz")
 # Maps are noise in their last bits: harder compression takes five times as long for 1 % less.
-COMPRESSION = 1
+COMPRESSION, SMALLEST = 1, 9
 
 
 def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
@@ -44,6 +44,23 @@ def write_map(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
         else:
             image = to_image(values.astype(np.float32, copy=False), affine)
             write_image(part, image, COMPRESSION)
+
+
+def write_labels(path: Path, labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write one label a voxel as NRRD, as small as it gets.
+
+    Arguments:
+        path: `.nrrd`; what stood there is replaced.
+        labels: uint8, `(D, H, W)`.
+        affine: Voxel index `(d, h, w, 1)` to RAS mm, `(4, 4)`, with perpendicular axes.
+
+    Raises:
+        InputError: One of `whole_file`.
+    """
+    with whole_file(path) as part, part.open("wb") as file:
+        file.write(nrrd_header(labels.shape, affine, "unsigned char").encode("ascii"))
+        for piece in zipped((np.ascontiguousarray(one, "u1") for one in labels), SMALLEST):
+            file.write(piece)
 
 
 def _write_nrrd(path: Path, values: np.ndarray, affine: np.ndarray) -> None:

@@ -16,7 +16,10 @@ from ctscreener.errors import InputError
 from ctscreener.texts import cell, plain
 from ctscreener.whole_file import FULL, finish, make_folder, stage, sync_folder
 
-RESULTS = ("anomaly.nrrd", "findings.csv", "overview.png", "findings.json", "summary.csv")
+RESULTS = (
+    *("anomaly.nrrd", "findings.csv", "overview.png", "findings.json", "parts.nrrd"),
+    "summary.csv",
+)
 """All files that a screening writes."""
 
 Writer = Callable[[Path], None]

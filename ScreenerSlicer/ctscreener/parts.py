@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ctscreener.findings import FindingSettings, Found, found_in_parts
 from ctscreener.regions import CROSS, label
+from ctscreener.scan import Scan
 
 TORSO, ARMS, HEAD, LEGS = 1, 2, 3, 4
 """The labels; 0 is no body. What is not clearly another part is torso."""
@@ -84,6 +86,27 @@ class Parts:
             counts = np.bincount(self.labels[around].ravel(), minlength=2)
             here = int(counts[1:].argmax()) + 1
         return NAMES[here]
+
+
+def found_by(
+    rarity: np.ndarray,
+    scan: Scan,
+    parts: Parts | None,
+    settings: FindingSettings,
+    all_parts: bool = False,
+) -> Found:
+    """Find and rank as a screening does; also Slicer finds by this, at another threshold.
+
+    Arguments:
+        rarity: Rarity on the scan's grid, `(D, H, W)`, NaN where not scored.
+        scan: The scan that was scored.
+        parts: The parts of its body; all findings are listed where they are not known.
+        settings: What counts as a finding.
+        all_parts: List those of arms, head and legs, too.
+    """
+    if parts is None:
+        return found_in_parts(rarity, scan, settings)
+    return found_in_parts(rarity, scan, settings, parts.at, None if all_parts else NAMES[TORSO])
 
 
 def body_parts(hu: np.ndarray, body: np.ndarray, spacing: np.ndarray) -> np.ndarray:

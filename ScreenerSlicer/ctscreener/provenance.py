@@ -154,6 +154,7 @@ def provenance(
         },
         "torch": torch.__version__,
         "device": screened.device,
+        "rarity_below": screened.below,
         "notices": list(screened.notices),
         "seconds": {stage: round(float(time), 3) for stage, time in seconds.items()},
     }

@@ -163,6 +163,7 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
 
     from ctscreener.files import write_map
     from ctscreener.findings_text import findings_to_csv, findings_to_json
+    from ctscreener.maps import write_labels
     from ctscreener.provenance import fingerprint, provenance
     from ctscreener.rarity_text import counted_up_to
     from ctscreener.screening import screen
@@ -179,13 +180,16 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
     seconds = {"reading": reading, **screened.seconds}
     origin = provenance(source, scan, job.wanted, screened, seconds)
     counted = counted_up_to(origin)
-    text = findings_to_json(screened.findings, origin, screened.found, counted)
+    parts = screened.parts
+    assert parts is not None, "a screening finds them"
+    text = findings_to_json(screened.findings, origin, screened.found, counted, screened.elsewhere)
     title = f"{name}, model {job.model.name}"
     job.report.progress("writing", 0, 1)
     publish(
         folder,
         {
             "anomaly.nrrd": lambda file: write_map(file, screened.rarity, scan.affine),
+            "parts.nrrd": lambda file: write_labels(file, parts.labels, parts.affine),
             "findings.csv": lambda file: _write_text(
                 file, findings_to_csv(screened.findings, counted)
             ),

@@ -1,12 +1,14 @@
 """What a screening gives back: the map and the findings of one scan, and how they came about."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctscreener.findings import Finding
+from ctscreener.parts import Parts
 from ctscreener.rarity_text import rarity_text
 from ctscreener.scan import Scan
 
@@ -30,6 +32,9 @@ class Screened:
         notices: What was not done as asked for, such as smaller tiles for want of memory.
         found: Regions above the threshold, those beyond the limit of findings included.
         counted_up_to: The highest rarity that was counted on the reference scans.
+        elsewhere: How many more there are in each part of the body that was not asked for.
+        parts: The parts of the body; None where they are not known.
+        below: No rarity of this model reaches this one; None where that is not known.
     """
 
     scan: Scan
@@ -42,6 +47,9 @@ class Screened:
     notices: tuple[str, ...] = ()
     found: int = 0
     counted_up_to: float = math.inf
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    parts: Parts | None = None
+    below: float | None = None
 
     def picture(self, title: str = "") -> "Image":
         """Draw three planes through each of the first findings, with and without the map.

@@ -11,15 +11,9 @@ import torch
 from ctscreener.device import find_device
 from ctscreener.errors import InputError
 from ctscreener.fallback import Notice, unheard
-from ctscreener.findings import (
-    FindingSettings,
-    Found,
-    found_in_parts,
-    told_of_limit,
-    told_of_parts,
-)
+from ctscreener.findings import FindingSettings, told_of_limit, told_of_parts
 from ctscreener.model import Model
-from ctscreener.parts import NAMES, TORSO, Parts
+from ctscreener.parts import Parts, found_by
 from ctscreener.preprocess import Prepared, prepare, restore
 from ctscreener.progress import Progress, silent
 from ctscreener.scan import Scan
@@ -109,7 +103,9 @@ def screen(
         progress("restoring", 1, 1)
     with clock.measure("findings"):
         progress("findings", 0, 1)
-        everything = _found(rarity, scan, prepared, settings)
+        assert prepared.parts is not None, "preparing a scan finds its parts"
+        parts = Parts(prepared.parts, prepared.affine)
+        everything = found_by(rarity, scan, parts, settings.findings, settings.all_parts)
         findings, total = everything.findings, everything.total
         if total > len(findings):
             announce("findings.limit", told_of_limit(len(findings), total))
@@ -127,15 +123,10 @@ def screen(
         notices=tuple(notices),
         found=total,
         counted_up_to=scale.measured_up_to,
+        elsewhere=everything.elsewhere,
+        parts=parts,
+        below=scale.highest,
     )
-
-
-def _found(rarity: np.ndarray, scan: Scan, prepared: Prepared, settings: ScreenSettings) -> Found:
-    """Findings of the torso, or of all parts."""
-    assert prepared.parts is not None, "preparing a scan finds its parts"
-    parts = Parts(prepared.parts, prepared.affine)
-    wanted = None if settings.all_parts else NAMES[TORSO]
-    return found_in_parts(rarity, scan, settings.findings, parts.at, wanted)
 
 
 def within(prepared: Prepared, region: tuple[float, ...] | None) -> Prepared:

@@ -21,7 +21,7 @@ from ctscreener.networks import NetworkSettings
 
 ENGINE = str(Path(ctscreener.__file__).parent.parent)
 
-FILES = ["anomaly.nrrd", "findings.csv", "findings.json", "overview.png"]
+FILES = ["anomaly.nrrd", "findings.csv", "findings.json", "overview.png", "parts.nrrd"]
 
 
 def scan_and_model(folder: Path) -> Path:

@@ -125,8 +125,8 @@ def test_findings_beyond_the_limit_are_told(
     def many(*arguments: Any) -> Found:  # noqa: ANN401 - whatever it is given
         return replace(found_before(*arguments), total=59)
 
-    found_before = ctscreener.screening.found_in_parts
-    monkeypatch.setattr(ctscreener.screening, "found_in_parts", many)
+    found_before = ctscreener.screening.found_by
+    monkeypatch.setattr(ctscreener.screening, "found_by", many)
     assert screen(data, tmp_path / "out", "--threshold", "0.5") == 0
     record = json.loads((tmp_path / "out" / "findings.json").read_text())
     assert record["found"] == 59 > len(record["findings"]) > 0

@@ -53,6 +53,13 @@ OFFERED: dict[str, frozenset[str]] = {
             unitAwareProperties""",
         "qMRMLRangeWidget": """quantity setMRMLScene setQuantity setUnitAwareProperties
             unitAwareProperties""",
+        "ctkDICOMDatabase": """allFiles closeDatabase databaseChanged databaseDirectory
+            databaseFilename descriptionForSeries descriptionForStudy displayedNameForPatient
+            fieldForPatient fieldForSeries fieldForStudy fileExistsAndUpToDate fileForInstance
+            fileValue filesForSeries insert instanceForFile instanceValue instancesForSeries
+            isInMemory isOpen lastError nameForPatient patientForStudy patients prepareInsert
+            removePatient removeSeries removeStudy seriesForFile seriesForStudy studiesForPatient
+            studyForSeries""",
     }.items()
 }
 """Signals, properties and methods of each class, beside those of Qt."""

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="no PySide6", exc_type=ImportError)
 
-from Testing.host import ctk_widgets, mrml_widgets
+from Testing.host import ctk_widgets, dicom_database, mrml_widgets
 from Testing.host.offered import NEWER, OFFERED
 from Testing.host.pythonqt import AS_IN_CPP
 
@@ -18,7 +18,7 @@ ASKED_FOR = {("install/slicer_packages.py", "slicer.packaging")}
 
 
 def stand_ins() -> Iterator[type]:
-    for module in (ctk_widgets, mrml_widgets):
+    for module in (ctk_widgets, dicom_database, mrml_widgets):
         for thing in vars(module).values():
             if isinstance(thing, type) and AS_IN_CPP in vars(thing):
                 yield thing

@@ -65,7 +65,7 @@ def take_all(opened: Opened, folder: Path) -> None:
     opened.start()
     # A stub on a fast machine may be done before a tile is seen.
     screening = opened.widget.logic.screening
-    host.wait(lambda: "tiles" in ui.progressLabel.text or not screening.busy, LONGEST_SECONDS)
+    host.wait(lambda: " of " in ui.progressLabel.text or not screening.busy, LONGEST_SECONDS)
     host.wait(lambda: ui.progressBar.value > 40 or not screening.busy, LONGEST_SECONDS)
     photograph(opened, folder / "progress.png")
     opened.wait_for_end(LONGEST_SECONDS)

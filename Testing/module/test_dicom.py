@@ -1,20 +1,22 @@
 """A scan of Slicer's DICOM database is exported as DICOM by a click, any other is not."""
 
+import json
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pydicom
 import pytest
 import slicer
 import slicer.util
-from pydicom.uid import ParametricMapStorage, SegmentationStorage
+from pydicom.uid import ComprehensiveSRStorage, ParametricMapStorage, SegmentationStorage
 from PySide6 import QtWidgets
 
 from Testing.engine.conftest import one_slice
+from Testing.host.dicom_database import ctkDICOMDatabase
 from Testing.module.opened import Opened, torso
 from Testing.module.test_unhappy import GONE_WITHIN, LATE
+from Testing.slicer.dicom_series import read_by_dcmqi, run_dcmqi
 from Testing.slicer.processes import soon
 
 pytest.importorskip("highdicom", reason="highdicom is not installed")
@@ -23,20 +25,26 @@ LONGEST = 120.0
 
 
 @pytest.fixture
-def loaded(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
-    """A series, loaded from a database that knows its files."""
-    known: dict[str, str] = {}
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> ctkDICOMDatabase:
+    """Slicer's database, with a series whose files lie elsewhere."""
+    made = ctkDICOMDatabase(tmp_path / "database")
+    (tmp_path / "series").mkdir()
     for index, values in enumerate(torso().astype(np.float32)):
         slice_ = one_slice(values, index, "1.2.3")
         slice_.StudyInstanceUID, slice_.FrameOfReferenceUID = "1.2.3.4", "1.2.3.5"
         file = tmp_path / "series" / f"{index:03}.dcm"
-        file.parent.mkdir(exist_ok=True)
         slice_.save_as(file, enforce_file_format=True)
-        known[slice_.SOPInstanceUID] = str(file)
-    node = slicer.util.loadVolume(next(iter(known.values())))
-    node.SetAttribute("DICOM.instanceUIDs", " ".join(known))
-    database = SimpleNamespace(isOpen=True, fileForInstance=lambda uid: known.get(uid, ""))
-    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+        made.insert(str(file), False, False)
+    monkeypatch.setattr(slicer, "dicomDatabase", made, raising=False)
+    return made
+
+
+@pytest.fixture
+def loaded(opened: Opened, database: ctkDICOMDatabase, tmp_path: Path) -> Opened:
+    """That series, loaded and screened."""
+    uids = database.instancesForSeries("1.2.3")
+    node = slicer.util.loadVolume(database.fileForInstance(uids[0]))
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
     opened.ui.inputSelector.setCurrentNode(node)
     opened.screen()
     opened.host.click(opened.ui.exportButton)
@@ -59,6 +67,75 @@ def test_map_and_segments_are_written_as_dicom(loaded: Opened, tmp_path: Path) -
     rarity = pydicom.dcmread(written[ParametricMapStorage])
     assert "RESEARCH USE ONLY" in rarity.SeriesDescription
     assert loaded.ui.exportLabel.text.startswith("Written: ")
+
+
+def test_all_three_go_into_the_database_and_come_back(
+    loaded: Opened, database: ctkDICOMDatabase, tmp_path: Path, temporary: Path
+) -> None:
+    loaded.click_row(0)
+    loaded.host.write(loaded.ui.commentEdit, "seen before")
+    loaded.ui.folderEdit.currentPath = ""
+    export(loaded, loaded.ui.databaseButton)
+    assert loaded.ui.exportLabel.text == "In the DICOM database: 3 objects"
+    files = {
+        pydicom.dcmread(file, stop_before_pixels=True).SOPClassUID: Path(file)
+        for series in database.seriesForStudy("1.2.3.4")
+        for file in database.filesForSeries(series, 1)
+        if series != "1.2.3"
+    }
+    assert set(files) == {ParametricMapStorage, SegmentationStorage, ComprehensiveSRStorage}
+    assert all(file.is_relative_to(tmp_path / "database") for file in files.values())
+    count = len(loaded.table())
+    read_by_dcmqi("segimage2itkimage", files[SegmentationStorage], tmp_path / "segments")
+    assert len(list((tmp_path / "segments").glob("*.nrrd"))) == count
+    read_by_dcmqi("paramap2itkimage", files[ParametricMapStorage], tmp_path / "map")
+    run_dcmqi(
+        *("tid1500reader", files[ComprehensiveSRStorage]),
+        *("--outputMetadata", tmp_path / "report.json"),
+    )
+    read = json.loads((tmp_path / "report.json").read_text())
+    assert len(read["Measurements"]) == count
+    assert "seen before" in json.dumps(read["Measurements"][0])
+    assert list(temporary.glob("screener-*")) == []
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_without_a_finding_the_map_alone_goes_into_the_database(
+    loaded: Opened, database: ctkDICOMDatabase
+) -> None:
+    for row in range(len(loaded.table())):
+        loaded.click_row(row)
+        loaded.host.click(loaded.ui.rejectButton)
+    assert not loaded.ui.dicomReportButton.enabled
+    export(loaded, loaded.ui.databaseButton)
+    assert loaded.ui.exportLabel.text == "In the DICOM database: 1 objects"
+
+
+def test_what_the_database_does_not_keep_is_told(
+    loaded: Opened, database: ctkDICOMDatabase, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    monkeypatch.setattr(ctkDICOMDatabase, "insert", lambda *ignored: None)
+    export(loaded, loaded.ui.databaseButton)
+    assert "Expected Slicer's DICOM database to keep map.dcm" in loaded.ui.exportLabel.text
+    assert list(temporary.glob("screener-*")) == []
+
+
+def test_a_report_is_written_with_the_segments_that_it_refers_to(
+    loaded: Opened, tmp_path: Path
+) -> None:
+    export(loaded, loaded.ui.dicomReportButton)
+    kept = {pydicom.dcmread(file).SOPClassUID: file for file in (tmp_path / "kept").iterdir()}
+    assert set(kept) == {SegmentationStorage, ComprehensiveSRStorage}
+    evidence = pydicom.dcmread(
+        kept[ComprehensiveSRStorage]
+    ).CurrentRequestedProcedureEvidenceSequence
+    uids = {
+        one.ReferencedSOPInstanceUID
+        for study in evidence
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    }
+    assert pydicom.dcmread(kept[SegmentationStorage]).SOPInstanceUID in uids
 
 
 def test_a_file_that_was_moved_away_is_told(loaded: Opened, tmp_path: Path) -> None:

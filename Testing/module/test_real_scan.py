@@ -1,4 +1,4 @@
-"""The whole story on a real scan with the bundled model, which takes about a minute.
+"""The whole story on real scans with the bundled model, which takes about a minute each.
 
 It runs where `SCREENER_SCANS` names a folder of scans; `-m "not slow"` leaves it out.
 """
@@ -7,16 +7,23 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import slicer
 import slicer.util
+from pydicom.uid import ComprehensiveSRStorage, ParametricMapStorage, SegmentationStorage
 
+from ctscreener.files import read_scan
 from ScreenerSlicerLib.process.job_maker import ENGINE
 from Testing.host.application import Application
+from Testing.host.dicom_database import ctkDICOMDatabase
 from Testing.module.opened import Opened
+from Testing.slicer.dicom_series import read_by_dcmqi, run_dcmqi, write_series
 
 SCAN = "lungdx_a0002.nii.gz"
+CHEST, ABDOMEN = SCAN, "crlm_1004.nii.gz"
 LONGEST_SECONDS = 540.0
+REVIEWS = ("acceptButton", "unsureButton", "rejectButton")
 
 
 @pytest.mark.slow
@@ -43,7 +50,7 @@ def test_a_real_scan_from_load_to_save(
     host.wait(ended, LONGEST_SECONDS)
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
-    assert any("tiles" in text and "left" in text for _, text in told)
+    assert any("Scoring" in text and " of " in text for _, text in told)
     assert ui.messageLabel.text.startswith("Done in "), ui.messageLabel.text
 
     result = opened.result
@@ -71,3 +78,91 @@ def test_a_real_scan_from_load_to_save(
     assert kept["findings"][0]["verdict"] == "rejected"
     host.scene.save(tmp_path / "scene.mrb")
     assert (tmp_path / "scene.mrb").stat().st_size > 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [CHEST, ABDOMEN])
+def test_three_findings_are_reviewed_and_go_into_the_dicom_database(
+    slicer_application: Application,
+    real_scans: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    hd = pytest.importorskip("highdicom")
+    if not (real_scans / name).is_file():
+        pytest.skip(f"{name} is not in {real_scans}")
+    opened = Opened.in_host(slicer_application, ENGINE)
+    host, ui = opened.host, opened.ui
+    database = loaded_as_dicom(opened, real_scans / name, tmp_path, monkeypatch)
+    opened.start()
+    opened.wait_for_end(LONGEST_SECONDS)
+    assert ui.messageLabel.text.startswith("Done in "), ui.messageLabel.text
+    for threshold in (2.5, 2.0, 1.5, 1.0):
+        if len(opened.table()) >= len(REVIEWS):
+            break
+        ui.thresholdSlider.value = threshold
+        table = opened.result.table
+        host.wait(lambda table=table, t=threshold: table.settings.threshold == t)
+    for row, review in enumerate(REVIEWS):
+        opened.click_row(row)
+        host.click(getattr(ui, review))
+    count = len(opened.table()) - 1
+    host.click(ui.exportButton)
+    host.click(ui.databaseButton)
+    host.wait(lambda: not opened.widget.panel.is_exporting, LONGEST_SECONDS)
+    assert ui.exportLabel.text == "In the DICOM database: 3 objects"
+
+    files = {
+        pydicom.dcmread(file, stop_before_pixels=True).SOPClassUID: Path(file)
+        for patient in database.patients()
+        for study in database.studiesForPatient(patient)
+        for series in database.seriesForStudy(study)
+        for file in database.filesForSeries(series, 1)
+    }
+    read_by_dcmqi("segimage2itkimage", files[SegmentationStorage], tmp_path / "segments")
+    assert len(list((tmp_path / "segments").glob("*.nrrd"))) == count
+    read_by_dcmqi("paramap2itkimage", files[ParametricMapStorage], tmp_path / "map")
+    report = files[ComprehensiveSRStorage]
+    run_dcmqi("tid1500reader", report, "--outputMetadata", tmp_path / "report.json")
+    groups = json.loads((tmp_path / "report.json").read_text())["Measurements"]
+    assert len(groups) == count
+    told = json.dumps(groups)
+    assert "Accepted" in told
+    assert "Unsure" in told
+    assert "Rejected" not in told
+    read = hd.sr.srread(report).content.get_volumetric_roi_measurement_groups()
+    assert len(read) == len(hd.seg.segread(files[SegmentationStorage]).segment_numbers) == count
+    values = hd.imread(files[ParametricMapStorage]).get_volume().array
+    ours = opened.result.rarity.hu
+    assert np.isnan(values).sum() == np.isnan(ours).sum()
+    np.testing.assert_allclose(np.nanmax(values), np.nanmax(ours), rtol=1e-6)
+
+
+def height_of(file: Path) -> float:
+    """Where an axial slice lies, from foot to head."""
+    return float(pydicom.dcmread(file, stop_before_pixels=True).ImagePositionPatient[2])
+
+
+def loaded_as_dicom(
+    opened: Opened, path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> ctkDICOMDatabase:
+    """Let a scan come from the DICOM database, and choose it."""
+    scan = read_scan(path)
+    (folder / "series").mkdir()
+    database = ctkDICOMDatabase(folder / "database")
+    written = write_series(folder / "series", scan.affine, values=scan.hu.astype(np.int16))
+    # Slicer's DICOM module hands its reader sorted files, and the host's reader sorts by names.
+    for number, file in enumerate(sorted(written, key=height_of)):
+        database.insert(
+            str(file.rename(folder / "series" / f"sorted {number:03}.dcm")), False, False
+        )
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    (patient,) = database.patients()
+    (study,) = database.studiesForPatient(patient)
+    (series,) = database.seriesForStudy(study)
+    uids = database.instancesForSeries(series)
+    node = slicer.util.loadVolume(database.fileForInstance(uids[0]))
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
+    opened.ui.inputSelector.setCurrentNode(node)
+    return database

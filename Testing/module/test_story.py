@@ -39,7 +39,7 @@ def test_from_the_first_click_to_the_saved_scene(
 
     def scored() -> bool:
         fractions.append(ui.progressBar.value)
-        return "9 of 10 tiles" in ui.progressLabel.text and "so far" in ui.progressLabel.text
+        return "9 of 10" in ui.progressLabel.text and "so far" in ui.progressLabel.text
 
     host.wait(scored, 60)
     go_on.touch()

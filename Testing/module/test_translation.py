@@ -19,6 +19,7 @@ LIBRARY = FOLDER / "ScreenerSlicerLib"
 NOT_FOR_READERS = {
     "process/stub_worker.py": "stands for the engine, which speaks English",
     "export/dicom.py": "texts inside DICOM objects, for whoever opens them",
+    "export/report.py": "texts inside DICOM objects, for whoever opens them",
     "install/diagnosis.py": "the report, which developers read",
     "scene/findings_table.py": "names of columns, by which scripts read them",
 }

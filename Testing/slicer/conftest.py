@@ -20,7 +20,7 @@ __all__ = ["logics", "scene_with_views", "slicer_scene"]
 def logics(slicer_scene: SlicerScene) -> Logics:
     """What the module asks of the application, on the same scene."""
     of_modules = slicer_scene.logics.of_modules()
-    names = ("colors", "segmentations", "terminologies", "volumerendering")
+    names = ("colors", "segmentations", "terminologies", "volumerendering", "sequences")
     return Logics(slicer_scene.logics.application, *(of_modules[name] for name in names))
 
 

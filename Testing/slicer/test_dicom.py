@@ -1,51 +1,28 @@
 """DICOM out: what dcmqi, by which Slicer reads it, and highdicom find in it."""
 
 import json
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ctscreener.errors import InputError
 from ctscreener.findings import NOTICE, FindingSettings, find
 from ctscreener.itk import from_image
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.export.dicom import write_rarity_map, write_regions
+from ScreenerSlicerLib.export.dicom import rarity_map, save, segmentation
 from ScreenerSlicerLib.export.dicom_source import planes_of, read_source
 from ScreenerSlicerLib.scene.regions import Region, regions_of
+from Testing.slicer.dicom_series import GRIDS, SHAPE, affine_of, read_by_dcmqi, write_series
 
-dcmqi = pytest.importorskip("dcmqi")
+pytest.importorskip("dcmqi")
 hd = pytest.importorskip("highdicom")
 
-SHAPE = (9, 12, 14)
 MODEL = {"name": "preview", "weights_sha256": "ab" * 32, "rarity_counted_up_to": 3.97}
 PROVENANCE = {"model": MODEL}
 SETTINGS = FindingSettings(3.0, 0.0)
-
-
-def affine_of(tilt: float, upwards: bool) -> np.ndarray:
-    """Slices lying on the back, tilted about the right-left axis, first slice lowest or highest."""
-    cos, sin = np.cos(np.deg2rad(tilt)), np.sin(np.deg2rad(tilt))
-    up = 1 if upwards else -1
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(
-        [[0, 0, -1.5], [-up * 3 * sin, -2 * cos, 0], [up * 3 * cos, -2 * sin, 0]]
-    )
-    affine[:3, 3] = [30, 20, -100]
-    return affine
-
-
-GRIDS = {
-    "lowest slice first": affine_of(0, True),
-    "highest slice first": affine_of(0, False),
-    "tilted": affine_of(17, True),
-}
 
 
 @pytest.fixture
@@ -58,54 +35,27 @@ def rarity(rng: np.random.Generator) -> np.ndarray:
     return rarity
 
 
-def write_series(folder: Path, affine: np.ndarray, without: Sequence[str] = ()) -> list[Path]:
-    """Write a CT on a grid, its file names in no order of place."""
-    planes = planes_of(SHAPE, affine)
-    study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    files = []
-    for number in np.random.default_rng(1).permutation(SHAPE[0]):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = CTImageStorage
-        meta.MediaStorageSOPInstanceUID = generate_uid()
-        data = FileDataset("", pydicom.Dataset(), file_meta=meta, preamble=b"\0" * 128)
-        data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        data.StudyInstanceUID, data.SeriesInstanceUID = study, series
-        data.FrameOfReferenceUID, data.Modality = frame, "CT"
-        data.PatientName, data.PatientID, data.PatientBirthDate = "Test^Patient", "T-1", ""
-        data.PatientSex, data.StudyID, data.AccessionNumber = "O", "1", ""
-        data.StudyDate, data.StudyTime = "20200101", "120000"
-        data.ImagePositionPatient = planes.positions[number].round(9).tolist()
-        data.ImageOrientationPatient = planes.orientation.round(12).tolist()
-        data.PixelSpacing = planes.spacing[:2].tolist()
-        data.Rows, data.Columns = SHAPE[1:]
-        data.BitsAllocated = data.BitsStored = 16
-        data.HighBit, data.PixelRepresentation = 15, 1
-        data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-        data.PixelData = np.zeros(SHAPE[1:], "<i2").tobytes()
-        for name in without:
-            delattr(data, name)
-        files.append(folder / f"{len(files):03}.dcm")
-        data.save_as(files[-1], enforce_file_format=True)
-    return files
-
-
-def read_by_dcmqi(program: str, file: Path, folder: Path) -> Path:
-    """Let dcmqi turn a file into NRRD, as Slicer does."""
-    folder.mkdir()
-    tool = Path(dcmqi.__file__).parent / "bin" / program
-    options = ["--inputDICOM", file, "--outputDirectory", folder, "--outputType", "nrrd"]
-    command = [str(part) for part in (tool, *options)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return folder
-
-
 def by_place(values: np.ndarray, affine: np.ndarray) -> dict[tuple[float, ...], float]:
     """Values by where they lie, so that the order of an array does not matter."""
     index = np.argwhere(~np.isnan(values) & (values != 0))
     places = (index @ affine[:3, :3].T + affine[:3, 3]).round(3) + 0.0
     return dict(zip(map(tuple, places.tolist()), values[tuple(index.T)].tolist(), strict=True))
+
+
+def write_rarity_map(
+    path: Path, source: list[Path], rarity: np.ndarray, affine: np.ndarray, provenance: dict
+) -> None:
+    """Make and write a map."""
+    headers = read_source(source, rarity.shape, affine)
+    save(path, rarity_map(headers, rarity, affine, provenance))
+
+
+def write_regions(
+    path: Path, source: list[Path], regions: list[Region], affine: np.ndarray
+) -> None:
+    """Make and write segments."""
+    headers = read_source(source, SHAPE, affine)
+    save(path, segmentation(headers, regions, SHAPE, affine, PROVENANCE))
 
 
 @pytest.mark.parametrize("grid", list(GRIDS))
@@ -137,7 +87,7 @@ def test_slicers_reader_finds_every_segment_at_its_place(
     found = find(rarity, Scan(rarity, affine), SETTINGS)
     regions = regions_of(found, rarity, SETTINGS.threshold)
     assert len(regions) == 2
-    write_regions(tmp_path / "seg.dcm", source, regions, SHAPE, affine, PROVENANCE)
+    write_regions(tmp_path / "seg.dcm", source, regions, affine)
     folder = read_by_dcmqi("segimage2itkimage", tmp_path / "seg.dcm", tmp_path / "read")
     read: dict[tuple[float, ...], float] = {}
     for file in sorted(folder.glob("*.nrrd")):
@@ -218,7 +168,5 @@ def test_a_segment_needs_no_more_than_its_voxels(rarity: np.ndarray, tmp_path: P
     found = find(rarity, Scan(rarity, affine), SETTINGS)[:1]
     peak = np.array([np.ravel_multi_index(found[0].peak_index, SHAPE)])
     source = write_series(tmp_path, affine)
-    write_regions(
-        tmp_path / "seg.dcm", source, [Region(found[0], peak)], SHAPE, affine, PROVENANCE
-    )
+    write_regions(tmp_path / "seg.dcm", source, [Region(found[0], peak)], affine)
     assert hd.seg.segread(tmp_path / "seg.dcm").NumberOfFrames == 1

@@ -7,9 +7,10 @@ import pytest
 import slicer
 
 from ctscreener.findings import NOTICE, FindingSettings, find
-from ScreenerSlicerLib.scene.findings_table import FindingsTable, Row
-from ScreenerSlicerLib.scene.place_words import Place
+from ScreenerSlicerLib.scene.findings_table import FindingsTable
+from ScreenerSlicerLib.scene.place import Place
 from ScreenerSlicerLib.scene.reviews import brought_over
+from ScreenerSlicerLib.scene.row import Row
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps
 

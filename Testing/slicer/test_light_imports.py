@@ -15,6 +15,7 @@ WITHOUT_SCENE = (
     *("preflight.hardware", "preflight.probe", "preflight.models", "install.assistant"),
     *("install.slicer_packages", "install.diagnosis", "export.tables", "export.dicom_source"),
     *("export.dicom", "export.dicom_job", "export.dicom_worker", "process.screen_job"),
+    *("export.report", "export.deposit", "scene.row"),
 )
 FORBIDDEN = {"torch", "skimage", "safetensors", "platformdirs", "pydicom", "highdicom"} | {
     *("qt", "ctk", "slicer", "vtk"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ScreenerSlicerLib.scene import place_words
-from ScreenerSlicerLib.scene.place_words import Body, Place
+from ScreenerSlicerLib.scene.place import Place
+from ScreenerSlicerLib.scene.place_words import Body
 from ScreenerSlicerLib.scene.volume import map_node, world_point
 from Testing.host.scene import SlicerScene
 from Testing.slicer import lumps

@@ -15,7 +15,7 @@ from ctscreener.findings import NOTICE, Finding, FindingSettings, find
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.export.tables import to_csv, to_json, write_tables
 from ScreenerSlicerLib.process.screen_job import finding_of
-from ScreenerSlicerLib.scene.place_words import Place
+from ScreenerSlicerLib.scene.place import Place
 
 SETTINGS = FindingSettings(2.5, 0.01)
 PROVENANCE = {

@@ -1,4 +1,4 @@
-"""Patched diffusion: noise lies in one patch, the error counts there, and a screening is no chance."""
+"""Patched diffusion: noise lies in one patch, the error counts there, a screening is no chance."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""SimpleSliceNet: slices are averaged, three losses push, and the network is tuned where asked for."""
+"""SimpleSliceNet: slices are averaged, three losses push, the network is tuned where asked for."""
 
 from dataclasses import replace
 from pathlib import Path

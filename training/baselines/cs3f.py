@@ -23,8 +23,8 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor, nn
 
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from training.baselines.method import Method, RivalSettings
 from training.baselines.parts.efficientnet import features_file
 from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures, inside_of

@@ -193,7 +193,7 @@ PRESETS = {
     ),
 }
 METHOD = Method(
-    "EDC, Guo et al. 2023 by slices: features that a decoder trained with their encoder cannot restore",
+    "EDC, Guo et al. 2023 by slices: features that a decoder trained with its encoder cannot restore",
     EdcSettings,
     PRESETS,
     build,

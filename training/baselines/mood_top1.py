@@ -229,11 +229,14 @@ PRESETS = {
         patches=PatchSettings(count=8),
         loop=LoopSettings(steps=20_000, lr=1e-3, warmup=500, workers=8),
     ),
-    # Their code: 160 voxels of 1 mm, six levels, batches of 4, AdamW to 1e-3, 35,000 steps.
+    # Their code: 160 voxels of 1 mm, six levels, batches of 4, AdamW to 1e-3 with a decay of 1e-5,
+    # 35,000 steps, anomalies of 10 to 128 voxels.
     "paper": MoodSettings(
         patches=PatchSettings(size=(96, 160, 160), count=4),
         channels=(32, 64, 128, 256, 320, 320),
-        loop=LoopSettings(steps=35_000, lr=1e-3, warmup=10_500, workers=12),
+        least=10,
+        largest=0.8,
+        loop=LoopSettings(steps=35_000, lr=1e-3, warmup=10_500, weight_decay=1e-5, workers=12),
     ),
 }
 METHOD = Method(

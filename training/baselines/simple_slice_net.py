@@ -1,10 +1,11 @@
 """SimpleSliceNet: features of slices, averaged over neighbouring slices, and a flow that is pushed.
 
 Zhang and Mohsenzadeh, "Efficient Slice Anomaly Detection Network for 3D Brain MRI Volume", written
-from the paper and from facts of its code. Features of two stages of a network for photographs, averaged over 3x3, brought to a number of channels, then averaged over slices; a
-flow conditioned on the place in the slice; anomalies are the features with Gaussian noise. The loss
-is -log sigmoid(log p / C) and one of three that push anomalies away up to a margin (`--push`). The
-network may first be tuned by EDC (`--tuning-steps`), as their abstract's "fine-tuned".
+from the paper and from facts of its code. Features of two stages of a network for photographs,
+averaged over 3x3, brought to a number of channels, then averaged over slices; a flow conditioned on
+the place in the slice; anomalies are the features with Gaussian noise. The loss is
+-log sigmoid(log p / C) and one of three that push anomalies away up to a margin (`--push`). The
+network may first be tuned by EDC (`--tuning-steps`).
 
 Theirs is tuned on MRI of another set than the flow is trained on; here on the scans of the store.
 Their slices are averaged in threes without overlap, which divides the depth by three; so here.

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctscreener.flow import Flow, FlowSettings
-from ctscreener.networks import Shape
 from ctscreener.preprocess import PreprocessSettings
+from ctscreener.scan import Shape
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.slice_features import inside_of
 from training.baselines.parts.slice_rows import LOOKS, Standard
@@ -171,7 +171,7 @@ PRESETS = {
     ),
 }
 METHOD = Method(
-    "STU-Net's features, Huang et al. 2023, with a flow: how likely what a network for organs sees is",
+    "STU-Net, Huang et al. 2023, with a flow: how likely is what a network for organs sees",
     StuNetFlowSettings,
     PRESETS,
     build,

@@ -120,7 +120,8 @@ def _sources(path: Path, kind: Kind) -> Iterator[Source]:
             f"Expected scans of the kind {kind}, found {reader.name}, which is {reader.kind}.",
             "Kinds are never mixed: the networks and the engine take CT alone.",
         )
-    for example in asked.examples():
+    # As paths of plain scans are: a store is read again from wherever one stands.
+    for example in replace(asked, folder=asked.folder.resolve()).examples():
         yield Source(example.name, example.scan, example.series, reader.name, example, asked.text)
 
 

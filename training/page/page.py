@@ -74,9 +74,9 @@ def _everything(results: Sequence[Results]) -> Iterator[str]:
         "<p>Pooled over voxels, and the mean over scans, with 95% intervals from drawing "
         "patients anew; AP is average precision; FROC the share of lesions found, averaged over "
         "1/8 to 8 false findings a scan. Dice is the mean over scans at the threshold that is best "
-        "for each of them, which SimpleSliceNet reports and nobody knows before, or at the one that is "
-        "best for other patients. Of drawn voxels neither AP nor Dice is given: they would measure "
-        "the drawing.</p>"
+        "for each of them, which SimpleSliceNet reports and nobody knows before, or at the one "
+        "that is best for other patients. Of drawn voxels neither AP nor Dice is given: they would "
+        "measure the drawing.</p>"
     )
     yield table(HEADER, [row for result in results for row in evaluation_rows(result)])
     rounded = (

@@ -1,4 +1,4 @@
-"""The map as a DICOM Parametric Map and the findings as a DICOM Segmentation, by highdicom.
+"""The map as a DICOM Parametric Map and findings as a DICOM Segmentation, made by highdicom.
 
 Patient, study and frame of reference come from the scan's own files. dcmqi, by which Slicer reads
 Parametric Maps, asks for two things that highdicom does not do: the anatomy in the shared
@@ -14,52 +14,50 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctscreener.findings import NOTICE
-from ctscreener.progress import Progress, silent
 from ctscreener.rarity_text import counted_up_to, rarity_text
 from ctscreener.version import VERSION
 from ctscreener.whole_file import whole_file
-from ScreenerSlicerLib.export.dicom_source import planes_of, read_source
+from ScreenerSlicerLib.export.dicom_source import planes_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from ctscreener.findings import Finding
     from ScreenerSlicerLib.scene.regions import Region
 
 MAP_DESCRIPTION = "Screener rarity map, RESEARCH USE ONLY"
 SEGMENTS_DESCRIPTION = "Screener anomalous regions, RESEARCH USE ONLY"
 MAP_SERIES, SEGMENTS_SERIES = 9001, 9002
 SCHEME = "99SCREENER"
+RARITY = ("rarity", SCHEME, "Rarity")
+REGION = ("anomalous-region", SCHEME, "Anomalous region")
+ALTERED = ("49755003", "SCT", "Morphologically Altered Structure")
+TRUNK = ("22943007", "SCT", "Trunk")
+"""Codes: value, scheme and meaning."""
 LONGEST = 64
 """Letters in a long string of DICOM."""
 
 
-def write_rarity_map(
-    path: Path,
-    source: Sequence[Path],
+def rarity_map(
+    headers: "Sequence[Dataset]",
     rarity: np.ndarray,
     affine: np.ndarray,
     provenance: Mapping[str, Any],
-    progress: Progress = silent,
-) -> None:
-    """Write a map as a Parametric Map of float values; takes seconds for hundreds of slices.
+) -> "Dataset":
+    """Make a Parametric Map of float values; takes seconds for hundreds of slices.
 
     Arguments:
-        path: The file to make.
-        source: The DICOM files that the volume was loaded from, one a slice.
+        headers: What `read_source` returned for the scan.
         rarity: float32, `(D, H, W)`, NaN where not scored, which is kept.
         affine: Voxel `(d, h, w, 1)` to RAS mm, `(4, 4)`.
         provenance: Of the run.
-        progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
-        InputError: One of `read_source`, or of `ctscreener.whole_file.whole_file`.
         ImportError: highdicom is missing.
     """
     import highdicom as hd
     from highdicom.pm import ParametricMap, RealWorldValueMapping
 
-    headers = read_source(source, rarity.shape, affine, progress)
-    progress("building", 0, 1)
     mapping = RealWorldValueMapping(
         lut_label="Rarity",
         lut_explanation="-log10 of the share of reference voxels as rare",
@@ -67,7 +65,7 @@ def write_rarity_map(
         value_range=(0.0, 100.0),
         slope=1.0,
         intercept=0.0,
-        quantity_definition=hd.sr.CodedConcept("rarity", SCHEME, "Rarity"),
+        quantity_definition=hd.sr.CodedConcept(*RARITY),
     )
     image = ParametricMap(
         source_images=headers,
@@ -78,46 +76,39 @@ def write_rarity_map(
         content_label="RARITY",
         series_description=MAP_DESCRIPTION,
         **_window(),
-        **_common(provenance),
+        **_described(provenance),
         **_planes(rarity.shape, affine),
     )
     # The value where there is none, for readers that would window over it.
     image.FloatPixelPaddingValue = float("nan")
     image.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy()]
     _sort_frames(image)
-    progress("building", 1, 1)
-    _save(path, image, provenance, progress)
+    image.ImageComments = told(provenance)
+    return image
 
 
-def write_regions(
-    path: Path,
-    source: Sequence[Path],
+def segmentation(
+    headers: "Sequence[Dataset]",
     regions: Sequence["Region"],
     shape: tuple[int, int, int],
     affine: np.ndarray,
     provenance: Mapping[str, Any],
-    progress: Progress = silent,
-) -> None:
-    """Write findings as a binary Segmentation, a segment a finding.
+) -> "Dataset":
+    """Make a binary Segmentation of findings, a segment a finding.
 
     Arguments:
-        path: The file to make.
-        source: The DICOM files that the volume was loaded from, one a slice.
+        headers: What `read_source` returned for the scan.
         regions: Findings with their voxels; at least one.
         shape: Voxels of the volume, `(D, H, W)`.
         affine: Its voxel `(d, h, w, 1)` to RAS mm.
         provenance: Of the run.
-        progress: Told `reading headers`, `building` and `writing`.
 
     Raises:
-        InputError: One of `read_source`, or of `ctscreener.whole_file.whole_file`.
         ImportError: highdicom is missing.
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
     assert regions, "there is something to write"
-    headers = read_source(source, shape, affine, progress)
-    progress("building", 0, 1)
     counted = counted_up_to(provenance)
     labels = np.zeros(shape, np.uint8)
     for number, region in enumerate(regions, start=1):
@@ -130,15 +121,19 @@ def write_regions(
         series_number=SEGMENTS_SERIES,
         content_label="REGIONS",
         series_description=SEGMENTS_DESCRIPTION,
-        **_common(provenance),
+        **_described(provenance),
         **_planes(shape, affine),
     )
-    progress("building", 1, 1)
-    _save(path, image, provenance, progress)
+    image.ImageComments = told(provenance)
+    return image
 
 
-def _common(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What both kinds of object say of their origin."""
+def made_by(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What every object says of its origin, as highdicom's constructors take it.
+
+    Arguments:
+        provenance: Of the run.
+    """
     import highdicom as hd
 
     model = provenance.get("model", {})
@@ -150,7 +145,35 @@ def _common(provenance: Mapping[str, Any]) -> dict[str, Any]:
         "manufacturer_model_name": f"Screener, model {model.get('name', 'unknown')}"[:LONGEST],
         "software_versions": VERSION,
         "device_serial_number": str(model.get("weights_sha256") or "none")[:LONGEST],
-        "content_description": "Rare is not ill. Research use only, not for diagnosis.",
+    }
+
+
+def told(provenance: Mapping[str, Any]) -> str:
+    """Write the notice and what made an object, for whoever opens it.
+
+    Arguments:
+        provenance: Of the run.
+    """
+    model = provenance.get("model", {})
+    kept = [f"model {model.get('name')}", f"weights SHA-256 {model.get('weights_sha256')}"]
+    synthetic = ["SYNTHETIC: no model was run."] if provenance.get("synthetic") else []
+    return " ".join([NOTICE, *synthetic, f"Screener {VERSION},", ", ".join(kept)])
+
+
+def save(path: Path, image: "Dataset") -> None:
+    """Write an object; it is there once it is whole, or not at all.
+
+    Raises:
+        InputError: One of `ctscreener.whole_file.whole_file`.
+    """
+    with whole_file(path) as part:
+        image.save_as(part)
+
+
+def _described(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What images say beside."""
+    return made_by(provenance) | {
+        "content_description": "Rare is not ill. Research use only, not for diagnosis."
     }
 
 
@@ -182,20 +205,28 @@ def _planes(shape: tuple[int, ...], affine: np.ndarray) -> dict[str, Any]:
     }
 
 
+def label_of(finding: "Finding", counted: float) -> str:
+    """Name a finding, as segments and reports do.
+
+    Arguments:
+        finding: The finding.
+        counted: The highest rarity that was counted on the reference scans.
+    """
+    rarity = rarity_text(finding.peak_rarity, counted)
+    return f"Anomalous region {finding.rank}, rarity {rarity}"
+
+
 def _segment(number: int, region: "Region", counted: float) -> Any:  # noqa: ANN401 - highdicom is not loaded here
     """Describe a segment in the words of our terminology: no disease is named."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
     finding = region.finding
-    rarity = rarity_text(finding.peak_rarity, counted)
     return hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=f"Anomalous region {finding.rank}, rarity {rarity}",
-        segmented_property_category=hd.sr.CodedConcept(
-            "49755003", "SCT", "Morphologically Altered Structure"
-        ),
-        segmented_property_type=hd.sr.CodedConcept("anomalous-region", SCHEME, "Anomalous region"),
+        segment_label=label_of(finding, counted),
+        segmented_property_category=hd.sr.CodedConcept(*ALTERED),
+        segmented_property_type=hd.sr.CodedConcept(*REGION),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name="Screener", family=codes.DCM.ArtificialIntelligence, version=VERSION
@@ -212,7 +243,7 @@ def _anatomy() -> "Dataset":
 
     anatomy = Dataset()
     anatomy.FrameLaterality = "U"
-    anatomy.AnatomicRegionSequence = [hd.sr.CodedConcept("22943007", "SCT", "Trunk")]
+    anatomy.AnatomicRegionSequence = [hd.sr.CodedConcept(*TRUNK)]
     return anatomy
 
 
@@ -229,15 +260,3 @@ def _sort_frames(image: "Dataset") -> None:
     image.PerFrameFunctionalGroupsSequence = [frames[int(i)] for i in order]
     for number, frame in enumerate(image.PerFrameFunctionalGroupsSequence, start=1):
         frame.FrameContentSequence[0].DimensionIndexValues = [number]
-
-
-def _save(path: Path, image: "Dataset", provenance: Mapping[str, Any], progress: Progress) -> None:
-    """Write the object with the notice and where it comes from."""
-    model = provenance.get("model", {})
-    kept = [f"model {model.get('name')}", f"weights SHA-256 {model.get('weights_sha256')}"]
-    synthetic = ["SYNTHETIC: no model was run."] if provenance.get("synthetic") else []
-    image.ImageComments = " ".join([NOTICE, *synthetic, f"Screener {VERSION},", ", ".join(kept)])
-    progress("writing", 0, 1)
-    with whole_file(path) as part:
-        image.save_as(part)
-    progress("writing", 1, 1)

@@ -4,16 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ctscreener.findings import Finding
+from ctscreener.findings import FindingSettings
 from ctscreener.scan import Scan
 from ctscreener.whole_file import whole_file
 from ScreenerSlicerLib.process.job import BackgroundJob
 from ScreenerSlicerLib.process.run import Check, Command
 from ScreenerSlicerLib.process.timeline import Weights
+from ScreenerSlicerLib.scene.row import Row
 
 WORKER = "ScreenerSlicerLib.export.dicom_worker"
 WEIGHTS: Weights = {
@@ -25,70 +26,99 @@ WEIGHTS: Weights = {
     "taking over": 5.0,
 }
 """The stages in their order, each with its usual share of the time."""
-JOB, VALUES, RESULT = "work.json", "values.npy", "result.dcm"
-"""The files that are exchanged; `RESULT` is what the child makes."""
+JOB, VALUES, RESULT = "work.json", "values.npy", "result"
+"""The files that are exchanged; `RESULT` is the folder that the child makes."""
+Kind = Literal["map", "segments", "report"]
+"""A Parametric Map of all values, a Segmentation of findings, a report that refers to that one."""
 PIECE_BYTES = 1 << 24
 """Slicer hands Python's lock to a thread only some times a second: a piece is a turn."""
 
 
 @dataclass(frozen=True)
-class DicomWork:
-    """A DICOM object to make.
+class Written:
+    """A DICOM file that was made.
 
     Arguments:
-        path: The file; it is there once it is whole, or not at all.
-        source: The DICOM files that the volume was loaded from, one a slice.
-        rarity: The map, with rarities for HU; not to be written meanwhile.
-        provenance: Of the run.
-        findings: What becomes segments; None makes a Parametric Map of all values.
-        threshold: The threshold that the findings were found with.
+        path: Where it is.
+        uid: Its SOP instance UID.
     """
 
     path: Path
+    uid: str
+
+
+@dataclass(frozen=True)
+class DicomWork:
+    """DICOM objects to make, of one study.
+
+    Arguments:
+        files: Where each goes; all are there once they are whole, or none is.
+        source: The DICOM files that the volume was loaded from, one a slice.
+        rarity: The map, with rarities for HU; not to be written meanwhile.
+        provenance: Of the run.
+        rows: What becomes segments and entries of the report.
+        settings: What these were found with.
+    """
+
+    files: Mapping[Kind, Path]
     source: Sequence[Path]
     rarity: Scan
     provenance: Mapping[str, Any]
-    findings: Sequence[Finding] | None = None
-    threshold: float = 0.0
+    rows: Sequence[Row] = ()
+    settings: FindingSettings = FindingSettings()
+
+    def __post_init__(self) -> None:
+        """A report refers to segments, which must be there too."""
+        assert "report" not in self.files or "segments" in self.files, "no report without segments"
 
     @property
     def bytes_needed(self) -> float:
-        """Room for the values and the object."""
+        """Room for the values and the objects."""
         return 8 * self.rarity.hu.size
 
     def write(self, folder: Path, check: Check) -> None:
-        """Write what the object is made of; which voxels a finding has, the child finds out."""
+        """Write what the objects are made of; which voxels a finding has, the child finds out."""
         job = {
+            "objects": list(self.files),
             "source": [str(file.resolve()) for file in self.source],
             "affine": self.rarity.affine.tolist(),
             "provenance": self.provenance,
+            "rows": [row.to_json() for row in self.rows],
+            "settings": asdict(self.settings),
         }
-        if self.findings is not None:
-            job["findings"] = [asdict(one) for one in self.findings]
-            job["threshold"] = self.threshold
         _save(folder / VALUES, self.rarity.hu, check)
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
 
-    def read(self, folder: Path, record: Mapping[str, Any], check: Check) -> Path:
-        """Put the object where it belongs: copied beside its place, then renamed.
+    def read(self, folder: Path, record: Mapping[str, Any], check: Check) -> list[Written]:
+        """Put the objects where they belong: copied beside their place, then renamed.
 
         Returns:
-            `path`.
+            The files.
 
         Raises:
             InputError: One of `ctscreener.whole_file.whole_file`.
         """
-        with (
-            whole_file(self.path) as part,
-            (folder / RESULT).open("rb") as made,
-            part.open("xb") as file,
-        ):
-            while piece := made.read(PIECE_BYTES):
-                check()
-                file.write(piece)
-            file.flush()
+        placed: list[Path] = []
+        try:
+            for kind, path in self.files.items():
+                _place(folder / RESULT / f"{kind}.dcm", path, check)
+                placed.append(path)
+        except BaseException:
+            for path in placed:
+                path.unlink(missing_ok=True)
+            raise
+        uids = record["instances"]
+        return [Written(path, uids[kind]) for kind, path in self.files.items()]
+
+
+def _place(made: Path, path: Path, check: Check) -> None:
+    """Copy a file to its place, where it is whole or not at all."""
+    with whole_file(path) as part, made.open("rb") as source, part.open("xb") as file:
+        while piece := source.read(PIECE_BYTES):
             check()
-        return self.path
+            file.write(piece)
+        file.flush()
+        check()
 
 
 def _save(path: Path, values: np.ndarray, check: Check) -> None:
@@ -111,7 +141,7 @@ def dicom_job(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     worker: str = WORKER,
-) -> BackgroundJob[Path]:
+) -> BackgroundJob[list[Written]]:
     """Make an export that has not begun.
 
     Arguments:

@@ -14,7 +14,7 @@ from ctscreener.texts import cell
 from ctscreener.whole_file import whole_file
 
 if TYPE_CHECKING:
-    from ScreenerSlicerLib.scene.place_words import Place
+    from ScreenerSlicerLib.scene.place import Place
 
 FORMAT, FORMAT_VERSION = "screener.reviewed-findings", 1
 

@@ -7,13 +7,13 @@ from typing import final
 
 import qt
 
-from ctscreener.findings import Index
+from ctscreener.findings import FindingSettings, Index
 from ctscreener.rarity_text import counted_up_to
 from ScreenerSlicerLib.panel.findings_list import FindingsList, Shown, described
 from ScreenerSlicerLib.panel.rarity_words import Unit
 from ScreenerSlicerLib.result import ScreenResult
-from ScreenerSlicerLib.scene.findings_table import Row
 from ScreenerSlicerLib.scene.reviews import Verdict
+from ScreenerSlicerLib.scene.row import Row
 from ScreenerSlicerLib.translation import tr as _
 
 PAUSE_MS = 400
@@ -150,10 +150,24 @@ class FindingsPanel:
 
 
 def _summary(result: ScreenResult | None, rows: list[Row]) -> str:
-    """Write how many there are, and what that means."""
+    """Write how many there are, what is left out, and what that means."""
     if result is None:
         return _("Nothing was screened yet.")
-    settings = result.table.settings
+    settings, beyond = result.table.settings, result.table.beyond
+    lines = [_how_many(settings, rows, beyond.total)]
+    below = result.provenance.get("rarity_below")
+    if below is not None and settings.threshold >= below:
+        ceiling = _("No voxel reaches that: rarities of this model stay below {below:.2f}.")
+        lines.append(ceiling.format(below=below))
+    if beyond.elsewhere:
+        words = part_words()
+        parts = ", ".join(f"{words[part]} {n}" for part, n in sorted(beyond.elsewhere.items()))
+        lines.append(_("Coloured, but not listed: {parts}.").format(parts=parts))
+    return " ".join(lines)
+
+
+def _how_many(settings: FindingSettings, rows: list[Row], total: int) -> str:
+    """Write how many there are."""
     if not rows:
         none = _(
             "Nothing is as rare as {threshold:.1f} in {volume:g} ml or more. "
@@ -161,8 +175,19 @@ def _summary(result: ScreenResult | None, rows: list[Row]) -> str:
         )
         return none.format(threshold=settings.threshold, volume=settings.min_volume_ml)
     judged = sum(bool(row.verdict) for row in rows)
-    if len(rows) == settings.most:
-        most = _("From rarity {threshold:.1f} on: the {count} rarest of more, {judged} judged.")
-    else:
-        most = _("From rarity {threshold:.1f} on: {count}, of which judged: {judged}.")
-    return most.format(threshold=settings.threshold, count=len(rows), judged=judged)
+    words = {"threshold": settings.threshold, "count": len(rows), "judged": judged}
+    if total > len(rows):
+        most = _("From rarity {threshold:.1f} on: the {count} rarest of {total}, {judged} judged.")
+        return most.format(total=total, **words)
+    all_of_them = _("From rarity {threshold:.1f} on: {count}, of which judged: {judged}.")
+    return all_of_them.format(**words)
+
+
+def part_words() -> dict[str, str]:
+    """Return what the parts of the body are called."""
+    return {
+        "torso": _("torso"),
+        "arms": _("arms"),
+        "head": _("head and neck"),
+        "legs": _("legs"),
+    }

@@ -8,7 +8,7 @@ from typing import Any, final
 import qt
 
 from ScreenerSlicerLib.panel.rarity_words import Unit, in_unit
-from ScreenerSlicerLib.scene.findings_table import Row
+from ScreenerSlicerLib.scene.row import Row
 from ScreenerSlicerLib.translation import tr as _
 
 NUMERIC = 5

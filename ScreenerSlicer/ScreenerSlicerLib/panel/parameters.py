@@ -48,6 +48,7 @@ class ScreenerSlicerParameterNode:
     keepEarlier: bool = False
     threshold: Annotated[float, WithinRange(LOWEST, HIGHEST)] = 3.0
     minVolume: Annotated[float, WithinRange(0.0, LARGEST_ML)] = 0.1
+    allParts: bool = False
     opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.7
     colourRange: Annotated[
         FloatRange, RangeBounds(0.0, HIGHEST_COLOUR), Default(FloatRange(0.0, 6.0))
@@ -74,6 +75,7 @@ def take_over(parameters: ScreenerSlicerParameterNode, result: ScreenResult) -> 
     before = parameters.StartModify()
     parameters.threshold = min(max(settings.threshold, LOWEST), HIGHEST)
     parameters.minVolume = min(settings.min_volume_ml, LARGEST_ML)
+    parameters.allParts = result.table.beyond.all_parts
     parameters.opacity = heat_map.opacity
     parameters.colourRange = FloatRange(low, high)
     parameters.showOutline = result.outline.node is not None

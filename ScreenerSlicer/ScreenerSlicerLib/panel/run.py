@@ -88,11 +88,12 @@ class RunPanel:
 
 
 def progress_line(progress: JobProgress, seconds: float) -> str:
-    """Write stage, tiles, time so far and time left on one line."""
+    """Write stage, steps, time so far and time left on one line."""
     parts = [stage_words().get(progress.stage, progress.stage)]
     if progress.stage == "scoring":
-        tiles = _("{done} of {total} tiles").format(done=progress.done, total=progress.total)
-        parts.append(tiles)
+        # Of a model that sees the whole scan at once, steps are no tiles.
+        steps = _("{done} of {total}").format(done=progress.done, total=progress.total)
+        parts.append(steps)
     parts.append(_("{time} so far").format(time=duration(seconds)))
     if progress.seconds_left is not None:
         parts.append(_("about {time} left").format(time=duration(progress.seconds_left)))

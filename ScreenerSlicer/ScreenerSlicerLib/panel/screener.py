@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Protocol, final
 
-import qt
 import slicer
 
-from ctscreener.errors import InputError
+from ScreenerSlicerLib.panel.batch import BatchPanel
 from ScreenerSlicerLib.panel.device import DevicePanel
 from ScreenerSlicerLib.panel.export import ExportPanel
 from ScreenerSlicerLib.panel.findings import FindingsPanel
@@ -18,22 +18,24 @@ from ScreenerSlicerLib.panel.installation import InstallationLogic, Installation
 from ScreenerSlicerLib.panel.model import ModelPanel
 from ScreenerSlicerLib.panel.notice import NoticePanel
 from ScreenerSlicerLib.panel.observed import Observed
-from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode, take_over
+from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.panel.preflight import PreflightPanel
+from ScreenerSlicerLib.panel.reading import Reading
+from ScreenerSlicerLib.panel.remote import RemotePanel
 from ScreenerSlicerLib.panel.run import RunPanel
 from ScreenerSlicerLib.panel.scan import ScanPanel
 from ScreenerSlicerLib.panel.scan_and_map import ScanAndMap
-from ScreenerSlicerLib.panel.sections import begin_reading, open_result
+from ScreenerSlicerLib.panel.sections import begin_reading
 from ScreenerSlicerLib.panel.settings import Settings
+from ScreenerSlicerLib.panel.timer import timer
 from ScreenerSlicerLib.preflight.card import Conditions, timing_key
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
-from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.frames import Frames, frames_of
+from ScreenerSlicerLib.scene.slicer_logics import logics_of
 from ScreenerSlicerLib.screening import Screening, Update
 from ScreenerSlicerLib.translation import tr as _
 
 TICK_MS = 100
-FIND_AGAIN_MS = 250
-"""After the last move of a slider; a list that changes at every step could not be read."""
 
 
 class Logic(InstallationLogic, Protocol):
@@ -56,13 +58,13 @@ class ScreenerPanel:
         self._logic = logic
         self._parameters: ScreenerSlicerParameterNode | None = None
         self._running = self._timed = False
-        self._shown: ScreenResult | None = None
         self._pair = ScanAndMap(lambda: logic().screening.results())
         self._observed = Observed(self.update)
         self.settings = Settings()
         self._notice = NoticePanel(ui, self.settings)
         self._model = ModelPanel(ui, self.settings, self.update)
         self._device = DevicePanel(ui, self.settings, self.update)
+        self._remote = RemotePanel(ui, self.settings, self.update)
         self._preflight = PreflightPanel(ui)
         self._run = RunPanel(ui)
         self._scan = ScanPanel(ui, self._run.say, self._try_sample)
@@ -73,7 +75,7 @@ class ScreenerPanel:
         self._installation = InstallationPanel(
             ui, logic, lambda: self._device.hardware, lambda: self._model.model
         )
-        self._timer = _timer(TICK_MS, self._tick)
+        self._timer = timer(TICK_MS, self._tick)
         self._export = ExportPanel(
             ui,
             self.settings,
@@ -81,12 +83,13 @@ class ScreenerPanel:
             lambda work: logic().jobs.export(work),
             self._timer.start,
         )
-        self._soon = _timer(FIND_AGAIN_MS, self._find_again)
-        self._soon.singleShot = True
+        self._reading = Reading(
+            ui, logic, self._run.say, (self._heat_map, self._findings, self._export)
+        )
+        self._batch = BatchPanel(ui, self.settings, self, lambda: logic().jobs.engine())
         ui.screenButton.connect("clicked()", self._press)
         # After the installation, which was connected first.
         ui.installPackagesButton.connect("clicked()", self._model.refresh)
-        open_result(ui, False)
 
     @property
     def is_probing(self) -> bool:
@@ -120,12 +123,11 @@ class ScreenerPanel:
         self._scan.update(parameters, not card.refusal)
         self._ui.sampleButton.enabled = not self._running
         if not self._running:
-            self._run.show_idle(card.refusal)
-        self._take_up(parameters)
-        self._heat_map.apply(parameters)
-        if self._is_found_otherwise(parameters):
-            self._soon.start()
+            batch = _("A batch is on.") if self._batch.busy else ""
+            self._run.show_idle(card.refusal or self._remote.refusal or batch)
+        self._reading.update(parameters)
         self._export.update()
+        self._batch.update()
 
     def keep(self) -> None:
         """Keep in the scene what is typed and not yet taken."""
@@ -138,25 +140,27 @@ class ScreenerPanel:
             self._running = self._timed = False
             self._run.say(_("The scene was closed, and the run was ended."))
         self._observed.look_at()
-        self._soon.stop()
-        self._take(None)
+        self._reading.close()
         self._run.show_idle(_("The scene is being closed."))
 
     def close(self) -> None:
         """End everything at once, for the end of the module or of the application."""
         self._timer.stop()
-        self._soon.stop()
+        self._reading.stop()
         self._observed.look_at()
         self._export.close()
+        self._batch.close()
         self._logic().screening.close()
 
     def _conditions(self, parameters: ScreenerSlicerParameterNode) -> Conditions:
         scan, box = parameters.inputVolume, self._scan.box
         results = self._logic().screening.results() if scan else []
+        elsewhere = self._remote.device
         return Conditions(
             self._model.model,
-            self._device.device,
-            self._device.hardware,
+            elsewhere or self._device.device,
+            # What another machine has is not known here.
+            None if elsewhere else self._device.hardware,
             parameters.quality.overlap,
             box.bounds if box else None,
             self.settings.seconds_a_tile(),
@@ -182,43 +186,78 @@ class ScreenerPanel:
 
     def _start_complete(self, screening: Screening) -> None:
         """Start once nothing is missing, or say why that is not so."""
-        if self._installation.complete():
+        # Another machine has its own installation.
+        if self._remote.device or self._installation.complete():
             self._device.foresee()
             self._start(screening)
         else:
             self._run.say(self._installation.message)
 
-    def _start(self, screening: Screening) -> None:
-        parameters = self._parameters
-        model = self._model.model
-        assert parameters is not None, "the button is disabled without parameters"
-        assert model is not None, "the card refuses to go on without a model"
-        request = ScreenRequest(
+    def request(self) -> ScreenRequest | None:
+        """Return how scans are screened now; None where no model or no scene is there.
+
+        Of a region nothing is said: it belongs to one scan.
+        """
+        parameters, model = self._parameters, self._model.model
+        if parameters is None or model is None:
+            return None
+        return ScreenRequest(
             model.folder,
-            self._device.wanted,
+            "auto" if self._remote.device else self._device.wanted,
             None if model.one_speed else parameters.quality.overlap,
             parameters.threshold,
             parameters.minVolume,
-            self._conditions(parameters).region,
-            parameters.keepEarlier,
+            parameters.allParts,
+            remote=self._remote.machine(model),
+            keep_earlier=parameters.keepEarlier,
         )
+
+    def refusal(self) -> str:
+        """Say why no batch can be begun now; nothing where one can."""
+        if self._running:
+            return _("A scan is being screened.")
+        if self._remote.device:
+            return _("Several scans are screened on this computer: name no other machine.")
+        return "" if self.request() else _("Choose a model first.")
+
+    def frames(self) -> Frames | None:
+        """Return the frames of the scan that is chosen, if it is one of some."""
+        scan = self._parameters.inputVolume if self._parameters else None
+        return frames_of(logics_of(slicer), scan)
+
+    def complete(self) -> bool:
+        """Install what is missing, once the notice was read; false where that failed."""
+        return self._notice.is_read() and self._installation.complete()
+
+    def changed(self) -> None:
+        """A batch has begun or ended."""
+        self._timer.start()
+        self.update()
+
+    def _start(self, screening: Screening) -> None:
+        parameters, request = self._parameters, self.request()
+        assert parameters is not None, "the button is disabled without parameters"
+        assert request is not None, "the card refuses to go on without a model"
+        request = replace(request, region=self._conditions(parameters).region)
         self._installation.error = None
         self._run.begin()
         screening.start(parameters.inputVolume, request)
         self._running, self._timed = True, False
         self._ui.sampleButton.enabled = False
         self._run.show_busy(Update("running"))
+        self._batch.update()
         self._timer.start()
 
     def _tick(self) -> None:
         """Look at probe, export and run, ten times a second."""
         self._export.tick()
+        self._batch.tick()
         news = self._device.update()
         if self._running:
             self._follow(self._logic().screening)
         elif news:
             self.update()
-        if not (self._running or self._export.busy or self._device.probing):
+        if not (self._running or self._export.busy or self._batch.busy or self._device.probing):
             self._timer.stop()
 
     def _follow(self, screening: Screening) -> None:
@@ -236,13 +275,13 @@ class ScreenerPanel:
             self._parameters.anomalyMap = result.map_node
         self.update()
         self._run.show_end(update, result)
-        if result is not None and self._shown is not None:
+        if result is not None and self._reading.result is not None:
             begin_reading(self._ui)
             self._findings.begin()
 
     def _remember_seconds(self) -> None:
         """Keep what the first tiles took for the card and later estimates, if all is as asked."""
-        model, device = self._model.model, self._device.device
+        model, device = self._model.model, self._remote.device or self._device.device
         seconds = self._logic().jobs.measured_seconds_a_tile
         if self._run.notice or not (model and device and seconds) or self._timed:
             return
@@ -252,56 +291,3 @@ class ScreenerPanel:
         self._timed = True
         self.settings.add_seconds_a_tile(timing_key(model, device), seconds)
         self.update()
-
-    def _take_up(self, parameters: ScreenerSlicerParameterNode) -> None:
-        """Show the result that is chosen."""
-        screening, node = self._logic().screening, parameters.anomalyMap
-        shown = self._shown.map_node if self._shown else None
-        if node is None:
-            self._take(None)
-        elif screening.result is None or screening.result.map_node is not node:
-            taken = screening.result if screening.take_up(node) else None
-            self._take(taken)
-            if taken is not None:
-                taken.heat_map.show(taken.scan_node)
-                take_over(parameters, taken)
-        elif node is not shown:
-            self._take(screening.result)
-
-    def _take(self, result: ScreenResult | None) -> None:
-        """Let every part work on a result, or on none."""
-        if result is None and self._shown is None:
-            return
-        self._shown = result
-        open_result(self._ui, result is not None)
-        self._heat_map.take(result)
-        self._findings.take(result)
-        self._export.take(result)
-
-    def _is_found_otherwise(self, parameters: ScreenerSlicerParameterNode) -> bool:
-        """Whether the list is not the one that the parameters ask for."""
-        if self._shown is None:
-            return False
-        settings = self._shown.table.settings
-        wanted = (parameters.threshold, parameters.minVolume)
-        return (settings.threshold, settings.min_volume_ml) != wanted
-
-    def _find_again(self) -> None:
-        parameters = self._parameters
-        if parameters is None or self._shown is None:
-            return
-        # Its finding may be gone afterwards.
-        self._findings.keep_comment()
-        try:
-            self._logic().screening.set_threshold(parameters.threshold, parameters.minVolume)
-        except InputError as error:
-            self._run.say(str(error))
-        self._findings.fill()
-        self._export.update()
-
-
-def _timer(milliseconds: int, function: Callable[[], None]) -> qt.QTimer:
-    timer = qt.QTimer()
-    timer.setInterval(milliseconds)
-    timer.connect("timeout()", function)
-    return timer

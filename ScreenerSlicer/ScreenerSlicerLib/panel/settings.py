@@ -10,6 +10,8 @@ import qt
 MODEL, DEVICE = "ScreenerSlicer/model", "ScreenerSlicer/device"
 MODEL_FOLDERS = "ScreenerSlicer/modelFolders"
 EXPORT_FOLDER = "ScreenerSlicer/exportFolder"
+BATCH_FOLDER = "ScreenerSlicer/batchFolder"
+REMOTE, REMOTE_PYTHON = "ScreenerSlicer/remote", "ScreenerSlicer/remotePython"
 ACKNOWLEDGED = "ScreenerSlicer/acknowledged"
 SECONDS_A_TILE = "ScreenerSlicer/secondsATile"
 UNIT = "ScreenerSlicer/unit"

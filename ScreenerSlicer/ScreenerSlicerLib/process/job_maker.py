@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import final
 
 from ctscreener.scan import Scan
-from ScreenerSlicerLib.export.dicom_job import DicomWork, dicom_job
+from ScreenerSlicerLib.batch.batch_job import Engine
+from ScreenerSlicerLib.export.dicom_job import DicomWork, Written, dicom_job
 from ScreenerSlicerLib.process.job import BackgroundJob
 from ScreenerSlicerLib.process.run import clear_left_behind
 from ScreenerSlicerLib.process.run_log import RunLog
-from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, screen_job
+from ScreenerSlicerLib.process.screen_job import ENGINE, ScreenOutput, ScreenRequest, screen_job
 
-ENGINE, STUB = "ctscreener", "ScreenerSlicerLib.process.stub_worker"
-"""The modules that a job can run: the engine, and what stands for it in self tests."""
+STUB = "ScreenerSlicerLib.process.stub_worker"
+"""The module that stands for the engine in self tests."""
 
 
 @final
@@ -56,11 +57,15 @@ class JobMaker:
         self._log = self.last.log
         return self.last
 
-    def export(self, work: DicomWork) -> BackgroundJob[Path]:
+    def export(self, work: DicomWork) -> BackgroundJob[list[Written]]:
         """Make an export to DICOM that has not begun."""
         job = dicom_job(work, slicer_python(), self._folder, self._environment)
         self._log = job.log
         return job
+
+    def engine(self) -> Engine:
+        """Return what screens the scans of a batch."""
+        return Engine(tuple(slicer_python()), self._worker, self._environment, self._folder)
 
     @property
     def measured_seconds_a_tile(self) -> float | None:

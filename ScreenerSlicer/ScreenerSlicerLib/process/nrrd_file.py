@@ -1,4 +1,4 @@
-"""The two files that a run exchanges: the scan as raw NRRD, the map as NRRD of any encoding.
+"""The files that a run exchanges: the scan as raw NRRD, map and parts as NRRD of any encoding.
 
 Written here and not by ITK, whose calls keep Python's lock: the window would stand still while
 hundreds of megabytes are written. Here it is given back during every piece, and a cancelled run
@@ -21,7 +21,7 @@ from ScreenerSlicerLib.translation import tr as _
 PIECE_BYTES = 1 << 23
 PACKED_BYTES = 1 << 20
 SAME_PLACE_MM = 0.01
-_TYPES = {"float": "<f4"}
+_TYPES = {"float": "<f4", "unsigned char": "u1"}
 _OWN_TYPES = {
     "i1": "signed char",
     "u1": "unsigned char",
@@ -98,20 +98,50 @@ def read_map(path: Path, like: Scan, check: Check) -> np.ndarray:
         InputError: `result.unreadable` where it is no such file, cut short, or of another grid.
         OSError: The file cannot be read.
     """
+    values, affine = _read(path, "float", check, like.shape)
+    corner = np.abs(affine - like.affine)[:3] @ [*like.shape, 1]
+    if corner.max() > SAME_PLACE_MM:
+        raise _unreadable(_("a map in another place than its scan"))
+    return values.astype(np.float32, copy=False)
+
+
+def read_labels(path: Path, check: Check) -> tuple[np.ndarray, np.ndarray]:
+    """Read one label a voxel.
+
+    Arguments:
+        path: A NRRD file of unsigned bytes, raw or gzip.
+        check: Called between two pieces.
+
+    Returns:
+        uint8, `(D, H, W)`, and voxel `(d, h, w, 1)` to RAS mm, `(4, 4)`.
+
+    Raises:
+        InputError: `result.unreadable` where it is no such file, or cut short.
+        OSError: The file cannot be read.
+    """
+    return _read(path, "unsigned char", check)
+
+
+def _read(
+    path: Path, wanted: str, check: Check, shape: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read voxels of a type and of a shape, if one is named, and the affine of their grid."""
     with path.open("rb") as file:
         header = _header(file)
         try:
-            unfit = _differences(header, like)
+            sizes = tuple(int(size) for size in reversed(header["sizes"].split()))
+            affine = _affine(header)
             packed = {"raw": False, "gzip": True, "gz": True}[header["encoding"]]
-            kind = np.dtype(_TYPES[header["type"]])
+            kind = np.dtype({wanted: _TYPES[wanted]}[header["type"]])
         except (KeyError, ValueError) as error:
             unusable = _("a header without a usable {part}").format(part=error)
             raise _unreadable(unusable) from error
-        if unfit:
-            raise _unreadable(unfit)
-        values = np.empty(like.shape, kind)
+        if shape is not None and sizes != tuple(shape):
+            other = _("a map of {sizes} voxels for a scan of {shape}")
+            raise _unreadable(other.format(sizes=sizes, shape=shape))
+        values = np.empty(sizes, kind)
         _fill(values.data.cast("B"), file, packed, check)
-    return values.astype(np.float32, copy=False)
+    return values, affine
 
 
 def _header(file: BinaryIO) -> dict[str, str]:
@@ -126,19 +156,12 @@ def _header(file: BinaryIO) -> dict[str, str]:
     return fields
 
 
-def _differences(header: dict[str, str], like: Scan) -> str:
-    """Say how the grid of a header differs from that of a scan; nothing when it does not."""
-    sizes = tuple(int(size) for size in reversed(header["sizes"].split()))
-    if sizes != tuple(like.shape):
-        other = _("a map of {sizes} voxels for a scan of {shape}")
-        return other.format(sizes=sizes, shape=like.shape)
+def _affine(header: dict[str, str]) -> np.ndarray:
+    """Voxel `(d, h, w, 1)` to RAS mm, `(4, 4)`."""
     vectors = re.findall(r"\(([^)]*)\)", f"{header['space directions']} {header['space origin']}")
     to_ras = np.array(_RAS_FROM[header["space"]], float)
     x, y, z, origin = (np.array(one.split(","), float) * to_ras for one in vectors)
-    affine = np.column_stack([z, y, x, origin])
-    corner = np.abs(affine - like.affine[:3]) @ [*like.shape, 1]
-    apart = corner.max() > SAME_PLACE_MM
-    return _("a map in another place than its scan") if apart else ""
+    return np.vstack([np.column_stack([z, y, x, origin]), [0, 0, 0, 1]])
 
 
 def _fill(into: memoryview, file: BinaryIO, packed: bool, check: Check) -> None:

@@ -9,12 +9,19 @@ import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.findings import Finding
+from ctscreener.parts import Parts
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.process.job import BackgroundJob
-from ScreenerSlicerLib.process.nrrd_file import read_map, write_scan
+from ScreenerSlicerLib.process.nrrd_file import read_labels, read_map, write_scan
+from ScreenerSlicerLib.process.remote import WORKER as REMOTE_WORKER
+from ScreenerSlicerLib.process.remote import Remote
 from ScreenerSlicerLib.process.run import Check, Command
+from ScreenerSlicerLib.scene.beyond import Beyond
+from ScreenerSlicerLib.scene.packed_parts import packed
 from ScreenerSlicerLib.translation import tr as _
 
+ENGINE = "ctscreener"
+"""The module that is run."""
 Bounds = tuple[float, float, float, float, float, float]
 
 
@@ -33,8 +40,12 @@ class ScreenRequest:
     """Lowest rarity of a finding."""
     min_volume_ml: float = 0.1
     """Smallest finding in ml."""
+    all_parts: bool = False
+    """List findings of arms, head and legs, too."""
     region: Bounds | None = None
     """The only part that is scored: lowest and highest R, A, S in mm, in the volume's own frame."""
+    remote: Remote | None = None
+    """The other machine that screens; this one when None."""
     keep_earlier: bool = False
     """Leave earlier maps of the same volume in the scene, beside the new one; else it takes their
     place, with what was said of their findings. The engine knows nothing of this."""
@@ -42,7 +53,10 @@ class ScreenRequest:
     def options(self) -> tuple[str, ...]:
         """Return the engine's arguments for this."""
         model = self.model.resolve() if isinstance(self.model, Path) else self.model
-        return arguments(
+        if self.remote and isinstance(model, Path):
+            # Over there it is another folder of the same name; its hash is compared.
+            model = model.name
+        line = arguments(
             {
                 "--model": model,
                 "--device": self.device,
@@ -52,6 +66,7 @@ class ScreenRequest:
                 "--region": self.region and tuple(float(side) for side in self.region),
             }
         )
+        return (*line, "--all-parts") if self.all_parts else line
 
 
 @dataclass(frozen=True)
@@ -62,11 +77,15 @@ class ScreenOutput:
         rarity: float32 in the array order of the scan, `(D, H, W)`, NaN where not scored.
         findings: Regions above the threshold, rarest first.
         provenance: Model, hashes, parameters, device and seconds: plain JSON.
+        beyond: What lies above the threshold and is not among the findings.
+        parts: The parts of the body, as `body_parts.packed` writes them; empty if not known.
     """
 
     rarity: np.ndarray
     findings: list[Finding]
     provenance: dict[str, Any]
+    beyond: Beyond = Beyond()
+    parts: str = ""
 
 
 @final
@@ -76,10 +95,12 @@ class ScreenWork:
     Arguments:
         scan: What is screened; its array is read until the child has it, and must not be written
             meanwhile. Any real type will do.
+        all_parts: Whether findings of all parts of the body are asked for.
     """
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, all_parts: bool = False) -> None:
         self._scan = scan
+        self._all_parts = all_parts
 
     @property
     def bytes_needed(self) -> float:
@@ -99,9 +120,13 @@ class ScreenWork:
             InputError: `result.unreadable`.
         """
         rarity = read_map(folder / "result" / "anomaly.nrrd", self._scan, check)
+        labels = folder / "result" / "parts.nrrd"
+        # The stub of the self tests knows of no parts.
+        parts = packed(Parts(*read_labels(labels, check))) if labels.exists() else ""
         try:
             findings = [finding_of(row) for row in record["findings"]]
-            output = ScreenOutput(rarity, findings, record["provenance"])
+            beyond = Beyond(int(record["found"]), record.get("elsewhere", {}), self._all_parts)
+            output = ScreenOutput(rarity, findings, record["provenance"], beyond, parts)
         except (KeyError, TypeError) as error:
             found = _("Expected findings and their provenance, found {error}.")
             raise InputError(
@@ -119,7 +144,7 @@ def screen_job(
     python: Sequence[str],
     folder: Path | None = None,
     *,
-    worker: str = "ctscreener",
+    worker: str = ENGINE,
     environment: Mapping[str, str] | None = None,
     log_folder: Path | None = None,
 ) -> BackgroundJob[ScreenOutput]:
@@ -134,9 +159,13 @@ def screen_job(
         environment: Variables of the child to start from; those of this process when None.
         log_folder: Where the run's log file goes; in memory alone when None.
     """
-    fixed = ("screen", "scan.nrrd", "--out", "result", "--events")
-    command = Command(tuple(python), worker, (*fixed, *request.options()), environment)
-    return BackgroundJob(ScreenWork(scan), command, folder, log_folder)
+    line = ("screen", "scan.nrrd", "--out", "result", "--events", *request.options())
+    if request.remote:
+        stub = () if worker == ENGINE else ("--worker", worker)
+        line = (*request.remote.arguments(), *stub, *line)
+    module = REMOTE_WORKER if request.remote else worker
+    command = Command(tuple(python), module, line, environment)
+    return BackgroundJob(ScreenWork(scan, request.all_parts), command, folder, log_folder)
 
 
 def finding_of(row: Mapping[str, Any]) -> Finding:

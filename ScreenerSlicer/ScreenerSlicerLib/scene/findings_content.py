@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from ctscreener.findings import NOTICE, Finding, FindingSettings, Index
-from ScreenerSlicerLib.scene.place_words import Place
+from ScreenerSlicerLib.scene.beyond import Beyond
+from ScreenerSlicerLib.scene.place import Place
 from ScreenerSlicerLib.scene.reviews import Review
 
 SAME_MM = 1e-3
@@ -27,6 +28,7 @@ class Content:
         reviews: All that was ever said of this map, findings that are gone included.
         given: The review of each finding; None where there is none.
         grid: Voxel `(d, h, w, 1)` of the map to RAS mm, `(4, 4)`, by which indices count.
+        beyond: What is not among the findings.
     """
 
     settings: FindingSettings
@@ -35,6 +37,7 @@ class Content:
     reviews: list[Review]
     given: list[Review | None]
     grid: np.ndarray
+    beyond: Beyond = Beyond()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -46,6 +49,7 @@ class Content:
             "reviews": [asdict(one) for one in self.reviews],
             "given": [self.reviews.index(one) if one else None for one in self.given],
             "grid": self.grid.tolist(),
+            "beyond": asdict(self.beyond),
         }
 
     @classmethod
@@ -59,6 +63,8 @@ class Content:
             reviews,
             [None if index is None else reviews[index] for index in data["given"]],
             np.array(data["grid"]),
+            # Scenes of before do not say.
+            Beyond(**data.get("beyond", {})),
         )
 
     def on_grid(self, grid: np.ndarray) -> Self:

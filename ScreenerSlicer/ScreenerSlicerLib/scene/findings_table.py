@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self, final
 
 import numpy as np
@@ -17,29 +17,14 @@ import vtk
 
 from ctscreener.findings import NOTICE, Finding, FindingSettings
 from ctscreener.scan import Scan
+from ScreenerSlicerLib.scene.beyond import Beyond
 from ScreenerSlicerLib.scene.findings_content import Content
-from ScreenerSlicerLib.scene.place_words import Place
+from ScreenerSlicerLib.scene.place import Place
 from ScreenerSlicerLib.scene.reviews import VERDICTS, Review, Verdict, carried_over
+from ScreenerSlicerLib.scene.row import Row
 
 CONTENT = "Screener.Findings"
 """The attribute that holds findings, settings and reviews; by it a table is known."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One finding with its place and its review.
-
-    Arguments:
-        finding: What was measured.
-        place: Where it is, in words; None where that is not known.
-        verdict: `accepted`, `rejected`, `unsure`, or empty where nothing was decided.
-        comment: What the reader wrote.
-    """
-
-    finding: Finding
-    place: Place | None
-    verdict: Verdict
-    comment: str
 
 
 @final
@@ -72,6 +57,7 @@ class FindingsTable:
         places: Sequence[Place | None],
         rarity: Scan,
         settings: FindingSettings,
+        beyond: Beyond = Beyond(),
     ) -> None:
         """Put findings in the place of those before; reviews stay with what was reviewed.
 
@@ -83,10 +69,12 @@ class FindingsTable:
             places: Where each of them is.
             rarity: The map, with rarities for HU.
             settings: What they were found with.
+            beyond: What is not among them.
         """
         reviews = self._read().on_grid(rarity.affine).reviews
         given = carried_over(reviews, findings, rarity.hu, settings.threshold)
-        self._write(Content(settings, list(findings), list(places), reviews, given, rarity.affine))
+        grid = rarity.affine
+        self._write(Content(settings, list(findings), list(places), reviews, given, grid, beyond))
 
     def reviews_on(self, grid: np.ndarray) -> list[Review]:
         """Return all that was said of this map, its voxels counted on some grid.
@@ -103,6 +91,7 @@ class FindingsTable:
         grid: np.ndarray,
         settings: FindingSettings,
         reviews: tuple[list[Review], list[Review | None]],
+        beyond: Beyond = Beyond(),
     ) -> None:
         """Put findings with their reviews in the place of all before.
 
@@ -112,9 +101,10 @@ class FindingsTable:
             grid: Voxel `(d, h, w, 1)` of the map to RAS mm, `(4, 4)`.
             settings: What they were found with.
             reviews: What `reviews.brought_over` returned.
+            beyond: What is not among them.
         """
         known, given = reviews
-        self._write(Content(settings, list(findings), list(places), known, given, grid))
+        self._write(Content(settings, list(findings), list(places), known, given, grid, beyond))
 
     def rows(self) -> list[Row]:
         """Return the findings with their reviews, rarest first."""
@@ -130,6 +120,11 @@ class FindingsTable:
     def settings(self) -> FindingSettings:
         """What the findings were found with."""
         return self._read().settings
+
+    @property
+    def beyond(self) -> Beyond:
+        """What is not among the findings."""
+        return self._read().beyond
 
     def review(self, rank: int, verdict: Verdict, comment: str = "") -> None:
         """Say what a finding is to the reader, in place of what was said of it before.

@@ -30,6 +30,19 @@ BARE = "Screener.Bare"
 """The attribute of the layers of a view that is to show the scan alone."""
 
 
+def colour_by_rarity(
+    display: slicer.vtkMRMLScalarVolumeDisplayNode, colours: slicer.vtkMRMLColorNode
+) -> None:
+    """Let a display colour its volume as every map is coloured, at the default threshold."""
+    display.AutoWindowLevelOff()
+    display.AutoThresholdOff()
+    display.InterpolateOff()
+    display.ApplyThresholdOn()
+    display.SetAndObserveColorNodeID(colours.GetID())
+    display.SetWindowLevelMinMax(0.0, HIGHEST)
+    display.SetThreshold(DEFAULT_THRESHOLD, BEYOND_ALL)
+
+
 @final
 class HeatMap:
     """A map in the scene and how it is shown; all of that is saved with the scene.
@@ -79,12 +92,8 @@ class HeatMap:
         node.SetDescription(NOTICE)
         put_into_study(scene, node, like_node)
         display = slicer.vtkMRMLScalarVolumeDisplayNode()
-        display.AutoWindowLevelOff()
-        display.AutoThresholdOff()
-        display.InterpolateOff()
-        display.ApplyThresholdOn()
         scene.AddNode(display)
-        display.SetAndObserveColorNodeID(rarity_colours(scene, logics).GetID())
+        colour_by_rarity(display, rarity_colours(scene, logics))
         node.SetAndObserveDisplayNodeID(display.GetID())
         heat_map = cls(scene, logics, node)
         heat_map.set_range(0.0, HIGHEST)

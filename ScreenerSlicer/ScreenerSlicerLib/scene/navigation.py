@@ -8,8 +8,8 @@ from typing import final
 import slicer
 
 from ctscreener.findings import Index, Triple
-from ScreenerSlicerLib.scene.findings_table import Row
 from ScreenerSlicerLib.scene.mark import Mark
+from ScreenerSlicerLib.scene.row import Row
 from ScreenerSlicerLib.scene.volume import world_point
 
 

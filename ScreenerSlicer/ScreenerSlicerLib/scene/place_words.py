@@ -5,19 +5,16 @@ No anatomy is claimed: that would need to be known, and a list of findings is no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, final
+from typing import TYPE_CHECKING, Self, final
 
 import numpy as np
 import slicer
 
+from ScreenerSlicerLib.scene.place import Level, Place, Side
 from ScreenerSlicerLib.scene.volume import shared_scan_of, world_points
 
 if TYPE_CHECKING:
     from ctscreener.findings import Triple
-
-Side = Literal["right", "left", "midline"]
-Level = Literal["upper", "middle", "lower"]
 
 SAMPLES = 48
 """Voxels that are looked at along each axis: every tenth of a slice of 512."""
@@ -25,19 +22,6 @@ MIDLINE_MM = 10.0
 """Nearer than this to the middle is neither right nor left."""
 SLAB_MM = 20.0
 """The middle is that of the body this far above and below: bodies lie bent and tilted."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something lies in the patient.
-
-    Arguments:
-        side: The patient's, not the picture's.
-        level: The third of the scanned body, by height.
-    """
-
-    side: Side
-    level: Level
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import slicer
@@ -20,6 +20,7 @@ class Logics:
         terminologies: Learns our terms: `slicer.modules.terminologies.logic()`.
         volumerendering: Draws the map in 3D: `slicer.modules.volumerendering.logic()`; without
             it there is no 3D picture.
+        sequences: Browses through frames: `slicer.modules.sequences.logic()`.
     """
 
     application: slicer.vtkMRMLApplicationLogic
@@ -27,3 +28,23 @@ class Logics:
     segmentations: slicer.vtkSlicerSegmentationsModuleLogic
     terminologies: slicer.vtkSlicerTerminologiesModuleLogic | None = None
     volumerendering: slicer.vtkSlicerVolumeRenderingLogic | None = None
+    sequences: slicer.vtkSlicerSequencesLogic | None = None
+
+
+def logics_of(application: Any) -> Logics:  # noqa: ANN401 (Slicer's own)
+    """Return Slicer's own logics.
+
+    Arguments:
+        application: The module `slicer`, in a Slicer that has started.
+    """
+    modules = application.modules
+    rendering = getattr(modules, "volumerendering", None)
+    sequences = getattr(modules, "sequences", None)
+    return Logics(
+        application.app.applicationLogic(),
+        modules.colors.logic(),
+        modules.segmentations.logic(),
+        modules.terminologies.logic(),
+        rendering.logic() if rendering else None,
+        sequences.logic() if sequences else None,
+    )

@@ -98,6 +98,26 @@ def map_node(
         like_node: The volume that was scored.
         name: What the node is called.
     """
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(name)
+    fill_map(node, rarity, like_node)
+    scene.AddNode(node)
+    node.SetAndObserveTransformNodeID(like_node.GetTransformNodeID())
+    return node
+
+
+def fill_map(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    rarity: np.ndarray,
+    like_node: slicer.vtkMRMLScalarVolumeNode,
+) -> None:
+    """Make a volume hold a map, on the grid of another.
+
+    Arguments:
+        node: The volume, in a scene or not.
+        rarity: See `map_node`.
+        like_node: The volume that was scored.
+    """
     depth, height, width = shared_scan_of(like_node).shape
     assert rarity.shape == (depth, height, width), "a map is as large as its scan"
     flat = np.ascontiguousarray(rarity, dtype=np.float32).reshape(-1)
@@ -107,13 +127,8 @@ def map_node(
     image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=False))
     matrix = vtk.vtkMatrix4x4()
     like_node.GetIJKToRASMatrix(matrix)
-    node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetName(name)
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image)
-    scene.AddNode(node)
-    node.SetAndObserveTransformNodeID(like_node.GetTransformNodeID())
-    return node
 
 
 @dataclass(frozen=True)

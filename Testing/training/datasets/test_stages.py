@@ -12,6 +12,8 @@ from ctscreener.files import read_scan
 from ctscreener.preprocess import PreprocessSettings
 from Testing.training.datasets import test_amos, test_brain, test_kits, test_lits
 from Testing.training.datasets.fabricated import CENTRE, check_places, grid, middle
+from Testing.training.small_evaluation import untrained_model
+from training.baselines.folder import load_folder
 from training.baselines.mean_at_place import MeanAtPlaceSettings, source_of
 from training.baselines.method import RunSettings
 from training.baselines.stage import main as fit
@@ -20,6 +22,8 @@ from training.data.brain import BrainSettings, prepare_brain
 from training.data.sources import find_sources
 from training.data.store import Store
 from training.datasets import ixi
+from training.evaluate import EvaluateSettings
+from training.evaluate import main as evaluate
 from training.evaluation.cases import find_cases, find_unlabelled, read_case_mask
 from training.inserted.stage import known_lesions
 from training.prepare import PrepareSettings, main
@@ -105,13 +109,43 @@ def test_a_rival_learns_from_a_named_set_alone(tmp_path: Path) -> None:
         fit("mean_at_place", MeanAtPlaceSettings(data))
     main(settings_of(tmp_path / "store", kits))
     assert data.open().names == ("case_00003",)
+    data = RunSettings(tmp_path / "own", tmp_path / "run", scans=(kits,))
+    assert fit("mean_at_place", MeanAtPlaceSettings(data))
+    assert load_folder(tmp_path / "run" / "fitted").seen == {
+        scan["sha256"] for scan in Store(tmp_path / "own").provenance()["scans"]
+    }
 
 
-def test_a_scan_of_a_set_is_read_again_as_its_set_reads_it(tmp_path: Path) -> None:
+def test_a_set_is_measured_by_its_name(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = untrained_model(tmp_path / "untrained", rng)
+    test_kits.write(tmp_path / "kits" / "case_00003")
+    test_kits.write(tmp_path / "kits" / "case_00004")
+    settings = EvaluateSettings(
+        sets=(Path(f"kits:{tmp_path / 'kits'}"), Path(f"kits,split=train:{tmp_path / 'kits'}")),
+        scores=(f"model:{model}", "gradient"),
+        out=tmp_path / "out",
+        resamples=0,
+    )
+    evaluate(settings)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["skipped"] == []
+    first, second = results["sets"]
+    assert [part["set"] for part in (first, second)] == ["kits", "kits,split=train"]
+    for part in (first, second):
+        assert [scan["name"] for scan in part["scans"]] == ["case_00003", "case_00004"]
+    # The edges of the lesion are far steeper than what surrounds them.
+    assert first["scans"][0]["auroc"]["gradient"] > 0.6
+
+
+def test_a_scan_of_a_set_is_read_again_as_its_set_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The header lies: only the reader of LiTS lays the scan right.
     wrong = np.diag([-1.0, 1, 1, 1]) @ grid("LPS").affine
     test_lits.write(tmp_path / "lits", 7, header=wrong)
-    main(settings_of(tmp_path / "store", f"lits,split=train:{tmp_path / 'lits'}"))
+    monkeypatch.chdir(tmp_path)
+    main(settings_of(tmp_path / "store", "lits,split=train:lits"))
+    monkeypatch.chdir("/")
     (stored,) = Store(tmp_path / "store").scans.values()
     scan = source_of(stored).read(read_scan)
     found = middle(np.abs(scan.hu - 160) < 40, scan.affine)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ctscreener.networks import Shape
+from ctscreener.scan import Shape
 from training.baselines.parts.synthetic import others
 from training.synthetic.shapes import draw_shape
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ctscreener.encoded import PLAIN
 from ctscreener.encoder import STEM_STRIDE, Encoder, EncoderSettings
 from ctscreener.heads import doubled
-from ctscreener.networks import NetworkSettings, Shape, UNet
+from ctscreener.networks import NetworkSettings, UNet
+from ctscreener.scan import Shape
 from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures
 from training.density import network_of, weights_of
 from training.encoder import load_encoder

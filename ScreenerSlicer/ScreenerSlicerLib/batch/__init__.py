@@ -1,0 +1,1 @@
+"""Several scans, one after the other."""

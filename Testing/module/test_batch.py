@@ -1,0 +1,144 @@
+"""Several scans by a click: added, screened one after the other, cancelled."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import slicer
+
+from ctscreener.files import write_map
+from Testing.engine.conftest import one_slice
+from Testing.host.dicom_database import ctkDICOMDatabase
+from Testing.module.opened import Opened, torso
+
+LONGEST = 120.0
+AFFINE = np.array([[0, 0, -2.0, 70], [0, -2.0, 0, 70], [2.0, 0, 0, -60], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two scans, and between them one that is none."""
+    made = tmp_path / "scans"
+    made.mkdir()
+    for name in ("a.nrrd", "c.nrrd"):
+        write_map(made / name, torso().astype(np.float32), AFFINE)
+    (made / "b.nrrd").write_text("no scan")
+    return made
+
+
+@pytest.fixture
+def listed(opened: Opened, folder: Path, tmp_path: Path) -> Opened:
+    """These three in the list, and a folder for results."""
+    opened.host.click(opened.ui.batchButton)
+    opened.ui.batchFolderEdit.currentPath = str(folder)
+    opened.host.click(opened.ui.batchFolderAddButton)
+    (tmp_path / "out").mkdir()
+    opened.ui.batchOutEdit.currentPath = str(tmp_path / "out")
+    return opened
+
+
+def rows(opened: Opened) -> list[list[str]]:
+    """What stands in the list."""
+    table = opened.ui.batchTable
+    columns = range(table.columnCount)
+    return [[table.item(row, one).text() for one in columns] for row in range(table.rowCount)]
+
+
+def wait(opened: Opened) -> None:
+    """Wait until the button says that nothing runs."""
+    opened.host.wait(lambda: opened.ui.batchRunButton.text == "Screen all", LONGEST)
+
+
+def test_three_scans_with_a_bad_one_among_them(listed: Opened, tmp_path: Path) -> None:
+    assert [row[:2] for row in rows(listed)] == [
+        ["a", "waiting"],
+        ["b", "waiting"],
+        ["c", "waiting"],
+    ]
+    listed.host.click(listed.ui.batchRunButton)
+    assert listed.ui.batchRunButton.text == "Cancel"
+    assert not listed.ui.batchClearButton.enabled
+    assert not listed.ui.screenButton.enabled
+    listed.host.wait(lambda: "Scan 3 of 3" in listed.ui.batchLabel.text, LONGEST)
+    assert 60 < listed.ui.batchBar.value < 100
+    wait(listed)
+    assert [row[1] for row in rows(listed)] == ["done", "failed", "done"]
+    assert rows(listed)[0][2:] == ["2", "5.0"]
+    assert "Expected" in listed.ui.batchTable.item(1, 1).toolTip()
+    told = listed.ui.batchLabel.text
+    assert told.startswith("Done: 2 of 3. Failed: 1, the first: b: Expected")
+    (made,) = (tmp_path / "out").iterdir()
+    assert str(made) in told
+    assert sorted(path.name for path in made.iterdir()) == ["a", "c", "summary.csv"]
+    assert not listed.ui.batchRunButton.enabled
+    listed.host.click(listed.ui.batchClearButton)
+    assert rows(listed) == []
+    assert made.is_dir()
+
+
+def test_a_cancel_ends_it_and_the_button_goes_on(
+    listed: Opened, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    listed.host.click(listed.ui.batchRunButton)
+    listed.host.wait(lambda: "Scoring" in listed.ui.batchLabel.text, LONGEST)
+    listed.host.click(listed.ui.batchRunButton)
+    wait(listed)
+    assert [row[1] for row in rows(listed)] == ["cancelled", "waiting", "waiting"]
+    assert list(temporary.glob("screener-*")) == []
+    monkeypatch.delenv("SCREENER_STUB")
+    listed.host.click(listed.ui.batchRunButton)
+    wait(listed)
+    assert [row[1] for row in rows(listed)] == ["done", "failed", "done"]
+
+
+def test_nothing_else_is_screened_meanwhile(
+    listed: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    listed.add(torso())
+    listed.start()
+    assert "being screened" in listed.ui.batchRunButton.toolTip
+    listed.host.click(listed.ui.screenButton)
+    listed.wait_for_end()
+    listed.host.click(listed.ui.batchRunButton)
+    assert listed.ui.screenButton.toolTip == "A batch is on."
+    listed.widget.panel.close()
+
+
+def test_the_selected_series_of_the_browser_are_added(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = ctkDICOMDatabase(tmp_path / "database")
+    for index, values in enumerate(torso()[:20].astype(np.float32)):
+        slice_ = one_slice(values, index, "1.2.3")
+        slice_.StudyInstanceUID, slice_.Modality = "1.2.3.4", "CT"
+        slice_.SeriesDescription = "chest"
+        file = tmp_path / f"{index:03}.dcm"
+        slice_.save_as(file, enforce_file_format=True)
+        database.insert(str(file))
+    opened.host.click(opened.ui.batchButton)
+    opened.host.click(opened.ui.batchBrowserButton)
+    assert "No CT series is selected" in opened.ui.batchLabel.text
+    tables = SimpleNamespace(currentSeriesSelection=lambda: ("1.2.3",))
+    browser = SimpleNamespace(dicomBrowser=SimpleNamespace(dicomTableManager=lambda: tables))
+    instance = SimpleNamespace(browserWidget=browser)
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    monkeypatch.setattr(slicer.modules, "DICOMInstance", instance, raising=False)
+    opened.host.click(opened.ui.batchBrowserButton)
+    assert [row[0] for row in rows(opened)] == ["chest"]
+    opened.ui.batchOutEdit.currentPath = str(tmp_path)
+    opened.host.click(opened.ui.batchRunButton)
+    wait(opened)
+    assert [row[1] for row in rows(opened)] == ["done"]
+
+
+def test_a_batch_ends_with_the_application(
+    listed: Opened, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    listed.host.click(listed.ui.batchRunButton)
+    listed.host.wait(lambda: "Scoring" in listed.ui.batchLabel.text, LONGEST)
+    listed.host.app.aboutToQuit.emit()
+    listed.host.wait(lambda: not list(temporary.glob("screener-*")), 10)
