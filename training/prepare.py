@@ -60,9 +60,6 @@ class PrepareSettings:
     """Folder for the prepared scans; those that it holds already are not prepared again."""
     workers: int = 0
     """Processes; 0 for one on each core, and with 1 no other than this one."""
-    scheduler: str = ""
-    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks; without
-    it the processes are those of this machine."""
     preprocess: PreprocessSettings = field(default_factory=PreprocessSettings)
     """How a scan is prepared."""
     fine: tuple[float, float, float] | None = None
@@ -78,6 +75,9 @@ class PrepareSettings:
     """What the pictures are; brain MRI goes into a store of its own, which stages of CT refuse."""
     brain: BrainSettings = field(default_factory=BrainSettings)
     """How a brain MRI is prepared."""
+    scheduler: str = ""
+    """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks; without
+    it the processes are those of this machine."""
 
     def copies(self) -> list[Copy]:
         """The folders to fill and how; the last one is that which a screening sees."""
