@@ -245,7 +245,7 @@ def test_no_call_blocks_on_a_large_scan(
 
 def test_the_engine_understands_every_request(tmp_path: Path) -> None:
     region = (-1e-5, 100.25, -200.0, 0.0, -1234.5, 7.0)
-    request = ScreenRequest(tmp_path, "cuda:1", 0.25, 3.5, 0.05, region)
+    request = ScreenRequest(tmp_path, "cuda:1", 0.25, 3.5, 0.05, region=region)
     options = ["screen", "scan.nrrd", "--out", "result", *request.options()]
     read = command._parser().parse_args(options)
     assert read.region == pytest.approx(region, abs=1e-5)
