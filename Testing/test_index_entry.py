@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from Testing.index_entry import FILES, NAME, ROOT, fill_owner, owner_of, problems
+from Testing.index_entry import FILES, NAME, ROOT, cloned_bytes, fill_owner, owner_of, problems
 
 
 @pytest.fixture
@@ -89,3 +91,16 @@ def test_what_is_no_owner_changes_nothing(copy: Path, owner: str) -> None:
     with pytest.raises(ValueError, match="Expected a user"):
         fill_owner(copy, owner)
     assert [(copy / file).read_bytes() for file in FILES] == before
+
+
+def test_a_clone_is_its_files_and_its_history(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for _ in range(2):
+        (tmp_path / "weights").write_bytes(rng.bytes(100_000))
+        subprocess.run([*git, "add", "weights"], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", "weights"], check=True)
+    (tmp_path / "unknown").write_bytes(rng.bytes(100_000))
+    assert cloned_bytes(tmp_path) == pytest.approx(300_000, rel=0.02)
+    assert cloned_bytes(tmp_path / ".git" / "hooks") < 100_000

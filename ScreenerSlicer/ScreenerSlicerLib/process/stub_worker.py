@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--series")
     add("--batch", type=int, default=1)
     add("--events", action="store_true")
+    add("--json", action="store_true")
     return parser
 
 
