@@ -56,7 +56,7 @@ class Cs3fSettings(RivalSettings):
     """Fine cubes along the side of a coarse one."""
     projection: int = 64
     """Numbers that features are projected to."""
-    scans: int = 32
+    others: int = 32
     """Scans that are kept, at most."""
     tiles: int | None = None
     """Tiles of each scan that are kept, at most."""
@@ -207,7 +207,7 @@ def settle(settings: Cs3fSettings, rival: Cs3f, store: Store) -> None:
     rival.describe.load(settings.features)
     rival.to(device)
     rng = np.random.default_rng(settings.seed)
-    names = store.names[: settings.scans]
+    names = store.names[: settings.others]
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for number, name in enumerate(names):
         alone = Store(store.folder, [other for other in store.names if other != name])
@@ -221,9 +221,9 @@ def settle(settings: Cs3fSettings, rival: Cs3f, store: Store) -> None:
 
 
 PRESETS = {
-    "tiny": Cs3fSettings(projection=32, scans=8, tiles=6),
-    "small": Cs3fSettings(scans=32),
-    "paper": Cs3fSettings(features=FeatureSettings(groups=(2, 4), zoom=2), scans=128),
+    "tiny": Cs3fSettings(projection=32, others=8, tiles=6),
+    "small": Cs3fSettings(others=32),
+    "paper": Cs3fSettings(features=FeatureSettings(groups=(2, 4), zoom=2), others=128),
 }
 METHOD = Method(
     "CS3F, Le-Gia 2026: cubes of slice features that have no counterpart in other scans; no training",
