@@ -17,6 +17,7 @@ MODULES = {
     "phantoms": "training.phantoms.stage",
     "insert": "training.inserted.stage",
     "baseline": "training.baselines.stage",
+    "datasets": "training.datasets.stage",
 }
 """Where the code of a stage is, if not in the file of its name."""
 STAND_IN = r"""#!/usr/bin/env bash
