@@ -1,7 +1,7 @@
 """One case in a process of its own, which may crash, fill its memory or never end."""
 
+import json
 import os
-import pickle
 import resource
 import select
 import shutil
@@ -103,8 +103,11 @@ def in_child(kind: Kind, path: Path, limits: Limits = Limits()) -> Outcome:
         ended = signal.Signals(os.WTERMSIG(status))
         verdict = Verdict.LIMIT if ended == signal.SIGXCPU else Verdict.CRASH
         return Outcome(verdict, ended.name)
-    # Our own child wrote this.
-    return pickle.loads(told) if told else Outcome(Verdict.CRASH, f"exit status {status >> 8}")
+    if not told:
+        return Outcome(Verdict.CRASH, f"exit status {status >> 8}")
+    # Words alone: the child has read what may be hostile.
+    verdict, text = json.loads(told)
+    return Outcome(Verdict(verdict), text)
 
 
 def _child(kind: Kind, path: Path, writing: int, limits: Limits) -> NoReturn:
@@ -116,7 +119,8 @@ def _child(kind: Kind, path: Path, writing: int, limits: Limits) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = 1
     try:
-        os.write(writing, pickle.dumps(decide(kind, path)))
+        outcome = decide(kind, path)
+        os.write(writing, json.dumps([outcome.verdict, outcome.text]).encode())
         status = 0
     finally:
         # Not the exit of the parent that was copied: no handlers, no buffers.

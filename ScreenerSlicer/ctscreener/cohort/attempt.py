@@ -77,6 +77,8 @@ def _attempt(work: Work, name: str, item: Any, limits: Limits) -> Answer:  # noq
             return Answer(name, work(item), lost=len(lost))
         except InputError as error:
             return Answer(name, refused=error, lost=len(lost))
+        # Whatever else an item meets is a fault of ours: it is told with its traceback, counted,
+        # and must not end the worker that others wait for.
         except Exception:
             logger.exception("A fault of ours:")
             return Answer(name, fault=traceback.format_exc(), lost=len(lost))
