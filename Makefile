@@ -81,5 +81,5 @@ clean:
 	@touch $@
 
 .venv/everything: .venv/engine
-	$(PIP) --quiet -e ".[cohort,training,test,docs]"
+	$(PIP) --quiet -e ".[cohort,training,test,docs,features]"
 	@touch $@
