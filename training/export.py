@@ -1,6 +1,7 @@
 """The stage that calibrates a trained model and writes the folder that `ctscreener` uses."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -189,7 +190,8 @@ def reference_scans(settings: ExportSettings) -> Store:
     Raises:
         InputError: `store.empty`, or `export.reference` where the last stage was trained on all.
     """
-    store = Store(settings.store, without(settings.store, settings.reference))
+    every = Store(settings.store)
+    store = every.alone(matching(every.names, settings.reference))
     if not settings.left_out:
         return store
     run = settings.distilled or settings.density
@@ -202,14 +204,12 @@ def reference_scans(settings: ExportSettings) -> Store:
             f"saw all {len(store.names)}.",
             "Train it with --held-out, give a --store that holds others, or leave out --left-out.",
         )
-    return Store(settings.store, [n for n in Store(settings.store).names if n not in left])
+    return store.alone(left)
 
 
-def without(store: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the store's scans that match no pattern."""
-    return tuple(
-        name for name in Store(store).names if not any(fnmatch(name, p) for p in patterns)
-    )
+def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Names that match a pattern."""
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
 def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Rivals in general: a folder in, the same scores out; listed, refused, trained on with `run.py`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,16 @@ def fitted(store: Path, tmp_path: Path) -> Path:
     """The mean at place of two of them."""
     main("mean_at_place", MeanAtPlaceSettings(RunSettings(store, tmp_path / "mean", limit=2)))
     return tmp_path / "mean" / "fitted"
+
+
+def test_what_is_excluded_is_not_learnt_from(store: Path, tmp_path: Path) -> None:
+    data = RunSettings(store, tmp_path / "run", exclude=("b",))
+    assert data.open().names == ("a", "c")
+    assert replace(data, only=("[ab]",)).open().names == ("a",)
+    assert replace(data, limit=1).open().names == ("a",)
+    main("mean_at_place", MeanAtPlaceSettings(data))
+    unseen = fingerprint(tmp_path / "scans" / "b.nii.gz")["sha256"]
+    assert unseen not in load_folder(tmp_path / "run" / "fitted").seen
 
 
 def test_a_loaded_rival_scores_as_the_one_that_was_fitted(fitted: Path, tmp_path: Path) -> None:

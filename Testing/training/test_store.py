@@ -62,6 +62,17 @@ def test_excluded_patterns_leave_scans_out_and_an_empty_store_is_an_error(tmp_pa
         Store(tmp_path / "store", ("*",))
 
 
+def test_some_scans_alone_bring_back_none_that_was_left_out(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", dict.fromkeys(("a", "b", "c[1]", "c1"), (6, 6, 6)))
+    store = Store(tmp_path / "store", ["b"])
+    assert store.alone(["a"]).names == ("a",)
+    assert store.alone(["a", "b"]).names == ("a",)
+    assert store.alone(["c1"]).names == ("c1",), "a bracket in a name is no pattern"
+    assert store.alone(["c[1]"]).names == ("c[1]",)
+    with pytest.raises(InputError, match="none of 4 to use"):
+        store.alone(["b"])
+
+
 def test_a_store_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     with pytest.raises(InputError, match="manifest"):

@@ -210,8 +210,7 @@ def settle(settings: Cs3fSettings, rival: Cs3f, store: Store) -> None:
     names = store.names[: settings.others]
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for number, name in enumerate(names):
-        alone = Store(store.folder, [other for other in store.names if other != name])
-        for x, _, where in store_tiles(alone, rival.settings, rng, settings.tiles):
+        for x, _, where in store_tiles(store.alone([name]), rival.settings, rng, settings.tiles):
             coarse, fine, _ = rival.both(x.to(device), where.to(device))
             scan = torch.full((len(coarse),), number)
             kept.append((coarse.half().cpu(), fine.half().cpu(), scan))

@@ -53,11 +53,10 @@ class RunSettings:
         Raises:
             InputError: It cannot be used, or no scan is left.
         """
-        names = Store(self.store, self.exclude).names
-        given = {source.name for source in find_sources(self.scans)} if self.scans else set(names)
-        kept = [n for n in names if n in given and any(fnmatch(n, one) for one in self.only)]
-        kept = kept[: self.limit]
-        return Store(self.store, [name for name in names if name not in kept], self.in_memory)
+        store = Store(self.store, self.exclude)
+        given = {one.name for one in find_sources(self.scans)} if self.scans else set(store.names)
+        kept = [n for n in store.names if n in given and any(fnmatch(n, p) for p in self.only)]
+        return store.alone(kept[: self.limit], self.in_memory)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 import errno
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ class Store:
                 "Run the stage `prepare` on more scans, or exclude fewer.",
             )
         self.folder = folder
+        self._every, self._kind = tuple(scan.name for scan in scans), kind
         self.preprocess: dict[str, Any] = manifest["preprocess"]
         self.alike: list[list[str]] = manifest.get("duplicates", [])
         self.scans = {scan.name: scan for scan in sorted(kept, key=lambda scan: scan.name)}
@@ -142,6 +144,20 @@ class Store:
     def names(self) -> tuple[str, ...]:
         """Names of the scans, sorted."""
         return tuple(self.scans)
+
+    def alone(self, names: Collection[str], in_memory: bool = False) -> "Store":
+        """Open some of these scans alone; what is left out here stays so.
+
+        Arguments:
+            names: Scans of this store, letter by letter.
+            in_memory: Hold them unpacked in memory.
+
+        Raises:
+            InputError: No scan is left.
+        """
+        kept = self.scans.keys() & set(names)
+        others = [escape(name) for name in self._every if name not in kept]
+        return Store(self.folder, others, in_memory, self._kind)
 
     def image(self, name: str, box: Box) -> np.ndarray:
         """Read a box of a prepared image.
