@@ -190,6 +190,10 @@ def test_rivals_are_trained_for_equal_seconds_on_scans_that_are_not_measured(
     fitted = [settings.data for stage, settings in given if stage == "baseline"]
     assert {settings.exclude for settings in fitted} == {tested}
     assert {settings.seconds for settings in fitted} == {7.0}
+    own = [settings for stage, settings in given if stage in {"descriptor", "condition", "density"}]
+    assert {settings.exclude for settings in own} == {tested}
+    assert sum(settings.loop.max_minutes for settings in own) * 60 == pytest.approx(7)
+    assert {settings.loop.schedule for settings in own} == {"minutes"}
     # Every rival there is, and PatchCore on other features.
     assert {settings.run.name for settings in fitted} == {
         *NAMES,
@@ -198,12 +202,13 @@ def test_rivals_are_trained_for_equal_seconds_on_scans_that_are_not_measured(
     plain = {"patchcore_encoder", "stunet"}
     for settings in fitted:
         assert settings.store.name == ("store_plain" if settings.run.name in plain else "store")
-    first, second = (settings for stage, settings in given if stage == "evaluate")
+    first, second, third = (settings for stage, settings in given if stage == "evaluate")
     assert {Path(score) for score in first.scores} >= {one.run / "fitted" for one in fitted}
     assert second.scores == ("model:other", "gradient", "random")
-    assert first.sets == second.sets
+    assert third.scores[0] == f"model:{out / 'scratch' / 'model'}"
+    assert first.sets == second.sets == third.sets
     assert first.sets[0] == out / "annotated"
-    assert len(dict(given)["tables"].results) == 2
+    assert len(dict(given)["tables"].results) == 3
 
 
 @pytest.mark.parametrize("inserted", [True, False])

@@ -5,6 +5,7 @@
 # In the environment:
 #   BUDGET        seconds of training of each rival; what is fitted in closed form or not at all takes what it takes
 #   PRESET        sizes of the rivals: tiny (processors), small (a graphics card) or paper
+#   WITHOUT_SCRATCH  anything: leaves out Screener's own method from scratch, whose three networks share those seconds
 #   RIVALS        names of the rivals; without it, all. STUNET and ENCODER add what needs them
 #   MODELS        models beside them: folders, or names of bundled ones. Those of left_out.sh and scratch_left_out.sh have not seen the tested
 #                 scans, the bundled ones may have: the page says which stages did
@@ -15,7 +16,9 @@
 #   STUNET        file with the weights of STU-Net; ENCODER, a folder that the stage `encoder` wrote; DESCRIPTOR, a descriptor's run
 #   COPIES        scans made of each tested one for each family of lesions put in
 #   FAMILIES      families of lesions that are put in, and of phantoms; without it, all four
+#   TILES         tiles that the density from scratch learns from
 #   COARSEN, SPACING   voxel size of the phantoms relative to the usual one, and in mm of what the rivals see: for trying out, such as 2 and "9 6 6"
+#   GRID          `own` grid of a scan, or the `prepared` one, which costs less
 #   OVERLAP, WORKERS   share of a tile that the next one covers again where scans are scored; processes
 # Research use only: so few patients say nothing about others.
 set -euo pipefail
@@ -75,6 +78,29 @@ if [ -z "${DATA:-}" ]; then
   if [ -n "${STUNET:-}${ENCODER:-}" ]; then run prepare "${sources[@]}" --plain --store "$data/store_plain" --workers "$workers"; fi
 fi
 
+# The method of the paper from scratch, as scratch.sh has it: a third of the seconds for each network.
+if [ -z "${WITHOUT_SCRATCH:-}" ]; then
+  third=$(awk -v all="$budget" 'BEGIN { print all / 180 }')
+  within=(--schedule minutes --max-minutes "$third" --steps 1000000 --warmup 20 --average 0.99)
+  contrast=(--contrast.objective simclr --contrast.chunk 2048 --crops.positions 1024)
+  for stage in descriptor condition; do
+    run "$stage" --preset tiny --store "$data/store" --run "$out/scratch/$stage" "${contrast[@]}" "${within[@]}" "${exclude[@]}"
+  done
+  run density --store "$data/store" --run "$out/scratch/density" --descriptor "$out/scratch/descriptor" --condition "$out/scratch/condition" \
+    --sincos 4 --learned-shell 2 5 --surround 3 7 6 14 --head.head gaussian --head.covariance full --head.hidden 512 \
+    --tiles "${TILES:-400}" --per-step 48 --block 8 8 8 --voxels 4096 --lr 2e-3 --precision 32-true "${within[@]}" "${exclude[@]}"
+  # Rarity, which changes no order of voxels, refers to a few scans of those trained on.
+  reference=()
+  for path in "$data"/store/*.json; do
+    name=$(basename "$path" .json)
+    if [[ -f $data/store/$name.body.b2nd && " ${tested[*]} " != *" $name "* ]]; then reference+=("$name"); fi
+  done
+  [ -f "$out/scratch/model/model.json" ] || run export --store "$data/store" --density "$out/scratch/density" --out "$out/scratch/model" --smooth 3 \
+    --reference "${reference[@]:0:4}"
+  models+=("$out/scratch/model")
+  DESCRIPTOR=${DESCRIPTOR:-$out/scratch/descriptor}
+fi
+
 fitted=()
 fit() { # NAME METHOD STORE FLAGS
   [ -f "$out/$1/fitted/baseline.json" ] || run baseline "$2" --preset "$preset" --store "$data/$3" --run "$out/$1" --seconds "$budget" \
@@ -91,7 +117,7 @@ results=()
 for model in "${models[@]}"; do
   to=$out/results/$(basename "$model")
   run evaluate --scores "model:$model" "${fitted[@]}" gradient random --sets "${sets[@]}" --out "$to" \
-    --protocols body-only voxel-all authors --overlap "$overlap" --workers "$workers"
+    --protocols body-only voxel-all authors --grid "${GRID:-own}" --overlap "$overlap" --workers "$workers"
   results+=("$to/results.json")
   # The rivals are measured once, beside the first model.
   fitted=()
