@@ -190,7 +190,9 @@ def test_rivals_are_trained_for_equal_seconds_on_scans_that_are_not_measured(
     fitted = [settings.data for stage, settings in given if stage == "baseline"]
     assert {settings.exclude for settings in fitted} == {tested}
     assert {settings.seconds for settings in fitted} == {7.0}
-    own = [settings for stage, settings in given if stage in {"descriptor", "condition", "density"}]
+    own = [
+        settings for stage, settings in given if stage in {"descriptor", "condition", "density"}
+    ]
     assert {settings.exclude for settings in own} == {tested}
     assert sum(settings.loop.max_minutes for settings in own) * 60 == pytest.approx(7)
     assert {settings.loop.schedule for settings in own} == {"minutes"}

@@ -42,8 +42,9 @@ class EvaluateSettings:
     """Scans, DICOM folders, folders of such or NAME:FOLDER, with or without masks: what is counted
     there is findings that meet no known lesion, and voxels above a rarity."""
     scores: tuple[str, ...] = ("model:preview", "gradient", "random")
-    """What is measured: `model:` with the name or folder of a model, once; folders of fitted
-    rivals (stage `baseline`); `gradient` and `random`, trivial scores."""
+    """What is measured: `model:` with the name or folder of a model, once; `part:discriminator` and
+    `part:density`, its parts alone; folders of fitted rivals (stage `baseline`); `gradient` and
+    `random`, trivial scores."""
     labels: tuple[int, ...] = ()
     """Value of the lesions in each set's masks; 0 takes all. Without it, a set of phantoms is
     measured on its family, any other set on all that is not 0."""

@@ -15,6 +15,7 @@ from ctscreener.scan import Scan
 from ctscreener.screening import ScreenSettings, screen
 from training.baselines.folder import Rated, load_folder
 from training.baselines.trivial import Chance, Gradient
+from training.evaluation.part_score import PART, part_score
 
 SCREENER = "Screener"
 """Name of the model's score."""
@@ -62,7 +63,8 @@ def load_scores(
     """Load what is to be measured.
 
     Arguments:
-        wanted: `model:` with a name or folder, folders of fitted rivals, `gradient`, `random`.
+        wanted: `model:` with a name or folder, its `part:discriminator` and `part:density`, folders
+            of fitted rivals, `gradient`, `random`.
         screening: How scans are screened.
         seed: Decides the random scores.
 
@@ -70,8 +72,8 @@ def load_scores(
         The model's score, and all scores in the order asked for, the model first.
 
     Raises:
-        InputError: `evaluate.scores` unless one model is among them; those of `load_model` and of
-            `load_folder`.
+        InputError: `evaluate.scores` unless one model is among them; those of `load_model`, of
+            `load_folder` and of `part_score`.
     """
     models = [word.removeprefix(MODEL) for word in wanted if word.startswith(MODEL)]
     if len(models) != 1:
@@ -82,17 +84,20 @@ def load_scores(
         )
     screened = RarityScore(load_model(models[0]), screening)
     rest = [word for word in wanted if not word.startswith(MODEL)]
-    return screened, [screened, *(_load(word, screening, seed) for word in rest)]
+    return screened, [screened, *(_load(word, screened, seed) for word in rest)]
 
 
-def _load(word: str, screening: ScreenSettings, seed: int) -> Rated:
+def _load(word: str, screened: RarityScore, seed: int) -> Rated:
+    model, screening = screened.model, screened.screening
+    if word.startswith(PART):
+        return part_score(model, word.removeprefix(PART), screening)
     if word in TRIVIAL:
         return TRIVIAL[word](seed)
     if Path(word).is_dir():
         return load_folder(Path(word), screening)
     raise InputError(
         "evaluate.scores",
-        f"Expected a score, model:NAME, the folder of a fitted rival, {' or '.join(TRIVIAL)}; "
-        f"found {word}.",
+        "Expected a score, model:NAME, part:discriminator or part:density, the folder of a fitted "
+        f"rival, {' or '.join(TRIVIAL)}; found {word}.",
         "Check the word or the path.",
     )

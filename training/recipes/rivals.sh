@@ -9,6 +9,7 @@
 #   RIVALS        names of the rivals; without it, all. STUNET and ENCODER add what needs them
 #   MODELS        models beside them: folders, or names of bundled ones. Those of left_out.sh and scratch_left_out.sh have not seen the tested
 #                 scans, the bundled ones may have: the page says which stages did
+#   PARTS         anything: both parts of these models alone as well, of which all must be whole-volume models then
 #   TESTED        names of the real scans to leave out and measure on; those with a mask beside them are the annotated ones
 #   DATA          folder with a store `store` of real scans, and `store_plain` in HU: without it both are made
 #   PHANTOMS      phantoms of each family to measure on, 0 for none; TRAIN phantoms to train on besides
@@ -30,6 +31,7 @@ read -ra tested <<<"${TESTED:-lidc0001_dicom lidc_0002 lidc_0003 lung4d_hm10395 
 # A rival is a file that ends in a METHOD. STU-Net needs weights that have to be fetched.
 every=$(grep -l '^METHOD = ' training/baselines/*.py | xargs -n 1 basename -s .py | grep -vx stunet | tr '\n' ' ')
 read -ra rivals <<<"${RIVALS:-$every}"
+scratch=''
 read -ra models <<<"${MODELS:-preview}"
 read -ra families <<<"${FAMILIES:-lung_nodule lung_opacity kidney_tumour liver_tumour}"
 spacing=()
@@ -97,8 +99,7 @@ if [ -z "${WITHOUT_SCRATCH:-}" ]; then
   done
   [ -f "$out/scratch/model/model.json" ] || run export --store "$data/store" --density "$out/scratch/density" --out "$out/scratch/model" --smooth 3 \
     --reference "${reference[@]:0:4}"
-  models+=("$out/scratch/model")
-  DESCRIPTOR=${DESCRIPTOR:-$out/scratch/descriptor}
+  DESCRIPTOR=${DESCRIPTOR:-$out/scratch/descriptor} scratch=$out/scratch/model
 fi
 
 fitted=()
@@ -113,10 +114,12 @@ if [ -n "${DESCRIPTOR:-}" ]; then fit patchcore_descriptor patchcore store --rea
 if [ -n "${ENCODER:-}" ]; then fit patchcore_encoder patchcore store_plain --reads encoder --encoder "$ENCODER"; fi
 if [ -n "${STUNET:-}" ]; then fit stunet stunet store_plain --features "$STUNET"; fi
 
-results=()
-for model in "${models[@]}"; do
+results=() parts=()
+if [ -n "${PARTS:-}" ]; then parts=(part:discriminator part:density); fi
+for model in "${models[@]}" ${scratch:+"$scratch"}; do
+  if [ "$model" = "$scratch" ]; then parts=(); fi
   to=$out/results/$(basename "$model")
-  run evaluate --scores "model:$model" "${fitted[@]}" gradient random --sets "${sets[@]}" --out "$to" \
+  run evaluate --scores "model:$model" "${parts[@]}" "${fitted[@]}" gradient random --sets "${sets[@]}" --out "$to" \
     --protocols body-only voxel-all authors --grid "${GRID:-own}" --overlap "$overlap" --workers "$workers"
   results+=("$to/results.json")
   # The rivals are measured once, beside the first model.
