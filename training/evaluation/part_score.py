@@ -56,8 +56,7 @@ def part_score(model: Model, part: str, screening: ScreenSettings) -> PartScore:
         InputError: `evaluate.part` where the model has no such part, or does not use it.
     """
     networks = model.networks
-    used = isinstance(networks, Encoded) and part in PARTS
-    if not used or not weight_of(networks, part):
+    if not (isinstance(networks, Encoded) and part in PARTS and weight_of(networks, part)):
         raise InputError(
             "evaluate.part",
             f"Expected a part of the model {model.name}, one of {' and '.join(PARTS)} of a "
