@@ -32,8 +32,9 @@ screen: .venv/engine $(if $(filter large,$(MODEL)),.venv/large)
 	print(scan_name(pathlib.Path(os.environ["CT"])))') && \
 	$(BIN)/ctscreener screen "$$CT" --out "$$OUT/$$name" --model "$$MODEL"
 
+# Two processes: more than two would want more memory than a laptop has.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 check: .venv/everything
 	$(BIN)/ruff check

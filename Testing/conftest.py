@@ -1,17 +1,36 @@
 """What tests of several folders share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 
+SLICER, SLICER_FOLDERS = "slicer", ("host", "module", "slicer")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Networks of tests are small, and the other cores test beside.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the test host wait as harshly as Slicer does."""
     about = "keep Python's lock while the test host waits for events, as Slicer does"
     parser.addoption("--hold-gil", action="store_true", dest="hold_gil", help=about)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Say what stays together where several processes test: a file, and all that Slicer is in.
+
+    One process holds one application, and leaves things behind that another file may meet.
+    """
+    for item in items:
+        folder = item.path.parent.name
+        group = SLICER if folder in SLICER_FOLDERS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
