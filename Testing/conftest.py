@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
 SLICER, SLICER_FOLDERS = "slicer", ("host", "module", "slicer")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
