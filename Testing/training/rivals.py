@@ -18,6 +18,7 @@ from ctscreener.settings import to_json
 from Testing.training.small_store import SPACING
 from training.baselines.folder import load_folder
 from training.baselines.method import Phase, Rival, RunSettings, TrainedSettings, WholeScan
+from training.baselines.methods import METHODS
 from training.baselines.parts.efficientnet import EfficientNetLite0
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.parts.slice_features import FeatureSettings
@@ -160,3 +161,54 @@ def with_lump(scan: Prepared, grey: int = 255) -> tuple[Prepared, np.ndarray]:
     image = scan.image.copy()
     image[lump] = grey
     return replace(scan, image=image), lump
+
+
+def finds_a_lump(
+    name: str, settings: TrainedSettings, folder: Path, steps: int, falls_to: float, times: float
+) -> None:
+    """Assert that a rival learns a scan, scores its body alone, and that a lump stands out.
+
+    Arguments:
+        name: The rival, and its only phase.
+        settings: Those of the test.
+        folder: For store and run.
+        steps: Of training.
+        falls_to: Share of its first value that the loss has to fall below.
+        times: How often the median score of the body that of the lump has to be.
+    """
+    store = one_scan(folder / "store")
+    run = fit(name, settings, store, folder / "run", steps=steps)
+    found = losses(run, name)
+    assert found[-10:].mean() < falls_to * found[:5].mean()
+    scan, lump = with_lump(prepared(store))
+    scores = scores_of(run, scan)
+    np.testing.assert_array_equal(np.isfinite(scores), scan.body)
+    assert np.median(scores[lump & scan.body]) > times * np.median(scores[scan.body])
+
+
+def learns_to_mark(
+    name: str, settings: TrainedSettings, folder: Path, falls: dict[str, float]
+) -> Rival:
+    """Assert that a rival learns one batch by heart, marks its anomalies, and scores the body alone.
+
+    Arguments:
+        name: The rival.
+        settings: Those of the test; every step has to see the same batch, see `one_batch`.
+        folder: For store and run.
+        falls: For each loss the share of its first value that it has to fall below, by the name of
+            the loss behind that of its phase: `draem.focal`.
+
+    Returns:
+        What was trained.
+    """
+    store = one_scan(folder / "store", "ab")
+    run = fit(name, settings, store, folder / "run", steps=80)
+    for loss, share in falls.items():
+        found = losses(run, *loss.split("."))
+        assert found[-10:].mean() < share * found[:5].mean(), loss
+    scan, rival = prepared(store), load_folder(run / "fitted").rival
+    assert isinstance(rival, MapScorer)
+    np.testing.assert_array_equal(np.isfinite(scores_of(rival, scan)), scan.body)
+    (phase,) = METHODS[name].phases(settings, rival, Store(store))
+    assert marks(phase, rival) > 0.8
+    return rival

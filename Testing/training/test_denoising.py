@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ctscreener.preprocess import PreprocessSettings
 from Testing.training.rivals import (
     LOOP,
-    fit,
-    losses,
+    finds_a_lump,
     one_scan,
-    prepared,
-    scores_of,
-    with_lump,
 )
 from training.baselines.denoising import Denoising, DenoisingSettings, coarse_noise, phases
 from training.baselines.parts.encoder_decoder import EncoderDecoder
@@ -36,14 +31,7 @@ def settings_for(folder: Path) -> DenoisingSettings:
 
 
 def test_it_learns_a_scan_and_a_lump_stands_out(tmp_path: Path) -> None:
-    store = one_scan(tmp_path / "store")
-    run = fit("denoising", SETTINGS, store, tmp_path / "run", steps=80)
-    found = losses(run, "denoising")
-    assert found[-10:].mean() < 0.3 * found[:5].mean()
-    scan, lump = with_lump(prepared(store))
-    scores = scores_of(run, scan)
-    np.testing.assert_array_equal(np.isfinite(scores), scan.body)
-    assert np.median(scores[lump & scan.body]) > 2 * np.median(scores[scan.body])
+    finds_a_lump("denoising", SETTINGS, tmp_path, steps=80, falls_to=0.3, times=2)
 
 
 def test_noise_is_drawn_on_a_coarser_grid_and_brought_up_linearly() -> None:
