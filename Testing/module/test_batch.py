@@ -8,6 +8,7 @@ import pytest
 import slicer
 
 from ctscreener.files import write_map
+from ScreenerSlicerLib.process.job_maker import STUB
 from Testing.engine.conftest import one_slice
 from Testing.host.dicom_database import ctkDICOMDatabase
 from Testing.module.opened import Opened, torso
@@ -45,6 +46,13 @@ def rows(opened: Opened) -> list[list[str]]:
     return [[table.item(row, one).text() for one in columns] for row in range(table.rowCount)]
 
 
+def hang(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every scan from now on hang while it is scored."""
+    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    # A logic keeps the variables of the moment in which it was made.
+    opened.use(STUB)
+
+
 def wait(opened: Opened) -> None:
     """Wait until the button says that nothing runs."""
     opened.host.wait(lambda: opened.ui.batchRunButton.text == "Screen all", LONGEST)
@@ -80,7 +88,7 @@ def test_three_scans_with_a_bad_one_among_them(listed: Opened, tmp_path: Path) -
 def test_a_cancel_ends_it_and_the_button_goes_on(
     listed: Opened, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
-    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    hang(listed, monkeypatch)
     listed.host.click(listed.ui.batchRunButton)
     listed.host.wait(lambda: "Scoring" in listed.ui.batchLabel.text, LONGEST)
     listed.host.click(listed.ui.batchRunButton)
@@ -88,6 +96,7 @@ def test_a_cancel_ends_it_and_the_button_goes_on(
     assert [row[1] for row in rows(listed)] == ["cancelled", "waiting", "waiting"]
     assert list(temporary.glob("screener-*")) == []
     monkeypatch.delenv("SCREENER_STUB")
+    listed.use(STUB)
     listed.host.click(listed.ui.batchRunButton)
     wait(listed)
     assert [row[1] for row in rows(listed)] == ["done", "failed", "done"]
@@ -96,7 +105,7 @@ def test_a_cancel_ends_it_and_the_button_goes_on(
 def test_nothing_else_is_screened_meanwhile(
     listed: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    hang(listed, monkeypatch)
     listed.add(torso())
     listed.start()
     assert "being screened" in listed.ui.batchRunButton.toolTip
@@ -137,7 +146,7 @@ def test_the_selected_series_of_the_browser_are_added(
 def test_a_batch_ends_with_the_application(
     listed: Opened, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
-    monkeypatch.setenv("SCREENER_STUB", '{"pause": "scoring"}')
+    hang(listed, monkeypatch)
     listed.host.click(listed.ui.batchRunButton)
     listed.host.wait(lambda: "Scoring" in listed.ui.batchLabel.text, LONGEST)
     listed.host.app.aboutToQuit.emit()
