@@ -1,11 +1,13 @@
 """Several scans by a click: added, screened one after the other, cancelled."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import slicer
+import slicer.util
 
 from ctscreener.files import write_map
 from ScreenerSlicerLib.process.job_maker import STUB
@@ -31,6 +33,10 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def listed(opened: Opened, folder: Path, tmp_path: Path) -> Opened:
     """These three in the list, and a folder for results."""
+    return _listed(opened, folder, tmp_path)
+
+
+def _listed(opened: Opened, folder: Path, tmp_path: Path) -> Opened:
     opened.host.click(opened.ui.batchButton)
     opened.ui.batchFolderEdit.currentPath = str(folder)
     opened.host.click(opened.ui.batchFolderAddButton)
@@ -83,6 +89,89 @@ def test_three_scans_with_a_bad_one_among_them(listed: Opened, tmp_path: Path) -
     listed.host.click(listed.ui.batchClearButton)
     assert rows(listed) == []
     assert made.is_dir()
+
+
+def open_row(opened: Opened, row: int) -> None:
+    """Double-click a scan of the batch, and wait for what comes of it."""
+    before = opened.ui.batchLabel.text
+    opened.ui.batchTable.cellDoubleClicked.emit(row, 0)
+    if opened.ui.batchLabel.text != before:
+        opened.host.wait(lambda: not opened.ui.batchLabel.text.startswith("Opening"), LONGEST)
+
+
+@pytest.fixture
+def screened(opened: Opened, folder: Path, tmp_path: Path) -> Opened:
+    """One scan of a batch, screened."""
+    for name in ("a.nrrd", "b.nrrd"):
+        (folder / name).unlink()
+    listed = _listed(opened, folder, tmp_path)
+    listed.host.click(listed.ui.batchRunButton)
+    wait(listed)
+    return listed
+
+
+def test_a_double_click_opens_a_result_with_its_scan(listed: Opened, tmp_path: Path) -> None:
+    screened, ui = listed, listed.ui
+    listed.host.click(ui.batchRunButton)
+    wait(listed)
+    assert "A double-click on a row opens its result." in ui.batchLabel.text
+    assert "opens its result" in ui.batchTable.item(0, 0).toolTip()
+    assert "opens" not in ui.batchTable.item(1, 0).toolTip()
+    open_row(screened, 1)
+    assert ui.inputSelector.nodeCount() == 0
+
+    open_row(screened, 2)
+    assert ui.batchLabel.text == "Opened: c"
+    result = screened.result
+    assert result.scan_node is ui.inputSelector.currentNode()
+    assert ui.mapSelector.currentNode() is result.map_node
+    # On the grid and with the values of the file, and its own list.
+    assert (result.scan.hu == torso()).all()
+    assert result.scan.hu.dtype == np.int16
+    np.testing.assert_allclose(result.scan.affine, AFFINE, atol=1e-6)
+    file = tmp_path / "out" / "Screener batch" / "c" / "findings.json"
+    kept = json.loads(file.read_text())["findings"]
+    assert [one.peak_index for one in result.findings] == [tuple(a["peak_index"]) for a in kept]
+    assert len(screened.table()) == len(kept) == 2
+    assert ui.findingsTable.currentRow() == 0
+
+    # Another one stands beside it; the first is chosen again, not loaded again.
+    open_row(screened, 0)
+    assert ui.mapSelector.nodeCount() == 2
+    open_row(screened, 2)
+    assert ui.mapSelector.nodeCount() == 2
+    assert screened.result.map_node is result.map_node
+    slicer.mrmlScene.Clear(0)
+    open_row(screened, 2)
+    assert ui.inputSelector.currentNode().GetName() == "c"
+
+
+def test_a_result_that_cannot_be_opened_is_told(
+    screened: Opened, folder: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "out" / "Screener batch"
+    write_map(folder / "c.nrrd", torso()[:40].astype(np.float32), AFFINE)
+    open_row(screened, 0)
+    assert "for a scan of (40, 72, 80)" in screened.ui.batchLabel.text
+    (results / "c" / "findings.json").write_text("{}")
+    open_row(screened, 0)
+    assert "Expected a result in" in screened.ui.batchLabel.text
+    assert screened.ui.inputSelector.nodeCount() == 0
+
+
+def test_what_goes_while_it_is_opened_leaves_nothing(screened: Opened) -> None:
+    table, label = screened.ui.batchTable, screened.ui.batchLabel
+    table.cellDoubleClicked.emit(0, 0)
+    screened.host.wait(lambda: screened.ui.inputSelector.nodeCount() == 1, LONGEST)
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("c"))
+    screened.host.wait(lambda: "was removed" in label.text, LONGEST)
+    table.cellDoubleClicked.emit(0, 0)
+    screened.host.wait(lambda: screened.ui.inputSelector.nodeCount() == 1, LONGEST)
+    slicer.mrmlScene.Clear(0)
+    assert label.text == "The scene was closed before the result was open."
+    open_row(screened, 0)
+    assert label.text == "Opened: c"
+    assert screened.ui.mapSelector.nodeCount() == 1
 
 
 def test_a_cancel_ends_it_and_the_button_goes_on(
@@ -141,6 +230,10 @@ def test_the_selected_series_of_the_browser_are_added(
     opened.host.click(opened.ui.batchRunButton)
     wait(opened)
     assert [row[1] for row in rows(opened)] == ["done"]
+    open_row(opened, 0)
+    # It can be exported as DICOM from here.
+    uids = opened.result.scan_node.GetAttribute("DICOM.instanceUIDs").split()
+    assert sorted(uids) == sorted(database.instancesForSeries("1.2.3"))
 
 
 def test_a_batch_ends_with_the_application(

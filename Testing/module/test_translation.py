@@ -27,6 +27,7 @@ NOT_FOR_READERS = {
 NAMES = {*WEIGHTS, *DICOM_WEIGHTS} | {
     # Stages, by which the panel looks up its own words; then names of people, folders, threads.
     *("The Screener developers", "Application Support", "screener probe", "screener reviews"),
+    "screener reopening",
     # Fields of files.
     *("space directions: ", "space origin: ", "space: right-anterior-superior"),
     *("signed char", "unsigned char"),

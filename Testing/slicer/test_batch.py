@@ -180,6 +180,10 @@ class Database:
         """One file each."""
         return [f"/{series}/1.dcm"]
 
+    def instancesForSeries(self, series: str) -> list[str]:
+        """Its UID."""
+        return [f"{series}.1"]
+
     def fieldForSeries(self, field: str, series: str) -> str:
         """A column of a series."""
         named = {"SeriesDescription": "chest", "SeriesNumber": "3"}
@@ -192,7 +196,7 @@ def test_the_selected_series_are_taken_where_they_are_cts() -> None:
     selected = selected_series(browser(visual=True))
     database = Database({"1.2": "CT", "1.3": "MR"})
     (only,) = series_sources(database, selected)
-    assert only == SeriesSource("3 chest", (Path("/1.2/1.dcm"),))
+    assert only == SeriesSource("3 chest", (Path("/1.2/1.dcm"),), ("1.2.1",))
     database.isOpen = False
     assert series_sources(database, selected) == []
 
@@ -236,7 +240,9 @@ def test_the_frames_of_a_sequence_are_screened_and_their_maps_follow_them(
     assert (display.GetWindowLevelMax(), display.GetLowerThreshold()) == (6.0, 3.0)
     seen = []
     for number in range(2):
-        frames.browser.SetSelectedItemNumber(number)
+        # As a double-click on its row does.
+        assert queue.entries[number].source.show()
+        assert frames.browser.GetSelectedItemNumber() == number
         values = slicer.util.arrayFromVolume(shown)
         scan = slicer.util.arrayFromVolume(proxy)
         np.testing.assert_array_equal(np.isfinite(values), scan > -500)
@@ -254,6 +260,7 @@ def test_a_frame_that_is_gone_is_told(
     with pytest.raises(InputError, match="found it removed"):
         source.hand_over()
     frames.put_map(1, block())
+    assert not source.show()
 
 
 def test_a_frame_that_changed_meanwhile_gets_no_map_and_the_batch_goes_on(

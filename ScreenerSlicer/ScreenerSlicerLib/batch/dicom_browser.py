@@ -24,6 +24,10 @@ class Database(Protocol):
         """Return the paths of a series."""
         ...
 
+    def instancesForSeries(self, series: str) -> Sequence[str]:
+        """Return the UIDs of its files."""
+        ...
+
     def fieldForSeries(self, field: str, series: str) -> str:
         """Return a column of a series."""
         ...
@@ -53,7 +57,11 @@ def series_sources(database: Database | None, series: Sequence[str]) -> list[Ser
     if database is None or not database.isOpen:
         return []
     return [
-        SeriesSource(_named(database, uid), tuple(map(Path, database.filesForSeries(uid))))
+        SeriesSource(
+            _named(database, uid),
+            tuple(map(Path, database.filesForSeries(uid))),
+            tuple(database.instancesForSeries(uid)),
+        )
         for uid in series
         if database.fieldForSeries("Modality", uid) == CT
     ]

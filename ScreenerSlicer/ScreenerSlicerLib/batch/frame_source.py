@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from ctscreener.errors import InputError
+from ctscreener.scan import Scan
 from ScreenerSlicerLib.batch.sources import Handed, voxels_of
 from ScreenerSlicerLib.scene.frames import Frames
 from ScreenerSlicerLib.scene.volume import shared_scan_of
@@ -28,12 +30,21 @@ class FrameSource:
     name: str
     frames: Frames
     number: int
+    instances: Sequence[str] = ()
 
     def hand_over(self) -> Handed:
         """The frame as it is now.
 
         Raises:
             InputError: `scan.removed`, or one of `shared_scan_of`.
+        """
+        return voxels_of(self.read())
+
+    def read(self) -> Scan:
+        """The frame as it is now, not to be written.
+
+        Raises:
+            InputError: As `hand_over`.
         """
         node = self.frames.scan_node(self.number)
         if node is None:
@@ -43,7 +54,11 @@ class FrameSource:
                 removed.format(name=self.name),
                 _("Load the sequence and add its frames again."),
             )
-        return voxels_of(shared_scan_of(node))
+        return shared_scan_of(node)
+
+    def show(self) -> bool:
+        """Go to the frame; its map goes along."""
+        return self.frames.go_to(self.number)
 
     def take(self, rarity: np.ndarray | None) -> None:
         """Put the map beside the frame."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Protocol, final
 
 import numpy as np
 
+from ctscreener import owner
 from ctscreener.errors import InputError
+from ctscreener.files import read_scan
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.process.nrrd_file import write_scan
-from ScreenerSlicerLib.process.run import Check
+from ScreenerSlicerLib.process.run import PREFIX, Check
 from ScreenerSlicerLib.translation import tr as _
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -65,6 +68,23 @@ class Source(Protocol):
     def take(self, rarity: np.ndarray | None) -> None:
         """Take its map, where it was wanted back."""
 
+    def show(self) -> bool:
+        """Show it with its map, where both are in the scene; false where they are in files."""
+        ...
+
+    def read(self) -> Scan:
+        """Read it again as the engine did, to be looked at; called in a thread.
+
+        Raises:
+            InputError: It is not there any more.
+        """
+        ...
+
+    @property
+    def instances(self) -> Sequence[str]:
+        """UIDs of its DICOM files, where it is of Slicer's DICOM database."""
+        ...
+
 
 @final
 @dataclass(frozen=True)
@@ -78,6 +98,7 @@ class FileSource:
 
     name: str
     path: Path
+    instances: Sequence[str] = ()
 
     def hand_over(self) -> Handed:
         """The engine reads it where it lies."""
@@ -85,6 +106,14 @@ class FileSource:
 
     def take(self, rarity: np.ndarray | None) -> None:
         """Its result folder is all."""
+
+    def show(self) -> bool:
+        """It is in no scene."""
+        return False
+
+    def read(self) -> Scan:
+        """Read it where it lies."""
+        return read_scan(self.path)
 
 
 @final
@@ -95,10 +124,12 @@ class SeriesSource:
     Arguments:
         name: What it is called.
         files: Its files.
+        instances: Their UIDs.
     """
 
     name: str
     files: Sequence[Path]
+    instances: Sequence[str] = ()
 
     def hand_over(self) -> Handed:
         """Its files, and no others, are laid into one folder."""
@@ -116,6 +147,16 @@ class SeriesSource:
 
     def take(self, rarity: np.ndarray | None) -> None:
         """Its result folder is all."""
+
+    def show(self) -> bool:
+        """It is in no scene."""
+        return False
+
+    def read(self) -> Scan:
+        """Read its files and no others, as the engine did."""
+        with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{owner.mark()}-") as folder:
+            self._lay(Path(folder), lambda: None)
+            return read_scan(Path(folder) / FILES)
 
     def _lay(self, folder: Path, check: Check) -> None:
         (folder / FILES).mkdir()

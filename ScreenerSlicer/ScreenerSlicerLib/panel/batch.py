@@ -13,10 +13,12 @@ from ScreenerSlicerLib.batch.frame_source import frame_sources
 from ScreenerSlicerLib.batch.queue import Engine, Queue
 from ScreenerSlicerLib.batch.sources import Source, sources_in
 from ScreenerSlicerLib.panel.allowing import allow
+from ScreenerSlicerLib.panel.batch_opening import BatchOpening
 from ScreenerSlicerLib.panel.batch_table import BatchTable
 from ScreenerSlicerLib.panel.run import stage_words
 from ScreenerSlicerLib.panel.settings import BATCH_FOLDER, Settings
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
+from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.frames import Frames
 from ScreenerSlicerLib.translation import tr as _
 
@@ -39,7 +41,10 @@ class Host(Protocol):
         ...
 
     def changed(self) -> None:
-        """A batch has begun or ended; `tick` is to be called while one is on."""
+        """A batch has begun or ended; `tick` is to be called while there is work."""
+
+    def read(self, result: ScreenResult) -> None:
+        """Begin to read a result."""
 
 
 @final
@@ -62,6 +67,7 @@ class BatchPanel:
         self._engine = engine
         self._queue = Queue()
         self._table = BatchTable(ui.batchTable)
+        self._opening = BatchOpening(self._say, host.read)
         self._message = ""
         ui.batchOutEdit.currentPath = settings.get(BATCH_FOLDER, "")
         ui.batchFolderAddButton.connect("clicked()", self._add_folder)
@@ -71,6 +77,7 @@ class BatchPanel:
         ui.batchClearButton.connect("clicked()", self._clear)
         ui.batchFolderEdit.connect("currentPathChanged(QString)", lambda path: self.update())
         ui.batchOutEdit.connect("currentPathChanged(QString)", self._on_folder)
+        ui.batchTable.connect("cellDoubleClicked(int,int)", self._open)
         self._show()
 
     @property
@@ -78,8 +85,14 @@ class BatchPanel:
         """Whether a batch is on."""
         return self._queue.busy
 
+    @property
+    def works(self) -> bool:
+        """Whether `tick` is to be called: a batch is on, or a result is being opened."""
+        return self.busy or self._opening.busy
+
     def tick(self) -> None:
         """Look at the batch, some times a second."""
+        self._opening.tick()
         if not self.busy:
             return
         before = [entry.state for entry in self._queue.entries]
@@ -110,7 +123,20 @@ class BatchPanel:
 
     def close(self) -> None:
         """End a batch at once; results of scans that were done stay."""
+        self.close_scene()
         self._queue.close()
+
+    def close_scene(self) -> None:
+        """Open nothing more into a scene that goes."""
+        if self._opening.busy:
+            self._opening.close()
+            self._say(_("The scene was closed before the result was open."))
+
+    def _open(self, row: int, column: int) -> None:
+        """Open the result of a row into the scene."""
+        self._opening.open(self._queue.entries[row])
+        if self._opening.busy:
+            self._host.changed()
 
     def _add_folder(self) -> None:
         folder = _folder(self._ui.batchFolderEdit)
@@ -199,6 +225,7 @@ class BatchPanel:
             parts.append(apart.error)
         if done and folder is not None:
             parts.append(_("Results are in {folder}.").format(folder=folder))
+            parts.append(_("A double-click on a row opens its result."))
         return " ".join(parts)
 
 

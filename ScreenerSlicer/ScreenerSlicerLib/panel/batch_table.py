@@ -40,10 +40,18 @@ class BatchTable:
         for row, entry in enumerate(entries):
             for column, text in enumerate(_texts(entry)):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(entry.error if column == STATE else entry.source.name)
+                item.setToolTip(_tip(entry, column))
                 self._table.setItem(row, column, item)
         high = min(max(len(entries), FEWEST_ROWS), MOST_ROWS) * ROW_PIXELS
         self._table.minimumHeight = self._table.horizontalHeader().sizeHint.height() + high + 4
+
+
+def _tip(entry: Entry, column: int) -> str:
+    """The reason of a failure, how a result is opened, or the whole name."""
+    if column == STATE and entry.error:
+        return entry.error
+    opens = _("{name}: a double-click opens its result.")
+    return opens.format(name=entry.source.name) if entry.screened else entry.source.name
 
 
 def _texts(entry: Entry) -> list[str]:

@@ -30,6 +30,7 @@ from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.panel.timer import timer
 from ScreenerSlicerLib.preflight.card import Conditions, timing_key
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
+from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.frames import Frames, frames_of
 from ScreenerSlicerLib.scene.slicer_logics import logics_of
 from ScreenerSlicerLib.screening import Screening, Update
@@ -141,6 +142,7 @@ class ScreenerPanel:
             self._run.say(_("The scene was closed, and the run was ended."))
         self._observed.look_at()
         self._reading.close()
+        self._batch.close_scene()
         self._run.show_idle(_("The scene is being closed."))
 
     def close(self) -> None:
@@ -234,6 +236,16 @@ class ScreenerPanel:
         self._timer.start()
         self.update()
 
+    def read(self, result: ScreenResult) -> None:
+        """Begin to read a result that is in the scene."""
+        if self._parameters is None:
+            return
+        self._parameters.inputVolume = result.scan_node
+        self._parameters.anomalyMap = result.map_node
+        self.update()
+        begin_reading(self._ui)
+        self._findings.begin()
+
     def _start(self, screening: Screening) -> None:
         parameters, request = self._parameters, self.request()
         assert parameters is not None, "the button is disabled without parameters"
@@ -257,7 +269,7 @@ class ScreenerPanel:
             self._follow(self._logic().screening)
         elif news:
             self.update()
-        if not (self._running or self._export.busy or self._batch.busy or self._device.probing):
+        if not (self._running or self._export.busy or self._batch.works or self._device.probing):
             self._timer.stop()
 
     def _follow(self, screening: Screening) -> None:

@@ -117,8 +117,8 @@ def choose_device(hardware: Hardware, wanted: str, torch: str) -> Device:
 def _on_cpu(why: str) -> str:
     """What stands in the panel for as long as there is no GPU to run on."""
     notice = _(
-        "Running on the CPU: the map is the same up to rounding, but it takes minutes instead of "
-        "seconds. {why}"
+        "Running on the CPU: the map is the same up to rounding, but it takes longer than on a "
+        "GPU. {why}"
     )
     return notice.format(why=why)
 

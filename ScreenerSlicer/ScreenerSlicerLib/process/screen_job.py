@@ -119,23 +119,42 @@ class ScreenWork:
         Raises:
             InputError: `result.unreadable`.
         """
-        rarity = read_map(folder / "result" / "anomaly.nrrd", self._scan, check)
-        labels = folder / "result" / "parts.nrrd"
-        # The stub of the self tests knows of no parts.
-        parts = packed(Parts(*read_labels(labels, check))) if labels.exists() else ""
-        try:
-            findings = [finding_of(row) for row in record["findings"]]
-            beyond = Beyond(int(record["found"]), record.get("elsewhere", {}), self._all_parts)
-            output = ScreenOutput(rarity, findings, record["provenance"], beyond, parts)
-        except (KeyError, TypeError) as error:
-            found = _("Expected findings and their provenance, found {error}.")
-            raise InputError(
-                "result.unreadable",
-                found.format(error=repr(error)),
-                _("Screen the volume again."),
-            ) from error
-        check()
-        return output
+        return output_in(folder / "result", record, self._scan, self._all_parts, check)
+
+
+def output_in(
+    folder: Path, record: Mapping[str, Any], scan: Scan, all_parts: bool, check: Check
+) -> ScreenOutput:
+    """Read a result folder.
+
+    Arguments:
+        folder: The folder, as `ctscreener screen --out` writes it.
+        record: The result event, or what stands in `findings.json`.
+        scan: What was screened; only its shape and affine are used.
+        all_parts: Whether findings of all parts of the body were asked for.
+        check: Called between two pieces; it stops the work by raising.
+
+    Raises:
+        InputError: `result.unreadable`.
+        OSError: A file cannot be read.
+    """
+    rarity = read_map(folder / "anomaly.nrrd", scan, check)
+    labels = folder / "parts.nrrd"
+    # The stub of the self tests knows of no parts.
+    parts = packed(Parts(*read_labels(labels, check))) if labels.exists() else ""
+    try:
+        findings = [finding_of(row) for row in record["findings"]]
+        beyond = Beyond(int(record["found"]), record.get("elsewhere", {}), all_parts)
+        output = ScreenOutput(rarity, findings, record["provenance"], beyond, parts)
+    except (KeyError, TypeError) as error:
+        found = _("Expected findings and their provenance, found {error}.")
+        raise InputError(
+            "result.unreadable",
+            found.format(error=repr(error)),
+            _("Screen the volume again."),
+        ) from error
+    check()
+    return output
 
 
 def screen_job(

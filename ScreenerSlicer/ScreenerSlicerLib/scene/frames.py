@@ -50,6 +50,13 @@ class Frames:
         node = self.sequence.GetNthDataNode(number)
         return node if node is not None and is_scan(node) else None
 
+    def go_to(self, number: int) -> bool:
+        """Let the browser show a frame, counted from 0; returns whether it is there."""
+        if self.scan_node(number) is None or self.browser.GetScene() is None:
+            return False
+        self.browser.SetSelectedItemNumber(number)
+        return True
+
     def put_map(self, number: int, rarity: np.ndarray) -> None:
         """Put the map of a frame beside it; nothing where the sequence is gone.
 

@@ -83,6 +83,27 @@ def _rows(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
+def scan_node(scene: slicer.vtkMRMLScene, scan: Scan, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """Add a scan to the scene.
+
+    Arguments:
+        scene: Where to.
+        scan: Its very array is used, so that it is not to be written afterwards.
+        name: What the node is called, with a number where another has that name.
+    """
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(scene.GenerateUniqueName(name))
+    matrix = vtk.vtkMatrix4x4()
+    for row, values in enumerate(scan.affine[:, [2, 1, 0, 3]]):
+        for column, value in enumerate(values):
+            matrix.SetElement(row, column, value)
+    node.SetIJKToRASMatrix(matrix)
+    node.SetAndObserveImageData(_image_of(scan.hu))
+    scene.AddNode(node)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
 def map_node(
     scene: slicer.vtkMRMLScene,
     rarity: np.ndarray,
@@ -118,17 +139,22 @@ def fill_map(
         rarity: See `map_node`.
         like_node: The volume that was scored.
     """
-    depth, height, width = shared_scan_of(like_node).shape
-    assert rarity.shape == (depth, height, width), "a map is as large as its scan"
-    flat = np.ascontiguousarray(rarity, dtype=np.float32).reshape(-1)
-    image = vtk.vtkImageData()
-    image.SetDimensions(width, height, depth)
-    # VTK's array keeps the numpy array alive; a copy would hold up the user for 0.2 s.
-    image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=False))
+    assert rarity.shape == shared_scan_of(like_node).shape, "a map is as large as its scan"
     matrix = vtk.vtkMatrix4x4()
     like_node.GetIJKToRASMatrix(matrix)
     node.SetIJKToRASMatrix(matrix)
-    node.SetAndObserveImageData(image)
+    node.SetAndObserveImageData(_image_of(rarity.astype(np.float32, copy=False)))
+
+
+def _image_of(values: np.ndarray) -> vtk.vtkImageData:
+    """An image that uses an array, `(D, H, W)`, where that is contiguous."""
+    depth, height, width = values.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(width, height, depth)
+    # VTK's array keeps the numpy array alive; a copy would hold up the user for 0.2 s.
+    flat = np.ascontiguousarray(values).reshape(-1)
+    image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=False))
+    return image
 
 
 @dataclass(frozen=True)
