@@ -1,6 +1,5 @@
 """Reading with the panel: the scan is seen, findings are gone to, and nothing said is lost."""
 
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -290,16 +289,3 @@ def test_a_panel_that_could_not_be_made_goes_quietly(
     slicer.util.VTKObservationMixin.__init__(widget)
     widget._is_set_up = False
     widget.cleanup()
-
-
-def test_a_run_is_as_quick_where_slicer_keeps_pythons_lock() -> None:
-    """Ten times a second are all the turns that a thread gets; files take few of them."""
-    seconds: dict[bool, float] = {}
-    for holds_gil in (False, True):
-        with Application(views=False, holds_gil=holds_gil) as host:
-            opened = Opened.in_host(host, STUB)
-            opened.add(np.repeat(np.repeat(torso(), 3, axis=1), 3, axis=2))
-            began = time.monotonic()
-            opened.screen()
-            seconds[holds_gil] = time.monotonic() - began
-    assert seconds[True] < seconds[False] + 2.5

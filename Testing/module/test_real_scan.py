@@ -21,7 +21,8 @@ from Testing.module.opened import Opened
 from Testing.slicer.dicom_series import read_by_dcmqi, run_dcmqi, write_series
 
 SCAN = "lungdx_a0002.nii.gz"
-CHEST, ABDOMEN = SCAN, "crlm_1004.nii.gz"
+CHEST, ABDOMEN = SCAN, "panc_cb_001_full.nii.gz"
+BATCH = ("crlm_1004.nii.gz", SCAN)
 LONGEST_SECONDS = 540.0
 REVIEWS = ("acceptButton", "unsureButton", "rejectButton")
 
@@ -89,30 +90,57 @@ def test_three_findings_are_reviewed_and_go_into_the_dicom_database(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    hd = pytest.importorskip("highdicom")
     if not (real_scans / name).is_file():
         pytest.skip(f"{name} is not in {real_scans}")
     opened = Opened.in_host(slicer_application, ENGINE)
-    host, ui = opened.host, opened.ui
     database = loaded_as_dicom(opened, real_scans / name, tmp_path, monkeypatch)
     opened.start()
     opened.wait_for_end(LONGEST_SECONDS)
-    assert ui.messageLabel.text.startswith("Done in "), ui.messageLabel.text
+    assert opened.ui.messageLabel.text.startswith("Done in "), opened.ui.messageLabel.text
+    review_three(opened)
+    put_into_database(opened)
+    read_back(opened, database, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_batch_of_real_scans_with_a_bad_one_among_them(
+    slicer_application: Application, real_scans: Path, tmp_path: Path
+) -> None:
+    opened = Opened.in_host(slicer_application, ENGINE)
+    screen_batch(opened, real_scans, tmp_path)
+    opened.ui.batchTable.cellDoubleClicked.emit(0, 0)
+    opened.host.wait(lambda: opened.ui.batchLabel.text.startswith("Opened"), LONGEST_SECONDS)
+    assert opened.result.scan.hu.max() > 500
+    kept = json.loads(next((tmp_path / "out").rglob("findings.json")).read_text())
+    assert len(opened.table()) == len(kept["findings"])
+
+
+def review_three(opened: Opened) -> None:
+    """Lower the threshold until there are three findings, and judge each otherwise."""
     for threshold in (2.5, 2.0, 1.5, 1.0):
         if len(opened.table()) >= len(REVIEWS):
             break
-        ui.thresholdSlider.value = threshold
+        opened.ui.thresholdSlider.value = threshold
         table = opened.result.table
-        host.wait(lambda table=table, t=threshold: table.settings.threshold == t)
+        opened.host.wait(lambda table=table, t=threshold: table.settings.threshold == t)
     for row, review in enumerate(REVIEWS):
         opened.click_row(row)
-        host.click(getattr(ui, review))
-    count = len(opened.table()) - 1
-    host.click(ui.exportButton)
-    host.click(ui.databaseButton)
-    host.wait(lambda: not opened.widget.panel.is_exporting, LONGEST_SECONDS)
-    assert ui.exportLabel.text == "In the DICOM database: 3 objects"
+        opened.host.click(getattr(opened.ui, review))
+        opened.host.write(opened.ui.commentEdit, f"finding {row + 1}")
 
+
+def put_into_database(opened: Opened) -> None:
+    """Export all three objects by one click."""
+    opened.host.click(opened.ui.exportButton)
+    opened.host.click(opened.ui.databaseButton)
+    opened.host.wait(lambda: not opened.widget.panel.is_exporting, LONGEST_SECONDS)
+    assert opened.ui.exportLabel.text == "In the DICOM database: 3 objects"
+
+
+def read_back(opened: Opened, database: ctkDICOMDatabase, folder: Path) -> None:
+    """Let dcmqi and highdicom read what the database holds."""
+    hd = pytest.importorskip("highdicom")
+    count = len(opened.table()) - 1
     files = {
         pydicom.dcmread(file, stop_before_pixels=True).SOPClassUID: Path(file)
         for patient in database.patients()
@@ -120,12 +148,12 @@ def test_three_findings_are_reviewed_and_go_into_the_dicom_database(
         for series in database.seriesForStudy(study)
         for file in database.filesForSeries(series, 1)
     }
-    read_by_dcmqi("segimage2itkimage", files[SegmentationStorage], tmp_path / "segments")
-    assert len(list((tmp_path / "segments").glob("*.nrrd"))) == count
-    read_by_dcmqi("paramap2itkimage", files[ParametricMapStorage], tmp_path / "map")
+    read_by_dcmqi("segimage2itkimage", files[SegmentationStorage], folder / "segments")
+    assert len(list((folder / "segments").glob("*.nrrd"))) == count
+    read_by_dcmqi("paramap2itkimage", files[ParametricMapStorage], folder / "map")
     report = files[ComprehensiveSRStorage]
-    run_dcmqi("tid1500reader", report, "--outputMetadata", tmp_path / "report.json")
-    groups = json.loads((tmp_path / "report.json").read_text())["Measurements"]
+    run_dcmqi("tid1500reader", report, "--outputMetadata", folder / "report.json")
+    groups = json.loads((folder / "report.json").read_text())["Measurements"]
     assert len(groups) == count
     told = json.dumps(groups)
     assert "Accepted" in told
@@ -137,6 +165,29 @@ def test_three_findings_are_reviewed_and_go_into_the_dicom_database(
     ours = opened.result.rarity.hu
     assert np.isnan(values).sum() == np.isnan(ours).sum()
     np.testing.assert_allclose(np.nanmax(values), np.nanmax(ours), rtol=1e-6)
+
+
+def screen_batch(opened: Opened, real_scans: Path, folder: Path) -> None:
+    """Screen two scans and, between them, one that is damaged."""
+    host, ui = opened.host, opened.ui
+    (folder / "scans").mkdir()
+    (folder / "out").mkdir()
+    for name in BATCH:
+        if not (real_scans / name).is_file():
+            pytest.skip(f"{name} is not in {real_scans}")
+        (folder / "scans" / name).write_bytes((real_scans / name).read_bytes())
+    damaged = (real_scans / BATCH[1]).read_bytes()
+    (folder / "scans" / "damaged.nii.gz").write_bytes(damaged[: len(damaged) // 2])
+    host.click(ui.batchButton)
+    ui.batchFolderEdit.currentPath = str(folder / "scans")
+    host.click(ui.batchFolderAddButton)
+    ui.batchOutEdit.currentPath = str(folder / "out")
+    host.click(ui.batchRunButton)
+    host.wait(lambda: ui.batchRunButton.text == "Screen all", 3 * LONGEST_SECONDS)
+    table = ui.batchTable
+    states = [table.item(row, 1).text() for row in range(3)]
+    assert states == ["done", "failed", "done"], ui.batchLabel.text
+    assert "Failed: 1, the first: damaged: Expected" in ui.batchLabel.text
 
 
 def height_of(file: Path) -> float:
