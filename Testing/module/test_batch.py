@@ -146,6 +146,23 @@ def test_a_double_click_opens_a_result_with_its_scan(listed: Opened, tmp_path: P
     assert ui.inputSelector.currentNode().GetName() == "c"
 
 
+def test_a_scan_without_findings_is_shown_whole_when_it_is_opened(
+    seen: Opened, folder: Path, tmp_path: Path
+) -> None:
+    for name in ("a.nrrd", "b.nrrd"):
+        (folder / name).unlink()
+    seen.ui.minVolumeSpin.value = 50.0
+    listed = _listed(seen, folder, tmp_path)
+    listed.host.click(listed.ui.batchRunButton)
+    wait(listed)
+    # Somewhere else, where the reader left them.
+    for view in listed.host.scene.views.slices.values():
+        view.node.JumpSliceByCentering(500, 500, 500)
+    open_row(listed, 0)
+    assert listed.table() == []
+    assert (listed.host.scene.views.red.pixels()[:, :128].max(axis=-1) > 0).mean() > 0.3
+
+
 def test_a_result_that_cannot_be_opened_is_told(
     screened: Opened, folder: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Reading with the panel: the scan is seen, findings are gone to, and nothing said is lost."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ import slicer
 import slicer.util
 from PySide6 import QtTest
 
-from ScreenerSlicerLib.process.job_maker import STUB
+from ScreenerSlicerLib.process.job_maker import STUB, JobMaker
+from ScreenerSlicerLib.result import PROVENANCE
 from ScreenerSlicerLib.scene.mark import Mark
 from Testing.host.application import Application
 from Testing.module.opened import Opened, torso
@@ -162,6 +164,45 @@ def test_the_list_fits_the_panel(opened: Opened) -> None:
     assert table.horizontalScrollBar().maximum == 0
     assert table.horizontalHeader().length() <= table.viewport().width
     assert "of the scan, slice " in opened.ui.findingLabel.text
+    # A verdict with a note beside it cuts no place.
+    opened.host.click(opened.ui.acceptButton)
+    opened.host.write(opened.ui.commentEdit, "a plate")
+    for row in range(table.rowCount):
+        text = table.item(row, PLACE).text()
+        wide = table.fontMetrics().horizontalAdvance(text)
+        assert table.columnWidth(PLACE) > wide, text
+    assert table.horizontalScrollBar().maximum == 0
+
+
+def test_nothing_is_called_rarer_than_was_counted(opened: Opened) -> None:
+    opened.add(torso())
+    result = opened.screen()
+    label = opened.ui.findingLabel
+    assert "As rare as 0.0010 % of" in label.text
+    node = result.map_node
+    record = json.loads(node.GetAttribute(PROVENANCE))
+    record["model"]["rarity_counted_up_to"] = 4.36
+    node.SetAttribute(PROVENANCE, json.dumps(record))
+    opened.click_row(0)
+    assert "Rarer than 0.0050 % of" in label.text
+    opened.click_row(1)
+    assert "As rare as 0.010 % of" in label.text
+
+
+def test_a_run_makes_the_next_guess_better(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.add(torso())
+    assert "a guess by the scan's size" in opened.ui.cardLabel.text
+    opened.screen()
+    # A stub is no measure.
+    assert opened.widget.panel.settings.times_as_long() == {}
+    monkeypatch.setattr(JobMaker, "measured_seconds_a_tile", 1.0)
+    opened.screen()
+    (ratio,) = opened.widget.panel.settings.times_as_long().values()
+    assert 0 < ratio < 20
+    assert "guess" not in opened.ui.cardLabel.text
+    assert "about " in opened.ui.cardLabel.text
 
 
 def test_a_threshold_is_typed_in_the_unit_that_a_reader_likes(opened: Opened) -> None:

@@ -68,7 +68,7 @@ def test_from_the_first_click_to_the_saved_scene(
     assert result.navigation.current == 1
     host.click(ui.rejectButton)
     host.write(ui.commentEdit, "a plate")
-    assert seen.table()[0][VERDICT] == "rejected (note)"
+    assert seen.table()[0][VERDICT] == "rejected *"
     assert ui.findingsTable.item(0, VERDICT).toolTip() == "a plate"
 
     folder = tmp_path / "kept"

@@ -88,6 +88,11 @@ def test_a_model_that_sees_the_whole_scan_is_timed_by_volume(scan: Scan) -> None
     # Overlap changes nothing, and what tiles took before says nothing.
     other = replace(whole, overlap=0.0, seconds_a_tile={timing_key(model, CPU): 100.0})
     assert examine(scan, other).seconds == card.seconds
+    # What runs took does.
+    slow = replace(whole, times_as_long={timing_key(model, CPU): 3.0})
+    assert examine(scan, slow).seconds == pytest.approx(3 * card.seconds)
+    assert "guess" in card.text()
+    assert "guess" not in examine(scan, slow).text()
     away = replace(whole, region=(900.0, 950.0, 0.0, 50.0, 0.0, 50.0))
     assert "region" in examine(scan, away).refusal
 

@@ -14,6 +14,7 @@ from ScreenerSlicerLib.batch.reopening import Reopened, Reopening
 from ScreenerSlicerLib.export.dicom_files import INSTANCES
 from ScreenerSlicerLib.placement import Taking
 from ScreenerSlicerLib.result import ScreenResult
+from ScreenerSlicerLib.scene.scans import show_scan
 from ScreenerSlicerLib.scene.slicer_logics import logics_of
 from ScreenerSlicerLib.scene.volume import scan_node
 from ScreenerSlicerLib.translation import tr as _
@@ -84,6 +85,8 @@ class BatchOpening:
         assert self._entry is not None, "something is being opened"
         source, scene = self._entry.source, slicer.mrmlScene
         self._scan = scan_node(scene, read.scan, source.name)
+        # Before its map, which comes into the views as they are.
+        show_scan(slicer.app.applicationLogic(), self._scan)
         if source.instances:
             self._scan.SetAttribute(INSTANCES, " ".join(source.instances))
         self._taking = Taking(scene, logics_of(slicer), self._scan, read.output, read.request)

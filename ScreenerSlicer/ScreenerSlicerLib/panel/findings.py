@@ -1,7 +1,6 @@
 """The findings: a click goes there, and a reader says what each one is."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import final
 
@@ -71,8 +70,7 @@ class FindingsPanel:
     def fill(self) -> None:
         """List the findings as they are now."""
         rows = self._result.rows if self._result else []
-        counted = counted_up_to(self._result.provenance if self._result else {})
-        self._list.fill(rows, replace(self._shown, counted=counted))
+        self._list.fill(rows, self._shown)
         self._ui.findingsLabel.text = _summary(self._result, rows)
         if self._result is not None:
             self._result.navigation.settle()
@@ -96,7 +94,8 @@ class FindingsPanel:
     @property
     def _shown(self) -> Shown:
         slices = self._result.rarity.shape[0] if self._result else 0
-        return Shown(self._unit(), slices)
+        counted = counted_up_to(self._result.provenance if self._result else {})
+        return Shown(self._unit(), slices, counted)
 
     def _go_to(self, rank: int) -> None:
         self.keep_comment()

@@ -18,6 +18,8 @@ PLACE = 5
 NARROWEST = 24
 """Pixels of a column."""
 UP, DOWN = " \N{BLACK UP-POINTING SMALL TRIANGLE}", " \N{BLACK DOWN-POINTING SMALL TRIANGLE}"
+NOTED = "*"
+"""Marks a verdict with a comment."""
 FEWEST_ROWS, MOST_ROWS, ROW_PIXELS = 3, 8, 22
 """Rows that are seen without scrolling, and how high each is."""
 
@@ -70,7 +72,7 @@ class FindingsList:
         table = self._table
         blocked = table.blockSignals(True)
         names = [_("No."), _unit_name(shown.unit), _("ml"), _("mm"), _("Slice")]
-        names += [_("Place in the scan"), _("Verdict")]
+        names += [_("Place"), _("Verdict")]
         # Qt's own arrow would take its room in every column.
         names[self._column] += DOWN if self._backwards else UP
         table.setHorizontalHeaderLabels(names)
@@ -150,7 +152,8 @@ def _texts(row: Row, shown: Shown) -> list[str]:
     """One line of the list."""
     found, place = row.finding, row.place
     verdict = verdict_words()[row.verdict]
-    noted = _("{verdict} (note)").format(verdict=verdict).strip() if row.comment else verdict
+    # Short, so that the place beside it is not cut; the note itself is the tip.
+    noted = f"{verdict} {NOTED}".strip() if row.comment else verdict
     return [
         str(found.rank),
         in_unit(found.peak_rarity, shown.unit, shown.counted),
@@ -201,6 +204,7 @@ def described(row: Row, shown: Shown) -> str:
         shown: How it is written.
     """
     found, place = row.finding, row.place
+    uncounted = found.peak_rarity > shown.counted
     where = _("slice {number} of {count}").format(
         number=found.peak_index[0] + 1, count=shown.slices
     )
@@ -211,9 +215,14 @@ def described(row: Row, shown: Shown) -> str:
     what = _(
         "{number}: {where}. As rare as {share} of the reference voxels; {hu:.0f} HU on average."
     )
-    return what.format(
+    beyond = _(
+        "{number}: {where}. Rarer than {share} of the reference voxels, the rarest that were "
+        "counted; {hu:.0f} HU on average."
+    )
+    known = min(found.peak_rarity, math.floor(10 * shown.counted) / 10 if uncounted else math.inf)
+    return (beyond if uncounted else what).format(
         number=found.rank,
         where=where,
-        share=in_unit(found.peak_rarity, "share"),
+        share=in_unit(known, "share"),
         hu=found.mean_hu,
     )

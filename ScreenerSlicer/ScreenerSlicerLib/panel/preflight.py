@@ -43,6 +43,11 @@ class PreflightPanel:
             self._asked = asked
         return self._card
 
+    @property
+    def seconds(self) -> float | None:
+        """How long a run will take, as the card says; None where that is not known."""
+        return self._card.seconds
+
     def _show(self, card: Card) -> None:
         self._ui.cardLabel.text = _html(card)
         self._ui.cardLabel.visible = bool(card.lines)

@@ -37,6 +37,11 @@ class RunPanel:
         """What the last run did otherwise than asked for, such as with smaller tiles."""
         return self._progress.notice
 
+    @property
+    def seconds(self) -> float:
+        """How long ago the last run began."""
+        return self._clock() - self._began
+
     def begin(self) -> None:
         """A run begins."""
         self._began = self._clock()
@@ -62,7 +67,7 @@ class RunPanel:
         self._show_progress(True)
         self._progress = update.progress or self._progress
         self._ui.progressBar.value = round(100 * self._progress.fraction)
-        line = progress_line(self._progress, self._clock() - self._began)
+        line = progress_line(self._progress, self.seconds)
         self._ui.progressLabel.text = line
         self._notice(self._progress.notice)
         slicer.util.showStatusMessage(f"Screener: {line}", 1000)
@@ -76,7 +81,7 @@ class RunPanel:
 
     def show_end(self, update: Update, result: ScreenResult | None) -> None:
         """Say how a run ended, and with what."""
-        self.say(end_message(update, result, self._clock() - self._began))
+        self.say(end_message(update, result, self.seconds))
 
     def _notice(self, notice: str) -> None:
         self._ui.runNoticeLabel.text = notice

@@ -59,6 +59,7 @@ class ScreenerPanel:
         self._logic = logic
         self._parameters: ScreenerSlicerParameterNode | None = None
         self._running = self._timed = False
+        self._foreseen: float | None = None
         self._pair = ScanAndMap(lambda: logic().screening.results())
         self._observed = Observed(self.update)
         self.settings = Settings()
@@ -166,6 +167,7 @@ class ScreenerPanel:
             parameters.quality.overlap,
             box.bounds if box else None,
             self.settings.seconds_a_tile(),
+            self.settings.times_as_long(),
             box.growth if box else 1.0,
             bool(scan and parameters.region) and box is None,
             tuple(one.map_node.GetName() for one in results if one.scan_node is scan),
@@ -255,6 +257,7 @@ class ScreenerPanel:
         self._run.begin()
         screening.start(parameters.inputVolume, request)
         self._running, self._timed = True, False
+        self._foreseen = self._preflight.seconds
         self._ui.sampleButton.enabled = False
         self._run.show_busy(Update("running"))
         self._batch.update()
@@ -285,11 +288,22 @@ class ScreenerPanel:
         result = screening.result if update.state == "done" else None
         if result is not None and self._parameters is not None:
             self._parameters.anomalyMap = result.map_node
+            self._remember_length()
         self.update()
         self._run.show_end(update, result)
         if result is not None and self._reading.result is not None:
             begin_reading(self._ui)
             self._findings.begin()
+
+    def _remember_length(self) -> None:
+        """Keep for the next card how a whole-volume model took, if all was as asked."""
+        model, device = self._model.model, self._remote.device or self._device.device
+        engine = self._logic().jobs.measured_seconds_a_tile
+        if self._run.notice or not (model and device and engine and self._foreseen):
+            return
+        if model.one_speed:
+            ratio = self._run.seconds / self._foreseen
+            self.settings.add_times_as_long(timing_key(model, device), ratio)
 
     def _remember_seconds(self) -> None:
         """Keep what the first tiles took for the card and later estimates, if all is as asked."""

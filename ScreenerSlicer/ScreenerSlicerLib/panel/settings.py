@@ -14,6 +14,9 @@ BATCH_FOLDER = "ScreenerSlicer/batchFolder"
 REMOTE, REMOTE_PYTHON = "ScreenerSlicer/remote", "ScreenerSlicer/remotePython"
 ACKNOWLEDGED = "ScreenerSlicer/acknowledged"
 SECONDS_A_TILE = "ScreenerSlicer/secondsATile"
+TIMES_AS_LONG = "ScreenerSlicer/timesAsLong"
+LEAST, MOST = 0.1, 20.0
+"""A run during which the machine slept is no measure of the next."""
 UNIT = "ScreenerSlicer/unit"
 OURS = "ScreenerSlicer/"
 
@@ -61,3 +64,13 @@ class Settings(MutableMapping[str, str]):
     def add_seconds_a_tile(self, key: str, seconds: float) -> None:
         """Remember what a tile took."""
         self[SECONDS_A_TILE] = json.dumps({**self.seconds_a_tile(), key: seconds})
+
+    def times_as_long(self) -> dict[str, float]:
+        """Return how many times as long as guessed runs took, by `preflight.timing_key`."""
+        return json.loads(self.get(TIMES_AS_LONG, "{}"))
+
+    def add_times_as_long(self, key: str, ratio: float) -> None:
+        """Remember how many times as long as foreseen a run took, with what was known before."""
+        known = self.times_as_long()
+        factor = min(max(known.get(key, 1.0) * ratio, LEAST), MOST)
+        self[TIMES_AS_LONG] = json.dumps({**known, key: round(factor, 3)})

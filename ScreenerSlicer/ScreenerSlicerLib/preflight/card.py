@@ -101,6 +101,7 @@ class Conditions:
         overlap: Share of a tile that the next one covers again.
         region: The only part to score, R, A, S in mm; None for all.
         seconds_a_tile: What tiles took in earlier runs, by `timing_key`.
+        times_as_long: How many times as long as guessed runs of whole-volume models took, likewise.
         sizeless_region: Whether a region is chosen that has no size.
         region_growth: Volume of the box of `region` over that of the region that was drawn.
         earlier: Names of the maps that the scan has already.
@@ -113,6 +114,7 @@ class Conditions:
     overlap: float = 0.5
     region: Bounds | None = None
     seconds_a_tile: Mapping[str, float] | None = None
+    times_as_long: Mapping[str, float] | None = None
     region_growth: float = 1.0
     sizeless_region: bool = False
     earlier: tuple[str, ...] = ()
@@ -174,14 +176,18 @@ def _with_model(lines: list[Line], scan: Scan, points: np.ndarray, conditions: C
     if device is None:
         return Card((*lines, Line(_("Device"), _("looking for a GPU"))), tiles=count)
     if isinstance(model.tiling, Whole):
+        known = (conditions.times_as_long or {}).get(timing_key(model, device))
         seconds, measured = estimate_whole(points, scan, model.tiling, device, conditions), False
+        if known is not None:
+            seconds, measured = known * seconds, True
     else:
         seconds, measured = estimate(count, scan, model, device, conditions)
     how = "" if measured else _("a guess until the first run on this device")
     lowest, most = duration(seconds), duration(GUESS_SPREAD * seconds)
     if model.one_speed:
-        about = _("{time} to {most}").format(time=lowest, most=most)
-        how = _("a guess by the scan's size")
+        about = _("about {time}") if measured else _("{time} to {most}")
+        about = about.format(time=lowest, most=most)
+        how = "" if measured else _("a guess by the scan's size")
     else:
         about = _("about {time}, {count} tiles")
         about = about if measured else _("{time} to {most}, {count} tiles")

@@ -14,7 +14,8 @@ from ScreenerSlicerLib.translation import tr as _
 LEGEND = "ScreenerLegend"
 """The role of the display node, beside that of the map itself, whose colours are shown."""
 LAYERS = "vtkMRMLSliceCompositeNode"
-BANDS = 25
+BANDS = 13
+"""Slicer draws letters as high as a band: with more of them no number can be read."""
 SIZE, POSITION = (0.27, 0.34), (0.99, 0.03)
 """Share of the view, and where in what is left of it, from below on the left."""
 LETTERS = 12
