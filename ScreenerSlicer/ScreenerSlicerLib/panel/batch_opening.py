@@ -84,12 +84,12 @@ class BatchOpening:
     def _begin(self, read: Reopened) -> None:
         assert self._entry is not None, "something is being opened"
         source, scene = self._entry.source, slicer.mrmlScene
-        self._scan = scan_node(scene, read.scan, source.name)
+        node = self._scan = scan_node(scene, read.scan, source.name)
         # Before its map, which comes into the views as they are.
-        show_scan(slicer.app.applicationLogic(), self._scan)
+        show_scan(slicer.app.applicationLogic(), node)
         if source.instances:
-            self._scan.SetAttribute(INSTANCES, " ".join(source.instances))
-        self._taking = Taking(scene, logics_of(slicer), self._scan, read.output, read.request)
+            node.SetAttribute(INSTANCES, " ".join(source.instances))
+        self._taking = Taking(scene, logics_of(slicer), node, read.output, read.request)
 
     def _go_on(self, taking: Taking) -> None:
         assert self._entry is not None, "something is being opened"
