@@ -70,6 +70,8 @@ def test_three_scans_with_a_bad_one_among_them(listed: Opened, tmp_path: Path) -
         ["b", "waiting"],
         ["c", "waiting"],
     ]
+    # Slow enough to be seen.
+    listed.use(STUB)
     listed.host.click(listed.ui.batchRunButton)
     assert listed.ui.batchRunButton.text == "Cancel"
     assert not listed.ui.batchClearButton.enabled
