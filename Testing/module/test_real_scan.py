@@ -111,7 +111,8 @@ def test_a_batch_of_real_scans_with_a_bad_one_among_them(
     opened.ui.batchTable.cellDoubleClicked.emit(0, 0)
     opened.host.wait(lambda: opened.ui.batchLabel.text.startswith("Opened"), LONGEST_SECONDS)
     assert opened.result.scan.hu.max() > 500
-    kept = json.loads(next((tmp_path / "out").rglob("findings.json")).read_text())
+    file = tmp_path / "out" / "Screener batch" / "crlm_1004" / "findings.json"
+    kept = json.loads(file.read_text())
     assert len(opened.table()) == len(kept["findings"])
 
 
