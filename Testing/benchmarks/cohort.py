@@ -1,18 +1,22 @@
 """Benchmark: what a cohort costs beside the screening itself, and how it grows.
 
     python Testing/benchmarks/cohort.py simulate [--scans 100 1000 10000]
-    python Testing/benchmarks/cohort.py throughput SCANS [--model preview] [--workers 2]
+    python Testing/benchmarks/cohort.py throughput SCANS [--model preview] [--workers 2] [--turns 2]
     python Testing/benchmarks/cohort.py duplicates [--scans 1000 10000 100000]
 
 `simulate` has a stub in place of the scorer: a worker writes the row of a made-up scan with eight
 findings. Scheduler, two workers and client are processes of their own; what is told of each scan is
 the processor time of scheduler and client, which other work on the machine hardly changes, and the
 wall time of two workers; of both the highest memory. `throughput` screens a folder of scans by
-`ctscreener screen` and by `ctscreener cohort`, in turn, and compares wall and processor time.
+`ctscreener screen` and by `ctscreener cohort`, a sixth of them and all, in turn; from both numbers
+follow what the start takes and what each scan takes, by wall and by processor time, and their
+ratios. Where a machine has other work, that of the processor tells more. Thirty scans or more
+make sense: `python training/run.py phantoms --out SCANS --count 36 --coarsen 1.7`.
 `duplicates` compares made-up fingerprints, all with all.
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -90,6 +94,7 @@ def main() -> None:
     flags.add_argument("--scans", nargs="+", type=int, default=[])
     flags.add_argument("--model", default="preview")
     flags.add_argument("--workers", type=int, default=2)
+    flags.add_argument("--turns", type=int, default=2)
     flags.add_argument("--scheduler", default="")
     options = flags.parse_args()
     if options.what == "client":
@@ -99,7 +104,7 @@ def main() -> None:
     elif options.what == "duplicates":
         search(options.scans or [1000, 10000, 100000])
     else:
-        throughput(options.folder, options.model, options.workers)
+        throughput(options.folder, options)
 
 
 def simulate(sizes: list[int]) -> None:
@@ -180,36 +185,78 @@ def client(out: Path, size: int, scheduler: str) -> dict[str, float]:
     }
 
 
-def throughput(folder: Path, model: str, workers: int) -> None:
-    """Screen the same scans in both ways, twice in turn."""
+@dataclass(frozen=True)
+class Spent:
+    """What a run took, in seconds."""
+
+    wall: float
+    processor: float
+
+    def least(self, other: "Spent | None") -> "Spent":
+        """The lower of both, each by itself: whatever else runs on a machine only adds."""
+        if other is None:
+            return self
+        return Spent(min(self.wall, other.wall), min(self.processor, other.processor))
+
+    def a_scan(self, fewer: "Spent", scans: int) -> "Spent":
+        """What each scan more took, beside a run of so many fewer."""
+        return Spent((self.wall - fewer.wall) / scans, (self.processor - fewer.processor) / scans)
+
+    def before(self, a_scan: "Spent", scans: int) -> "Spent":
+        """What this run of so many scans took besides them: the start."""
+        return Spent(self.wall - scans * a_scan.wall, self.processor - scans * a_scan.processor)
+
+
+def throughput(folder: Path, options: argparse.Namespace) -> None:
+    """Screen the same scans in both ways, a few and all, in turn, and tell start from scans."""
     from ctscreener.cohort.index import read_index
 
-    scans = [str(entry.path) for entry in read_index(folder)]
-    print(f"{len(scans)} scans, model {model}, {os.cpu_count()} cores")
-    print("| way | wall s | processor s |")
-    print("|---|---|---|")
+    scans = [str(entry.path.absolute()) for entry in read_index(folder)]
+    few = max(1, len(scans) // 6)
+    print(f"{len(scans)} scans, model {options.model}, {os.cpu_count()} cores")
+    print("| way | scans | wall s | processor s |")
+    print("|---|---|---|---|")
+    best: dict[tuple[str, int], Spent] = {}
+    for _ in range(options.turns):
+        for count, way in itertools.product((few, len(scans)), ("screen", "cohort")):
+            spent = screened(way, scans[:count], options)
+            best[way, count] = spent.least(best.get((way, count)))
+            print(f"| {way} | {count} | {spent.wall:.1f} | {spent.processor:.1f} |", flush=True)
+    more = len(scans) - few
+    print("\n| of the lowest | screen | cohort | cohort / screen |")
+    print("|---|---|---|---|")
+    each = {
+        way: best[way, len(scans)].a_scan(best[way, few], more) for way in ("screen", "cohort")
+    }
+    start = {way: best[way, few].before(each[way], few) for way in each}
+    for words, told in (("start", start), ("a scan", each)):
+        for kind in ("wall", "processor"):
+            one, two = getattr(told["screen"], kind), getattr(told["cohort"], kind)
+            print(f"| {words}, {kind} s | {one:.2f} | {two:.2f} | {two / one:.2f} |")
+
+
+def screened(way: str, scans: list[str], options: argparse.Namespace) -> Spent:
+    """Screen scans in one of the two ways."""
     with tempfile.TemporaryDirectory(prefix="cohort-") as name:
-        for turn in range(2):
-            fixed = ["--model", model, "--device", "cpu", "--out", f"{name}/{turn}"]
-            ways = {
-                "screen": ["screen", *scans, *fixed],
-                "cohort": ["cohort", str(folder), *fixed, "--workers", str(workers)],
-            }
-            for way, words in ways.items():
-                words[words.index(f"{name}/{turn}")] += way
-                before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                began = time.perf_counter()
-                subprocess.run(
-                    [sys.executable, "-m", "ctscreener", *words],
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    check=True,
-                    env=os.environ | {"PYTHONPATH": str(ROOT / "ScreenerSlicer")},
-                )
-                wall = time.perf_counter() - began
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
-                spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                print(f"| {way} | {wall:.1f} | {spent:.1f} |", flush=True)
+        index = Path(name) / "index.txt"
+        index.write_text("\n".join(scans) + "\n")
+        words = ["--model", options.model, "--device", "cpu", "--out", f"{name}/out"]
+        if way == "screen":
+            words = ["screen", *scans, *words]
+        else:
+            words = ["cohort", str(index), *words, "--workers", str(options.workers)]
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "ctscreener", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "ScreenerSlicer")},
+        )
+        wall = time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    return Spent(wall, user + system)
 
 
 def search(sizes: list[int]) -> None:

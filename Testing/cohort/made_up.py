@@ -59,7 +59,7 @@ def make_model(folder: Path, seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Doing:
-    """What becomes of an item: `kill`, `refuse`, `fail`, `full`, `slow`, or else doubled.
+    """What becomes of an item: `kill`, `hang`, `refuse`, `fail`, `full`, `slow`, or else doubled.
 
     Arguments:
         notes: A file for each time that work began.
@@ -78,6 +78,8 @@ class Doing:
         if what in ("refuse", "full"):
             code = {"refuse": "scan.missing", "full": "output.disk_full"}[what]
             raise InputError(code, "Expected one, found none.", "Look.")
+        if what == "hang":
+            time.sleep(600)
         if what == "slow":
             time.sleep(0.3)
         return 2 * value

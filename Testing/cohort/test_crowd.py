@@ -10,11 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dask import config
 from distributed.comm import CommClosedError
 
 import ctscreener
 from ctscreener.cohort.attempt import Answer, Limits, attempt
-from ctscreener.cohort.cluster import Cluster, ClusterSettings, connected, local_size
+from ctscreener.cohort.cluster import (
+    ALLOCATOR,
+    CONFIG,
+    PATIENT,
+    Cluster,
+    ClusterSettings,
+    connected,
+    local_size,
+)
 from ctscreener.cohort.crowd import Crowd, Item
 from ctscreener.cohort.tries import HUNG, Tries
 from ctscreener.errors import InputError
@@ -183,10 +192,50 @@ def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPat
     assert told.value.code == "cohort.scheduler"
 
 
+def test_a_scheduler_that_comes_back_is_two_lines_and_one_that_stays_away_an_error(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def client(status: str) -> Any:  # noqa: ANN401
+        return SimpleNamespace(status=status)
+
+    comes = iter([TimeoutError("not yet"), client("running")])
+
+    def connect(_address: str, **_options: object) -> Any:  # noqa: ANN401
+        found = next(comes)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr("ctscreener.cohort.cluster.Client", connect)
+    monkeypatch.setattr("ctscreener.cohort.cluster.time.sleep", lambda _seconds: None)
+    cluster = Cluster("tcp://10.0.0.1:8786", client("running"), 60.0, "")
+    cluster.regain(heard)
+    assert heard.lines == [], "nothing was lost"
+    cluster.client = client("closed")
+    cluster.regain(heard)
+    told = [line.partition(":")[0] for line in heard.lines]
+    assert told == ["cohort.scheduler_lost", "cohort.scheduler_back"]
+    gone = Cluster("tcp://10.0.0.1:8786", client("connecting"), -1.0, "")
+    with pytest.raises(InputError) as error:
+        gone.regain(heard)
+    assert error.value.code == "cohort.scheduler"
+    assert "10.0.0.1:8786" in str(error.value)
+
+
+def test_workers_of_this_machine_allocate_as_a_plain_run_does() -> None:
+    with config.set(CONFIG), config.set(PATIENT):
+        told = dict(config.get("distributed.nanny.pre-spawn-environ"))
+    assert ALLOCATOR.items() <= told.items()
+    assert int(told["MALLOC_TRIM_THRESHOLD_"]) > 2**20, "Dask's own has every array paged anew"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed by a signal")
 def test_real_workers_that_are_killed_cost_their_item_alone(
-    heard: Heard, tmp_path: Path, notes: Path
+    heard: Heard, tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # This work needs no torch; and a machine with much other work may start workers slowly.
+    monkeypatch.setattr("ctscreener.cohort.cluster.PRELOAD", ())
+    monkeypatch.setattr("ctscreener.cohort.crowd.WAITING_SECONDS", 3600.0)
     settings = ClusterSettings(workers=1, memory_gib=1)
     items = [("killer", ("kill", 0)), *((f"n{k}", ("slow", k)) for k in range(4))]
     with connected(settings) as cluster:
@@ -194,6 +243,14 @@ def test_real_workers_that_are_killed_cost_their_item_alone(
         assert "//127.0.0.1:" in cluster.client.scheduler.address
         crowd = Crowd(cluster, limits(tmp_path), heard)
         found = {answer.name: answer for answer in crowd.answers(Doing(notes), items)}
+        # And one that hangs: its worker ends itself, twice, and the next item has a new one.
+        hanging = [("hanger", ("hang", 0)), ("after", ("double", 9))]
+        crowd = Crowd(cluster, limits(tmp_path, seconds=1.0), heard)
+        hung = {answer.name: answer for answer in crowd.answers(Doing(notes), hanging)}
+    refused = hung["hanger"].refused
+    assert refused is not None
+    assert refused.code == "scan.hangs"
+    assert (hung["hanger"].lost, hung["after"].value) == (2, 18)
     codes = {name: answer.refused.code for name, answer in found.items() if answer.refused}
     assert codes == {"killer": "scan.ends_worker"}
     assert found["killer"].lost == 2

@@ -51,14 +51,21 @@ def test_many_scans_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch)
     assert groups == [[f"p{seed:02}", f"p{seed + 7:02}"] for seed in range(7)]
 
 
+@pytest.mark.parametrize("few", [0.0, 1.0], ids=["blocks", "pairs"])
 def test_groups_over_several_blocks_are_those_of_all_pairs(
-    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, few: float
 ) -> None:
+    # The second half of the bits is compared by blocks, or pair by pair where few are left.
+    monkeypatch.setattr("ctscreener.duplicates.FEW", few)
     codes = rng.integers(0, 256, (40, 40), np.uint8)
     # Chains: each is near the one before, and far from the one before that.
     for k in (7, 19, 33, 38):
         codes[k] = codes[k - 7]
         codes[k].view(np.uint8)[:5] ^= 255
+    # Those that differ in every second byte alone, a little too much, and just not.
+    for k, most in ((30, 13), (31, 9)):
+        codes[k] = codes[k - 28]
+        codes[k, 1 : 1 + most : 2] ^= 255
     prints = {f"s{k:02}": code.tobytes().hex() for k, code in enumerate(codes)}
     bits = np.unpackbits(codes, axis=1)
     near = (bits[:, None] != bits[None]).mean(axis=2) < ALIKE

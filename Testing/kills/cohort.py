@@ -162,6 +162,10 @@ def kill_cohort(
         service.end()
     if status:
         faults.append(f"the killed run ended with {status}: {log_of(folder, 'killed')}")
+    # Of a client that was killed right after its scheduler nobody hears.
+    told = (folder / "killed.log").read_text(errors="replace").count("[cohort.scheduler_lost]")
+    if told > killed["scheduler"]:
+        faults.append(f"{killed['scheduler']} ends of a scheduler were told {told} times")
     faults += compared(folder / "quiet", folder / "killed")
     return faults, killed, (middle - began, time.monotonic() - middle)
 
