@@ -148,3 +148,51 @@ def test_every_file_of_the_engine_has_a_test() -> None:
     alone = {name for name in files if f"test_{name}" not in tests}
     assert alone == set(COVERED_BY), "write a test of its name, or say which test covers it"
     assert {f"test_{test}" for test in COVERED_BY.values()} <= tests
+
+
+REACHED_BY = {
+    "ScreenerSlicerLib.export.deposit": "module/test_dicom",
+    "ScreenerSlicerLib.export.dicom_files": "slicer/test_dicom_job",
+    "ScreenerSlicerLib.export.dicom_worker": "slicer/test_dicom_job",
+    "ScreenerSlicerLib.panel": "module/test_story",
+    "ScreenerSlicerLib.scene.beyond": "slicer/test_find_again",
+    "ScreenerSlicerLib.scene.body_outline": "slicer/test_heat_map",
+    "ScreenerSlicerLib.scene.companions": "slicer/test_companions",
+    "ScreenerSlicerLib.scene.findings_content": "slicer/test_findings_table",
+    "ScreenerSlicerLib.scene.rendering": "slicer/test_heat_map",
+    "ScreenerSlicerLib.scene.scans": "slicer/test_batch",
+    "ScreenerSlicerLib.scene.side_by_side": "slicer/test_side_by_side",
+    "ScreenerSlicerLib.scene.study": "slicer/test_segments",
+    "ScreenerSlicerLib.scene.windows": "module/test_story",
+    "training.baselines.parts.slice_scorer": "training/test_every_rival",
+    "training.baselines.scoring": "training/test_rated",
+    "training.baselines.tiling": "training/test_every_rival",
+    "training.datasets.anatomy": "training/datasets/test_lits",
+    "training.datasets.folders": "training/datasets/test_layouts",
+    "training.datasets.mri": "training/datasets/test_brain",
+    "training.datasets.stage": "training/datasets/test_stages",
+    "training.inserted": "training/test_inserted",
+    "training.page.table_rows": "training/test_tables",
+    "training.phantoms": "training/test_phantoms",
+    "training.phantoms.sample": "training/test_phantoms_stage",
+}
+"""Files, or folders of them, that no test imports, and the test that works through them."""
+
+
+def reaching(module: str) -> str | None:
+    """The entry of `REACHED_BY` for a module: itself, or a folder that it lies in."""
+    parts = module.split(".")
+    names = (".".join(parts[:end]) for end in range(len(parts), 1, -1))
+    return next((name for name in names if name in REACHED_BY), None)
+
+
+def test_every_file_of_training_and_of_the_slicer_side_has_a_test() -> None:
+    tested = {name for file in (ROOT / "Testing").rglob("*.py") for name in imports(file)}
+    packages = ("training", "ScreenerSlicerLib")
+    modules = {name for package in packages for name in graph(package, PACKAGES[package])}
+    alone = {name: reaching(name) for name in modules - tested}
+    missing = sorted(name for name, entry in alone.items() if entry is None)
+    assert missing == [], "write a test that imports it, or say which test works through it"
+    assert set(alone.values()) == set(REACHED_BY), "what a test imports needs no entry"
+    files = [ROOT / "Testing" / f"{test}.py" for test in REACHED_BY.values()]
+    assert [file.name for file in files if not file.is_file()] == []

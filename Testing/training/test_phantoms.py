@@ -11,6 +11,7 @@ from training.phantoms import organs
 from training.phantoms.canvas import Canvas
 from training.phantoms.fields import cubic_matrix, smooth_max, smooth_min, stretch
 from training.phantoms.lesion_site import LABELS
+from training.phantoms.lesions import FAMILIES as TABLE
 from training.phantoms.lesions import Family
 from training.phantoms.patient import TISSUES, draw_patient
 from training.phantoms.phantom import Phantom, image_patient, make_canvas, make_phantom
@@ -23,6 +24,11 @@ HOMES = {
     "kidney_tumour": {organs.KIDNEY, organs.FAT},
     "liver_tumour": {organs.LIVER},
 }
+
+
+def test_the_table_of_families_has_a_row_for_each_label_and_each_word() -> None:
+    assert list(TABLE) == list(LABELS), "mixed draws from them in this order"
+    assert set(get_args(Family)) == {"mixed", "none", *TABLE} - {"other"}
 
 
 def coarse(family: Family, seed: int, prevalence: float = 0.1) -> Phantom:

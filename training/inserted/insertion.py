@@ -1,5 +1,6 @@
 """Lesions painted into a scan, with the scan's own noise and sharpness."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ from scipy import ndimage
 
 from ctscreener.errors import InputError
 from ctscreener.scan import restore_axes
-from training.inserted.host import Host
+from training.inserted.host import Host, InsertedFamily
 from training.inserted.scan_canvas import ScanCanvas
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.lung_lesions import add_nodule, add_opacity
@@ -21,13 +22,52 @@ SOFT_HU, LUNG_HU = 20.0, -850.0
 STRUCTURE_MM = 4.0
 SMALLEST = 8
 """Voxels that a lesion has at least."""
-MARKED = {"lung_opacity": 0.2}
-"""Share of a voxel from which on it belongs to the lesion, where that is not a half: an opacity
-has no edge, and a fifth of it is seen in dark lung."""
 SEEN_HU = 10.0
 """A voxel is changed where its mean with its neighbours moved further than this."""
 SEEN_SHARE = 0.6
 """Share of a lesion's voxels that are changed at least; a lesion that no one could see is none."""
+
+
+def _draw_nodule(
+    host: Host, canvas: ScanCanvas, drawn: np.ndarray, rng: np.random.Generator
+) -> None:
+    # Smaller than a slice, it would be a disc.
+    low = max(2.6, 0.65 * float(canvas.spacing.max()))
+    radius = float(np.clip(rng.lognormal(np.log(6), 0.5), low, 15))
+    add_nodule(canvas, drawn, rng, radius=radius)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How lesions of a family are put into a scan.
+
+    Arguments:
+        draw: Paints one.
+        most: How many a scan gets at most.
+        edge: Share of a voxel from which on it belongs to the lesion.
+        airy: Air that is left in it keeps its vessels and septa.
+    """
+
+    draw: Callable[[Host, ScanCanvas, np.ndarray, np.random.Generator], object]
+    most: int = 1
+    edge: float = 0.5
+    airy: bool = False
+
+
+KINDS: Mapping[InsertedFamily, Kind] = {
+    "lung_nodule": Kind(_draw_nodule, most=3, airy=True),
+    # It has no edge, and a fifth of it is seen in dark lung.
+    "lung_opacity": Kind(
+        lambda _host, canvas, drawn, rng: add_opacity(canvas, drawn, rng), edge=0.2, airy=True
+    ),
+    "kidney_tumour": Kind(
+        lambda host, canvas, drawn, rng: add_kidney_tumour(canvas, host.enhancement, drawn, rng)
+    ),
+    "liver_tumour": Kind(
+        lambda host, canvas, drawn, rng: add_liver_tumour(canvas, host.enhancement, drawn, rng),
+        most=3,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +101,8 @@ def insert(host: Host, rng: np.random.Generator) -> Inserted:
     """
     canvas = host.canvas()
     mask = np.zeros(canvas.shape, np.uint8)
-    many = host.family in ("lung_nodule", "liver_tumour")
-    wanted = int(rng.integers(1, 4)) if many else 1
+    most = KINDS[host.family].most
+    wanted = int(rng.integers(1, most + 1)) if most > 1 else 1
     voxel_ml = float(np.prod(canvas.spacing)) / 1000
     lesions: list[dict[str, Any]] = []
     for _ in range(TRIES):
@@ -85,8 +125,9 @@ def _add_one(host: Host, canvas: ScanCanvas, mask: np.ndarray, rng: np.random.Ge
     before = canvas.hu.copy(), canvas.replaced.copy()
     canvas.replaced[:] = 0
     drawn = np.zeros_like(mask)
-    _draw(host, canvas, drawn, rng)
-    marked = canvas.replaced > MARKED.get(host.family, 0.5)
+    kind = KINDS[host.family]
+    kind.draw(host, canvas, drawn, rng)
+    marked = canvas.replaced > kind.edge
     seen = _seen(canvas.hu, before[0], marked)
     if seen and not (mask[canvas.replaced > 0]).any():
         mask[marked] = LABELS[host.family]
@@ -94,20 +135,6 @@ def _add_one(host: Host, canvas: ScanCanvas, mask: np.ndarray, rng: np.random.Ge
         return int(marked.sum())
     canvas.hu, canvas.replaced = before
     return 0
-
-
-def _draw(host: Host, canvas: ScanCanvas, drawn: np.ndarray, rng: np.random.Generator) -> None:
-    if host.family == "lung_nodule":
-        # Smaller than a slice, it would be a disc.
-        low = max(2.6, 0.65 * float(canvas.spacing.max()))
-        radius = float(np.clip(rng.lognormal(np.log(6), 0.5), low, 15))
-        add_nodule(canvas, drawn, rng, radius=radius)
-    elif host.family == "lung_opacity":
-        add_opacity(canvas, drawn, rng)
-    elif host.family == "kidney_tumour":
-        add_kidney_tumour(canvas, host.enhancement, drawn, rng)
-    else:
-        add_liver_tumour(canvas, host.enhancement, drawn, rng)
 
 
 def _seen(after: np.ndarray, before: np.ndarray, marked: np.ndarray) -> bool:
@@ -132,7 +159,7 @@ def _finished(
     left, hu = 1 - canvas.replaced[box], host.turned.hu.copy()
     part = hu[host.box][box]
     painted = canvas.hu[box]
-    if host.family in ("lung_nodule", "lung_opacity"):
+    if KINDS[host.family].airy:
         # Air that is left keeps its vessels and septa: ground glass veils, it does not hide.
         air = canvas.replaced[box] * np.clip((SOFT_HU - painted) / (SOFT_HU - LUNG_HU), 0, 1)
         painted = painted + air * _structure(part, host.organ[box] == LUNG, canvas.spacing)

@@ -1,37 +1,61 @@
 """Which lesions a phantom gets."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from training.phantoms.body import Surfaces
 from training.phantoms.canvas import Canvas
-from training.phantoms.lesion_site import LABELS
 from training.phantoms.lung_lesions import add_nodule, add_opacity
 from training.phantoms.other_lesions import add_other
 from training.phantoms.patient import Patient
 from training.phantoms.tumours import add_kidney_tumour, add_liver_tumour
 
 Family = Literal["mixed", "lung_nodule", "lung_opacity", "kidney_tumour", "liver_tumour", "none"]
+"""What a phantom may be asked for; `mixed` draws from `FAMILIES`."""
+
+Add = Callable[[Canvas, Patient, Surfaces, np.ndarray, np.random.Generator], int]
+"""Paints one lesion, marks it in the mask, and gives its voxels; 0 where there was no room."""
 
 
-def _add_one(
-    name: str,
-    canvas: Canvas,
-    patient: Patient,
-    surfaces: Surfaces,
-    mask: np.ndarray,
-    rng: np.random.Generator,
-) -> int:
-    if name == "lung_nodule":
-        return add_nodule(canvas, mask, rng)
-    if name == "lung_opacity":
-        return add_opacity(canvas, mask, rng)
-    if name == "kidney_tumour":
-        return add_kidney_tumour(canvas, patient, mask, rng)
-    if name == "liver_tumour":
-        return add_liver_tumour(canvas, patient, mask, rng)
-    return add_other(canvas, patient, surfaces, mask, rng)
+@dataclass(frozen=True)
+class LesionFamily:
+    """What is known of a kind of lesions.
+
+    Arguments:
+        add: Paints one.
+        region: Part of the body that it lies in; None for any.
+        alone: Chance that a phantom of this family has just one.
+    """
+
+    add: Add
+    region: Literal["chest", "abdomen"] | None = None
+    alone: float = 0.0
+
+
+FAMILIES: Mapping[str, LesionFamily] = {
+    "lung_nodule": LesionFamily(
+        lambda canvas, _patient, _surfaces, mask, rng: add_nodule(canvas, mask, rng), "chest"
+    ),
+    "lung_opacity": LesionFamily(
+        lambda canvas, _patient, _surfaces, mask, rng: add_opacity(canvas, mask, rng), "chest"
+    ),
+    "kidney_tumour": LesionFamily(
+        lambda canvas, patient, _surfaces, mask, rng: add_kidney_tumour(
+            canvas, patient, mask, rng
+        ),
+        "abdomen",
+        alone=0.7,
+    ),
+    "liver_tumour": LesionFamily(
+        lambda canvas, patient, _surfaces, mask, rng: add_liver_tumour(canvas, patient, mask, rng),
+        "abdomen",
+    ),
+    "other": LesionFamily(add_other),
+}
+"""All families, in the order of their labels; see `training.phantoms.lesion_site.LABELS`."""
 
 
 def add_lesions(
@@ -59,13 +83,14 @@ def add_lesions(
     found: list[dict] = []
     if family == "none" or (family == "mixed" and rng.random() >= prevalence):
         return mask, found
-    wanted = 1 if family == "kidney_tumour" and rng.random() < 0.7 else int(rng.integers(1, 5))
+    alone = 0.0 if family == "mixed" else FAMILIES[family].alone
+    wanted = 1 if alone and rng.random() < alone else int(rng.integers(1, 5))
     voxel_ml = float(np.prod(canvas.spacing)) / 1000
     for _ in range(30):
         if len(found) == wanted:
             break
-        name = str(rng.choice(list(LABELS))) if family == "mixed" else family
-        marked = _add_one(name, canvas, patient, surfaces, mask, rng)
+        name = str(rng.choice(list(FAMILIES))) if family == "mixed" else family
+        marked = FAMILIES[name].add(canvas, patient, surfaces, mask, rng)
         if marked:
             found.append({"family": name, "volume_ml": round(marked * voxel_ml, 3)})
     return mask, found

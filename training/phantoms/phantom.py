@@ -11,7 +11,7 @@ from training.phantoms.abdomen import paint_abdomen
 from training.phantoms.body import Surfaces, make_surfaces, paint_body
 from training.phantoms.bowel import paint_bowel
 from training.phantoms.canvas import Canvas
-from training.phantoms.lesions import Family, add_lesions
+from training.phantoms.lesions import FAMILIES, Family, add_lesions
 from training.phantoms.patient import Patient, Region, draw_patient
 from training.phantoms.pelvis import paint_pelvis
 from training.phantoms.scanner import expose, paint_table
@@ -191,8 +191,7 @@ def fitting_region(region: Region, family: Family) -> Region:
         >>> fitting_region("mixed", "liver_tumour")
         'abdomen'
     """
-    if family in ("lung_nodule", "lung_opacity"):
-        return "chest" if region in ("mixed", "abdomen") else region
-    if family in ("kidney_tumour", "liver_tumour"):
-        return "abdomen" if region in ("mixed", "chest") else region
-    return region
+    known = FAMILIES.get(family)
+    if known is None or known.region is None or region in (known.region, "torso"):
+        return region
+    return known.region

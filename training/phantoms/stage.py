@@ -13,6 +13,7 @@ from ctscreener.errors import InputError
 from ctscreener.progress import Progress
 from ctscreener.settings import write_json
 from ctscreener.whole_file import clear_tree, make_folder
+from training.phantoms.lesions import Family
 from training.phantoms.phantom import Phantom, make_phantom
 from training.phantoms.sample import write_sample
 from training.phantoms.writing import write_volume
@@ -31,9 +32,7 @@ class PhantomSettings:
     """Number of scans."""
     prevalence: float = 0.1
     """Share of scans with lesions where the family is `mixed`."""
-    family: Literal[
-        "mixed", "lung_nodule", "lung_opacity", "kidney_tumour", "liver_tumour", "none"
-    ] = "mixed"
+    family: Family = "mixed"
     """Kind of lesions; any but `mixed` and `none` puts 1 to 4 into every scan."""
     region: Literal["mixed", "chest", "abdomen", "torso"] = "mixed"
     """Part of the body."""
