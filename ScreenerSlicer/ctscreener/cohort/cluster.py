@@ -40,6 +40,10 @@ CONFIG = {
     "distributed.worker.memory.terminate": 0.95,
     # A look at every stack a hundred times a second, which nobody reads here.
     "distributed.worker.profile.enabled": False,
+    # Fifty looks at the clock a second and two at memory and disks, in every process: a twentieth
+    # of a core for a cluster that does nothing.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
 }
 """What our own workers and schedulers are told."""
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "33554432"}
