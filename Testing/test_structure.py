@@ -165,7 +165,6 @@ REACHED_BY = {
     "ScreenerSlicerLib.scene.study": "slicer/test_segments",
     "ScreenerSlicerLib.scene.windows": "module/test_story",
     "training.baselines.parts.slice_scorer": "training/test_every_rival",
-    "training.baselines.scoring": "training/test_rated",
     "training.baselines.tiling": "training/test_every_rival",
     "training.datasets.anatomy": "training/datasets/test_lits",
     "training.datasets.folders": "training/datasets/test_layouts",

@@ -7,6 +7,7 @@ from typing import Any
 from ctscreener.encoded import EncodedSettings
 from ctscreener.model import ModelSettings
 from training.datasets.licence import inherited
+from training.evaluation.results import Results
 from training.evaluation.trained_on import seen_by
 from training.tables import rarity_table
 from training.whole_model import encoded_lines, tuned_text
@@ -69,7 +70,7 @@ def teacher_text(provenance: dict[str, Any]) -> str:
     return text
 
 
-def measured(results: Sequence[Mapping[str, Any]], sha256: str) -> Iterator[str]:
+def measured(results: Sequence[Results], sha256: str) -> Iterator[str]:
     """What was measured, of this model and of others that stand for it.
 
     Arguments:
@@ -78,16 +79,16 @@ def measured(results: Sequence[Mapping[str, Any]], sha256: str) -> Iterator[str]
     """
     for result in results:
         # Scans without masks have rarities alone.
-        if result["table"].count("\n") <= HEADER_LINES:
+        if result.get("table", "").count("\n") <= HEADER_LINES:
             continue
-        yield f"## Measured\n\n{_whose(result, sha256)}{result['table'].strip()}"
+        yield f"## Measured\n\n{_whose(result, sha256)}{result.get('table', '').strip()}"
     known = [result for result in results if result["rarities"]]
     text = rarity_table(known).strip() if known else "Not measured."
     whose = "".join(dict.fromkeys(_whose(result, sha256) for result in known))
     yield f"## False findings a scan\n\n{whose}{text}"
 
 
-def _whose(result: Mapping[str, Any], sha256: str) -> str:
+def _whose(result: Results, sha256: str) -> str:
     """A paragraph where results are not those of the model with these weights."""
     name, others = (result["model"][key] for key in ("name", "weights_sha256"))
     if others == sha256:

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any
 
 import torch
 
@@ -20,6 +19,7 @@ from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabel
 from training.evaluation.evaluator import EvaluateSettings, Evaluator
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.method import describe
+from training.evaluation.results import Results
 from training.evaluation.summary import promise, summary
 from training.evaluation.trained_on import digest_of
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
@@ -55,10 +55,13 @@ def main(settings: EvaluateSettings) -> None:
         print(f"Measured share {number} of {machines}. Call again without --share for results.")
         return
     parts = dict.fromkeys(case.part for case in measured)
-    results: dict[str, Any] = {
+    asked = request(model, evaluator.screened.screening, None)
+    results: Results = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        **request(model, evaluator.screened.screening, None),
+        "software": asked["software"],
+        "model": asked["model"],
+        "parameters": asked["parameters"],
         "method": describe(model),
         "torch": torch.__version__,
         "measuring": evaluator.protocol(),

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import tyro
 from ctscreener.errors import InputError
 from ctscreener.settings import read_json
 from ctscreener.whole_file import make_folder, write_text
+from training.evaluation.results import Promise, Results, Score
 from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
 from training.page.written import markdown, model_name
 
@@ -60,14 +61,14 @@ def main(settings: TablesSettings) -> None:
     print(f"Wrote {', '.join(texts)} in {settings.out}")
 
 
-def read_results(path: Path) -> dict[str, Any]:
+def read_results(path: Path) -> Results:
     """Read the results of one evaluation.
 
     Raises:
         InputError: `json.unreadable` or `tables.version`.
     """
     results = read_json(path)
-    known = results if isinstance(results, dict) else {}
+    known: Any = results if isinstance(results, dict) else {}
     found = known.get("format"), known.get("format_version")
     if found != (FORMAT, FORMAT_VERSION):
         raise InputError(
@@ -76,10 +77,10 @@ def read_results(path: Path) -> dict[str, Any]:
             f"{found[1]}.",
             "Run the stage `evaluate` again.",
         )
-    return results
+    return known
 
 
-def evaluation_table(results: Mapping[str, Any]) -> str:
+def evaluation_table(results: Results) -> str:
     """Lay out what `training.evaluate` measured.
 
     Arguments:
@@ -88,7 +89,7 @@ def evaluation_table(results: Mapping[str, Any]) -> str:
     return markdown(HEADER, evaluation_rows(results))
 
 
-def rarity_table(results: Sequence[Mapping[str, Any]]) -> str:
+def rarity_table(results: Sequence[Results]) -> str:
     """Lay out what rarities are worth in each set, as a table with what it rests on below.
 
     Arguments:
@@ -101,7 +102,7 @@ def rarity_table(results: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
+def comma_separated(results: Sequence[Results]) -> str:
     """Every number of several results, one a line, with its interval and its rounding."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -122,7 +123,7 @@ def comma_separated(results: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _numbers(score: Mapping[str, Any]) -> Iterator[list[Any]]:
+def _numbers(score: Score) -> Iterator[list[Any]]:
     """Metric, kind, value, low, high and rounding of each number of one score."""
     for metric, kinds in score.items():
         if not isinstance(kinds, dict):
@@ -135,7 +136,7 @@ def _numbers(score: Mapping[str, Any]) -> Iterator[list[Any]]:
     yield ["dice", "best", best["best"], None, None, best["rounding"]]
 
 
-def _promises(part: Mapping[str, Any]) -> Iterator[list[Any]]:
+def _promises(part: Promise) -> Iterator[list[Any]]:
     """Metric, kind, value, low and high of what rarities are worth in one set."""
     for level in part["levels"]:
         for kind in ("share", "findings", "met"):

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ from training.tables import (
     main,
     rarity_table,
 )
+
+Made = Any
+"""Results with those of their keys that a test is about."""
 
 
 def estimate(value: float) -> dict:
@@ -49,7 +53,7 @@ def score(value: float) -> dict:
 
 
 @pytest.fixture
-def results() -> dict:
+def results() -> Made:
     """One model on two sets of phantoms by one protocol."""
     scans = [
         {"name": f"scan<{k}>", "picture": f"pictures/{k}.png", "regions_lost": 0}
@@ -84,7 +88,7 @@ def results() -> dict:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, results: dict) -> Path:
+def folder(tmp_path: Path, results: Made) -> Path:
     (tmp_path / "pictures").mkdir()
     for k in range(2):
         Image.fromarray(np.full((20, 40, 3), 50 * k, np.uint8)).save(
@@ -111,7 +115,7 @@ def test_the_printed_numbers_are_the_papers() -> None:
         assert len(other.ours) == len(other.columns)
 
 
-def test_our_row_stands_under_the_printed_one_in_its_columns(results: dict, folder: Path) -> None:
+def test_our_row_stands_under_the_printed_one_in_its_columns(results: Made, folder: Path) -> None:
     text = page([results], [folder], 1)
     rows = re.findall(r"<tr>(.*?)</tr>", text)
     ours = [i for i, row in enumerate(rows) if "mine &amp; yours" in row and "body-only" in row]
@@ -131,7 +135,7 @@ def test_our_row_stands_under_the_printed_one_in_its_columns(results: dict, fold
     assert set(COLUMNS) >= {column_of(part) for part in results["sets"]}
 
 
-def test_lesions_put_into_real_scans_have_a_row_of_their_own(results: dict, folder: Path) -> None:
+def test_lesions_put_into_real_scans_have_a_row_of_their_own(results: Made, folder: Path) -> None:
     inserted = results["sets"][1] | {"set": "put_in", "inserted": True}
     results["sets"].append(inserted)
     text = page([results], [folder], 1)
@@ -144,7 +148,7 @@ def test_lesions_put_into_real_scans_have_a_row_of_their_own(results: dict, fold
     assert "real scans with lesions put into them" in text
 
 
-def test_the_page_needs_nothing_else_and_says_what_it_is_not(results: dict, folder: Path) -> None:
+def test_the_page_needs_nothing_else_and_says_what_it_is_not(results: Made, folder: Path) -> None:
     text = page([results], [folder], 2)
     assert NOTICE in text
     assert "not patients" in text
@@ -178,7 +182,7 @@ def test_all_files_are_written_and_hold_every_number(
 
 
 def test_rarities_stand_beside_their_promise_and_say_which_stages_saw_the_scans(
-    results: dict, folder: Path
+    results: Made, folder: Path
 ) -> None:
     del results["sets"][1:]
     text = rarity_table([results, results | {"rarities": []}])
@@ -206,7 +210,7 @@ def test_the_same_plot_is_the_same_text() -> None:
     assert "<svg" in first
 
 
-def test_a_model_is_named_with_its_speed(results: dict, folder: Path) -> None:
+def test_a_model_is_named_with_its_speed(results: Made, folder: Path) -> None:
     fast = results | {"parameters": {"overlap": 0.0}}
     assert "mine & yours, overlap 0" in evaluation_table(fast)
     assert "mine & yours, overlap 0" in rarity_table([fast])

@@ -5,13 +5,14 @@ smallest thing that can be drawn.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from training.evaluation.counts import Counts
 from training.evaluation.curves import areas, dice, precisions
+from training.evaluation.results import Interval
 
 COARSE = 2048
 """Groups of bins that single scans are kept in: 50 MB for 1,000 scans."""
@@ -168,9 +169,10 @@ def drawn(patients: int, resamples: int, rng: np.random.Generator) -> np.ndarray
     return rng.multinomial(patients, np.full(patients, 1 / patients), resamples)
 
 
-def plain(estimate: Estimate, digits: int = 6) -> dict[str, float | None]:
+def plain(estimate: Estimate, digits: int = 6) -> Interval:
     """A number with its interval for JSON."""
-    return {name: number(x, digits) for name, x in asdict(estimate).items()}
+    value, low, high = (number(x, digits) for x in (estimate.value, estimate.low, estimate.high))
+    return {"value": value, "low": low, "high": high}
 
 
 def number(value: float, digits: int = 6) -> float | None:

@@ -7,12 +7,13 @@ screen` calls one at a threshold of r, without its limit of 50 a scan.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from ctscreener.components import regions_above
 from ctscreener.findings import FindingSettings, fewest_voxels
+from training.evaluation import results
 from training.evaluation.froc import nearest
 from training.evaluation.intervals import drawn, interval, plain
 from training.evaluation.protocols import Truth
@@ -109,7 +110,7 @@ def _neighbours(
 
 def rarity_summary(
     scans: Sequence[Rarities], patients: Sequence[str], resamples: int, rng: np.random.Generator
-) -> dict[str, Any]:
+) -> results.Rarities:
     """Put several scans together, ready for JSON.
 
     Arguments:
@@ -130,17 +131,20 @@ def rarity_summary(
     above = 2
     findings, met = above + len(LEVELS), above + len(LEVELS) + len(THRESHOLDS)
 
-    def ratio(column: int, whole: int) -> dict[str, float | None]:
+    def ratio(column: int, whole: int) -> results.Interval:
         def measure(times: np.ndarray) -> float:
             total = float(times @ table[:, whole])
             return float(times @ table[:, column]) / total if total else float("nan")
 
         return plain(interval(measure, draws, table[:, whole] > 0), DIGITS)
 
-    levels = []
+    levels: list[results.Level] = []
     for k, level in enumerate(LEVELS):
-        entry: dict[str, Any] = {"rarity": level, "promised": 10.0**-level}
-        entry["share"] = ratio(above + k, 1)
+        entry: results.Level = {
+            "rarity": level,
+            "promised": 10.0**-level,
+            "share": ratio(above + k, 1),
+        }
         if level in THRESHOLDS:
             at = THRESHOLDS.index(level)
             entry["findings"] = ratio(findings + at, 0)

@@ -26,6 +26,7 @@ from training.evaluation.intervals import Estimate, Groups, Scans, interval, num
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.protocols import Protocol
 from training.evaluation.rarities import rarity_summary
+from training.evaluation.results import Part, Promise
 from training.evaluation.trained_on import digest_of, seen_by
 
 AREAS = {
@@ -64,7 +65,7 @@ MARKS_DRAWN = 200
 
 def summary(
     measured: Mapping[Case, MeasuredScan], protocol: Protocol, evaluator: Evaluator
-) -> dict[str, Any]:
+) -> Part:
     """Put together what was measured on one set, ready for JSON.
 
     Arguments:
@@ -108,7 +109,7 @@ def summary(
     }
 
 
-def promise(measured: Mapping[Case, MeasuredScan], evaluator: Evaluator) -> dict[str, Any]:
+def promise(measured: Mapping[Case, MeasuredScan], evaluator: Evaluator) -> Promise:
     """What the rarities of one set are worth, ready for JSON.
 
     Arguments:

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any, Literal
 
 from training.evaluation.rated import SCREENER
+from training.evaluation.results import Part, Results, Score
 from training.page.claims import verdicts
 from training.page.printed import (
     COLUMNS,
@@ -18,8 +19,6 @@ from training.page.printed import (
 )
 from training.page.written import model_name, short
 
-Results = Mapping[str, Any]
-Part = Mapping[str, Any]
 Kind = Literal["scans", "inserted", "phantoms"]
 MADE: Mapping[Kind, str] = {
     "scans": "scans with masks",
@@ -193,7 +192,7 @@ def _ours(result: Results, protocol: str, name: str = SCREENER) -> Iterator[str]
         yield _cells(title, f"ours{ON[kind]}, {protocol}", numbers, "ours")
 
 
-def _percent(score: Mapping[str, Any], where: tuple[str, ...] | None) -> str:
+def _percent(score: Score, where: tuple[str, ...] | None) -> str:
     """One of our numbers in percent; nothing where we have none."""
     value: Any = score
     for key in where or ():

@@ -1,16 +1,15 @@
 """What the paper finds by comparing rows of its tables, and whether our rows say the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from training.evaluation.rated import SCREENER
+from training.evaluation.results import Results
 from training.page.printed import COLUMNS, TABLE_3, TABLE_4
 
 Method = tuple[str, str, str]
-Results = Mapping[str, Any]
 RESAMPLES = 2000
 PRINTED_STEP = 0.005
 """Half the step of printed numbers: a smaller mean difference has no direction."""

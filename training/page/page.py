@@ -12,7 +12,8 @@ from PIL import Image
 from ctscreener.findings import NOTICE
 from training.evaluation.case_picture import WIDTH, beside_of
 from training.evaluation.rated import SCREENER
-from training.page.beside import Part, Results, beside, differences, findings, other_paper, table
+from training.evaluation.results import Part, Results
+from training.page.beside import beside, differences, findings, other_paper, table
 from training.page.plots import Named, plot_set, svg
 from training.page.printed import METRICS, OTHERS
 from training.page.printed import SCREENER as PRINTED
@@ -184,7 +185,7 @@ def _image(picture: Image.Image, name: str, caption: str) -> str:
     )
 
 
-def _chosen(part: Part, pictures: int) -> list[Mapping[str, Any]]:
+def _chosen(part: Part, pictures: int) -> list[dict[str, Any]]:
     """Best scans, then worst ones, each once."""
     known = [scan for scan in part["scans"] if scan["auroc"][SCREENER] is not None]
     ranked = sorted(known, key=lambda scan: -scan["auroc"][SCREENER])

@@ -1,7 +1,7 @@
 """Plots of an evaluation: ROC, PRO, FROC and histograms of scores, as SVG."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.evaluation.froc import RATES
+from training.evaluation.results import Score
 
 COLOURS = tuple(mpl.color_sequences["tab10"])
 GREYS = ("0.35", "0.55", "0.75")
@@ -18,7 +19,7 @@ GREYS = ("0.35", "0.55", "0.75")
 SHOWN = (0.1, 10.0)
 """False findings a scan that the FROC shows."""
 
-Named = tuple[str, Mapping[str, Any], bool]
+Named = tuple[str, Score, bool]
 """Title of a line, its score, and whether it is a model's."""
 
 

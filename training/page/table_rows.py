@@ -1,8 +1,8 @@
 """Rows of the tables of results, in the order of their headers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from training.evaluation.results import Results
 from training.page.written import findings, interval, model_name, percent
 
 COLUMNS = (
@@ -25,7 +25,7 @@ RARITY_HEADER = (
 HEADER = ("model", "set", "voxels", "scans", "score", *(title for title, _, _ in COLUMNS))
 
 
-def evaluation_rows(results: Mapping[str, Any]) -> list[list[str]]:
+def evaluation_rows(results: Results) -> list[list[str]]:
     """One row for each set, protocol and score, in the order of `HEADER`."""
     return [
         [
@@ -41,7 +41,7 @@ def evaluation_rows(results: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
-def rarity_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+def rarity_rows(results: Sequence[Results]) -> Iterator[list[str]]:
     """One row for each set and rarity, in the order of `RARITY_HEADER`."""
     for result in results:
         for part in result.get("rarities", []):
@@ -54,11 +54,11 @@ def rarity_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
                     percent({"value": level["promised"], "low": None, "high": None}),
                     percent(level["share"]),
                     findings(level.get("findings")),
-                    interval(level["met"]) if level.get("met") else "-",
+                    interval(met) if (met := level.get("met")) else "-",
                 ]
 
 
-def seen_text(result: Mapping[str, Any]) -> str:
+def seen_text(result: Results) -> str:
     """Which stages of a model saw how many scans of each set."""
     sets = []
     for part in result.get("rarities", []):

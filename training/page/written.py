@@ -1,12 +1,12 @@
 """Numbers with their intervals, names and tables, as results write them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ctscreener.screening import ScreenSettings
+from training.evaluation.results import Interval, Results
 
 
-def model_name(result: Mapping[str, Any]) -> str:
+def model_name(result: Results) -> str:
     """Name of a model with how its tiles overlapped, where that is not how they usually do."""
     name, overlap = result["model"]["name"], result["parameters"]["overlap"]
     if overlap is None or overlap == ScreenSettings().overlap:
@@ -14,7 +14,7 @@ def model_name(result: Mapping[str, Any]) -> str:
     return f"{name}, overlap {overlap:g}"
 
 
-def percent(estimate: Mapping[str, float | None]) -> str:
+def percent(estimate: Interval) -> str:
     """Write a small share with its interval.
 
     Example:
@@ -36,7 +36,7 @@ def _two_digits(value: float) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
-def findings(estimate: Mapping[str, float | None] | None) -> str:
+def findings(estimate: Interval | None) -> str:
     """Write a number of findings a scan with its interval.
 
     Example:
@@ -52,7 +52,7 @@ def findings(estimate: Mapping[str, float | None] | None) -> str:
     return "-" if value is None else f"{value:.1f}{bounds}"
 
 
-def interval(estimate: Mapping[str, float | None]) -> str:
+def interval(estimate: Interval) -> str:
     """Write a number with its interval, as far as there are any.
 
     Example:
