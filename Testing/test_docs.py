@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import ctscreener
-from ctscreener import read_scan, write_map
+from ctscreener import command, read_scan, write_map
 from Testing.engine.command_line import scan_and_model
 from training import run
 
@@ -127,6 +127,27 @@ def test_commands_are_ones_that_their_stages_take(
                 continue
             with pytest.raises(AcceptedError):
                 run.main(shlex.split(words, comments=True))
+
+
+SCREENER = re.compile(r"(?:^|^\| `)(?:\.venv/bin/)?ctscreener ([a-z][^`\n]*)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_are_ones_that_the_engine_takes(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = [found.strip() for found in SCREENER.findall(text)]
+    commands = [shlex.split(words, comments=True) for words in named if " " in words]
+    for words in commands:
+        if "--help" in words:
+            with pytest.raises(SystemExit) as ended:
+                command._parser().parse_args(words)
+            assert ended.value.code == 0
+        else:
+            command._parser().parse_args(words)
+    capsys.readouterr()
+    assert commands or name not in ("README.md", "Docs/cohort.md")
 
 
 def test_the_tree_names_no_file_that_is_gone() -> None:
