@@ -151,6 +151,7 @@ def test_every_file_of_the_engine_has_a_test() -> None:
 
 
 REACHED_BY = {
+    "ScreenerSlicerLib.batch.reopening": "module/test_batch",
     "ScreenerSlicerLib.export.deposit": "module/test_dicom",
     "ScreenerSlicerLib.export.dicom_files": "slicer/test_dicom_job",
     "ScreenerSlicerLib.export.dicom_worker": "slicer/test_dicom_job",
