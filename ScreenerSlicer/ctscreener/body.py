@@ -41,7 +41,7 @@ SMALLEST_BODY_ML = 100.0
 FOAM_HU = (-550.0, -250.0)
 """Smoothed foam of a couch, and what lies between its plate and the skin: less than any tissue."""
 FOAM_MM = 4.5
-"""Thinner layers are the skin, half of whose voxels is air."""
+"""Layers thinner than this, or than three voxels, are the skin, half of whose voxels is air."""
 BELOW_SHARE = 0.8
 """A part of which so much lies behind the back is what the patient lies on."""
 SHARE_OF_LARGEST = 0.05
@@ -282,7 +282,8 @@ def foam(
     outside = np.zeros(count + 1, bool)
     outside[regions[next_to(measured & ~body)]] = True
     outside[0] = False
-    layers, size = outside[regions], [1, *odd(FOAM_MM, spacing)[1:]]
+    layers = outside[regions]
+    size = [1, *(max(3, voxels) for voxels in odd(FOAM_MM, spacing)[1:])]
     thick = ndimage.minimum_filter(layers, size)
     return np.asarray(ndimage.maximum_filter(thick, size) & layers)
 
