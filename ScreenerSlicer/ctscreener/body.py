@@ -38,6 +38,10 @@ PLATE_MM = 20.0
 """What is thinner than this within a slice and stands out from the body is a table, no body."""
 SMALLEST_BODY_ML = 100.0
 """Less tissue than this is no body."""
+FOAM_HU = (-550.0, -250.0)
+"""Smoothed foam of a couch, and what lies between its plate and the skin: less than any tissue."""
+FOAM_MM = 4.5
+"""Layers thinner than this, or than three voxels, are the skin, half of whose voxels is air."""
 BELOW_SHARE = 0.8
 """A part of which so much lies behind the back is what the patient lies on."""
 SHARE_OF_LARGEST = 0.05
@@ -103,7 +107,8 @@ def body_mask(hu: np.ndarray, spacing: np.ndarray, beyond: np.ndarray) -> np.nda
         core |= np.logical_and(near, dense)
     free = ~core & measured
     room = room_air(free, smooth, sides, edge)
-    return without_plates(measured & ~(room | pockets(free & ~room, room, lung)), spacing)
+    body = measured & ~(room | pockets(free & ~room, room, lung))
+    return without_plates(body & ~foam(body, smooth, measured, spacing), spacing)
 
 
 def tissue_core(dense: np.ndarray, measured: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -255,6 +260,32 @@ def without_plates(body: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     size = [1, *odd(PLATE_MM, spacing)[1:]]
     thick = ndimage.minimum_filter(body, size, mode="reflect")
     return np.asarray(ndimage.maximum_filter(thick, size, mode="reflect") & body)
+
+
+def foam(
+    body: np.ndarray, smooth: np.ndarray, measured: np.ndarray, spacing: np.ndarray
+) -> np.ndarray:
+    """What of the body is a soft layer behind the back: a couch that the back lies upon.
+
+    Arguments:
+        body: The mask with what touches the body, bool, `(D, H, W)`.
+        smooth: Smoothed HU.
+        measured: Which voxels were measured. Lung that a field of view cuts ends at those that
+            were not, and is no foam.
+        spacing: mm along `(D, H, W)`.
+    """
+    soft = body & (smooth < FOAM_HU[1])
+    # Sheets of a voxel or two, as plates within the foam are, hide nothing behind the back.
+    sides = sides_with(np.asarray(ndimage.minimum_filter(body & ~soft, [1, 3, 3]), dtype=bool))
+    behind = (sides & (SIDES[0] | SIDES[1])) == SIDES[0]
+    regions, count = label(soft & (smooth >= FOAM_HU[0]) & behind, IN_PLANE)
+    outside = np.zeros(count + 1, bool)
+    outside[regions[next_to(measured & ~body)]] = True
+    outside[0] = False
+    layers = outside[regions]
+    size = [1, *(max(3, voxels) for voxels in odd(FOAM_MM, spacing)[1:])]
+    thick = ndimage.minimum_filter(layers, size)
+    return np.asarray(ndimage.maximum_filter(thick, size) & layers)
 
 
 def no_body(found: str) -> InputError:

@@ -198,7 +198,7 @@ def _place(
     packed = _flag(fields, "CompressedData", name, "False")
     offset = one_whole(fields.get("HeaderSize", "0"), "HeaderSize", name, -1, 1 << 40)
     words = fields[LAST].split()
-    if words[:1] in (["LOCAL"], ["local"], ["Local"]):
+    if words in (["LOCAL"], ["local"], ["Local"]):
         if offset:
             raise damaged(name, "voxels right after the header", "a 'HeaderSize' too")
         parts = (path,)

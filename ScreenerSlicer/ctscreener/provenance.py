@@ -70,7 +70,8 @@ def is_result(file: Path) -> bool:
         (True, False)
     """
     hidden = any(part.startswith((".screener", ".ctscreener")) for part in file.parts[-2:])
-    return hidden or file.name in RESULTS
+    # The lock of a result folder that is not there yet stands beside it.
+    return hidden or file.name.endswith(".screener.lock") or file.name in RESULTS
 
 
 def _measure(file: Path) -> tuple[int, str]:

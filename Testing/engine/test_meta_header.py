@@ -118,6 +118,9 @@ def test_the_data_file_is_found_and_its_absence_told(tmp_path: Path, body: Scan)
     refused(path, "scan.data_missing", "zero")
     path.write_bytes(meta_header(body, {"ElementDataFile": "x" * 5000}))
     refused(path, "scan.data_missing", "x...")
+    # Only the word alone means the header's own file.
+    path.write_bytes(meta_header(body, {"ElementDataFile": "LOCAL x"}) + int16(body))
+    refused(path, "scan.data_missing", "'LOCAL x'")
 
 
 @pytest.mark.parametrize("value", ["s%02d.raw 3 22", "s%02d.raw 22 3 -1", "LIST", "LIST 2"])

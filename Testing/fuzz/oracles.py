@@ -96,7 +96,9 @@ def read_meta(path: Path) -> Image:
         Exception: Anything is not as expected.
     """
     content = path.read_bytes()
-    end = content.index(b"\n", content.index(b"ElementDataFile"))
+    end = content.find(b"\n", content.index(b"ElementDataFile"))
+    # The last line of a header beside its data may have no end.
+    end = len(content) if end < 0 else end
     lines = content[:end].decode("latin-1").split("\n")
     fields = {
         key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)

@@ -12,7 +12,9 @@ import pytest
 
 from ctscreener.errors import InputError
 from Testing.fuzz.cases import KINDS, Kind, Outcome, Verdict, judge_scan
+from Testing.fuzz.oracles import read_meta
 from Testing.fuzz.process import Case, Limits, in_child, run_case
+from Testing.fuzz.scans import write_meta
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 LITTLE = Limits(memory_bytes=1 << 28, cpu_seconds=1, wall_seconds=2)
@@ -106,6 +108,13 @@ def test_other_voxels_or_another_place_are_seen(tmp_path: Path) -> None:
         found = judge_scan(scan, lambda _, wrong=wrong: wrong)
         assert found.verdict == Verdict.DISAGREES
     assert judge_scan(scan, lambda _: {}[1]).verdict == Verdict.ALONE
+
+
+def test_a_header_without_a_last_line_break_is_read_by_both(tmp_path: Path) -> None:
+    path = write_meta(tmp_path, np.random.default_rng([2601, 1240, *b"meta"]))
+    assert path.suffix == ".mhd"
+    assert not path.read_bytes().endswith(b"\n")
+    assert judge_scan(path, read_meta).verdict == Verdict.SAME
 
 
 def test_a_case_is_the_same_each_time(tmp_path: Path) -> None:
