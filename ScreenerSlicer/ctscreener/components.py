@@ -20,21 +20,39 @@ def regions_above(rarity: np.ndarray, threshold: float, fewest: float = 1) -> li
         For each region the flat indices of its voxels, ascending.
     """
     _, height, width = rarity.shape
-    # Slice by slice: a mask of the whole scan would be a quarter of its map.
-    above = [np.flatnonzero(one >= threshold) + d * one.size for d, one in enumerate(rarity)]
-    voxels = np.concatenate(above) if above else np.zeros(0, int)
-    if not len(voxels):
+    start, length = _runs(rarity, threshold)
+    if not len(start):
         return []
-    first = np.flatnonzero((np.diff(voxels, prepend=-2) != 1) | (voxels % width == 0))
-    length = np.diff(first, append=len(voxels))
-    run_region = _join_runs(voxels[first], length, height, width)
-    size = np.bincount(run_region, weights=length)
-    region = np.repeat(run_region, length)
-    kept = size[region] >= fewest
-    voxels, region = voxels[kept], region[kept]
-    order = np.argsort(region, kind="stable")
-    ends = np.flatnonzero(np.diff(region[order])) + 1
-    return np.split(voxels[order], ends) if len(voxels) else []
+    region = _join_runs(start, length, height, width)
+    size = np.bincount(region, weights=length)
+    # Runs that are not kept are never written out: of a long scan they would fill the memory.
+    kept = np.flatnonzero(size[region] >= fewest)
+    kept = kept[np.argsort(region[kept], kind="stable")]
+    start, length, region = start[kept], length[kept], region[kept]
+    voxels = _written_out(start, length, np.int32 if rarity.size < 2**31 else np.int64)
+    new = np.flatnonzero(np.diff(region)) + 1
+    return np.split(voxels, np.cumsum(length)[new - 1]) if len(voxels) else []
+
+
+def _runs(rarity: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Flat index of the first voxel, and number of voxels, of every run along W, ascending."""
+    starts, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    # Slice by slice: a mask of the whole scan would be a quarter of its map.
+    for d, one in enumerate(rarity):
+        above = np.flatnonzero(one >= threshold)
+        new_row = above % one.shape[1] == 0
+        first = np.flatnonzero((np.diff(above, prepend=-2) != 1) | new_row)
+        starts.append(above[first] + d * one.size)
+        lengths.append(np.diff(first, append=len(above)))
+    return np.concatenate(starts), np.concatenate(lengths)
+
+
+def _written_out(start: np.ndarray, length: np.ndarray, dtype: type) -> np.ndarray:
+    """Flat indices of the voxels of runs, run by run."""
+    before = np.cumsum(length) - length
+    voxels = np.arange(length.sum(), dtype=dtype)
+    voxels += np.repeat((start - before).astype(dtype), length)
+    return voxels
 
 
 def _join_runs(start: np.ndarray, length: np.ndarray, height: int, width: int) -> np.ndarray:

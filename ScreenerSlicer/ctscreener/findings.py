@@ -16,6 +16,8 @@ NOTICE = "Research use only, not for diagnosis. Absence of colour is not absence
 
 Triple = tuple[float, float, float]
 Index = tuple[int, int, int]
+PIECE = 2**20
+"""Voxels that are looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _measure(
     rank: int, values: np.ndarray, region: np.ndarray, peak: int, scan: Scan, part: str
 ) -> Finding:
     """Measure one region, given by the flat indices of its voxels."""
-    index = np.stack(np.unravel_index(region, scan.shape), axis=1)
+    index = np.stack(np.unravel_index(_row_ends(region, scan.shape[2]), scan.shape), axis=1)
     peak_index = np.array(np.unravel_index(peak, scan.shape))
     voxel_ml = abs(float(np.linalg.det(scan.affine[:3, :3]))) / 1000
     return Finding(
@@ -183,7 +185,7 @@ def _measure(
         mean_rarity=float(values[region].mean(dtype=np.float64)),
         volume_ml=len(region) * voxel_ml,
         diameter_mm=diameter(index, scan.affine),
-        mean_hu=float(scan.hu[tuple(index.T)].mean(dtype=np.float64)),
+        mean_hu=_mean_at(scan.hu, region),
         peak_ras=_place(peak, scan),
         peak_index=_triple(peak_index),
         box_min=_triple(index.min(axis=0)),
@@ -191,6 +193,21 @@ def _measure(
         voxels=len(region),
         part=part,
     )
+
+
+def _row_ends(region: np.ndarray, width: int) -> np.ndarray:
+    """The voxels of a region that begin or end a run in a row: its box and hull are theirs."""
+    column = region % width
+    begins = (np.diff(region, prepend=-2) != 1) | (column == 0)
+    ends = np.append(np.diff(region) != 1, True) | (column == width - 1)
+    return region[begins | ends]
+
+
+def _mean_at(hu: np.ndarray, region: np.ndarray) -> float:
+    """Mean of voxels given by their flat indices, piece by piece: a region may be most of a scan."""
+    pieces = np.split(region, range(PIECE, len(region), PIECE))
+    sums = (hu[np.unravel_index(one, hu.shape)].sum(dtype=np.float64) for one in pieces)
+    return float(sum(sums)) / len(region)
 
 
 def _triple(index: np.ndarray) -> Index:

@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
+import ctscreener.findings
+from ctscreener.diameter import diameter
 from ctscreener.errors import InputError
 from ctscreener.findings import (
     Finding,
@@ -78,6 +82,24 @@ def test_turning_the_file_moves_no_finding() -> None:
         assert one.diameter_mm == pytest.approx(other.diameter_mm)
         assert one.mean_hu == pytest.approx(other.mean_hu, abs=1e-6)
         assert (one.voxels, one.peak_rarity) == (other.voxels, other.peak_rarity)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10_000), st.floats(0.1, 0.9), st.integers(1, 5))
+def test_box_diameter_and_hu_are_those_of_all_voxels(seed: int, share: float, piece: int) -> None:
+    rng = np.random.default_rng(seed)
+    rarity = rng.random(rng.integers(1, 7, 3)).astype(np.float32)
+    scan = scan_like(rarity, OBLIQUE)
+    labels, _ = ndimage.label(rarity >= share, np.ones((3, 3, 3)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ctscreener.findings, "PIECE", piece)
+        found = find(rarity, scan, replace(ANY_SIZE, threshold=share))
+    for finding in found:
+        index = np.argwhere(labels == labels[finding.peak_index])
+        assert finding.box_min == tuple(index.min(axis=0))
+        assert finding.box_max == tuple(index.max(axis=0))
+        assert finding.diameter_mm == pytest.approx(diameter(index, OBLIQUE))
+        assert finding.mean_hu == pytest.approx(scan.hu[tuple(index.T)].mean(), rel=1e-5)
 
 
 def test_nothing_scored_and_nothing_rare_are_no_findings() -> None:
