@@ -14,7 +14,6 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.networks import NetworkSettings, UNet
@@ -24,6 +23,7 @@ from training.data.crops import CropSettings, cut_pairs, draw_scan
 from training.data.masking import MaskSettings, draw_masks, hide
 from training.data.store import Store
 from training.data.views import Views, draw_views
+from training.flags import FLAT
 from training.loop.loop import LoopSettings, Trained
 
 AXES = 3
@@ -63,7 +63,7 @@ class ApeSettings:
     """What the range of positions covers along D, H, W at first, mm; it is learnt."""
     invariance: float = 1.0
     """Weight of the squared distance of the two views of one voxel."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
@@ -18,6 +17,7 @@ from training.data.masking import MaskSettings, draw_masks, hide
 from training.data.store import Store
 from training.data.views import Views, draw_views
 from training.descriptor import Contrast, ContrastSettings
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import LoopSettings, Trained
 
@@ -51,7 +51,7 @@ class ConditionStageSettings:
     """How a crop is hidden in part."""
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
     """How two views of a voxel are compared."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 

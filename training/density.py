@@ -11,7 +11,6 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -27,6 +26,7 @@ from ctscreener.scan import Shape
 from ctscreener.settings import from_json, read_json, write_json
 from training.data.cache import Cache, Draw, describe, draw, tiles_of
 from training.data.store import Store
+from training.flags import FLAT
 from training.likelihood import Likelihood, noisy, standardize, watch
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
@@ -82,7 +82,7 @@ class DensityStageSettings:
     """Body voxels of one step, over all of its blocks."""
     noise: float = 0.1
     """Standard deviation of the noise added to standardized descriptors and conditions."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
+    loop: Annotated[LoopSettings, FLAT] = field(
         default_factory=lambda: LoopSettings(steps=500_000, tf32=False)
     )
     """How long, how fast and on what to train."""

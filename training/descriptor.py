@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 
 from ctscreener.networks import NetworkSettings, UNet
@@ -16,6 +15,7 @@ from training.data.augment import JitterSettings, apply_jitter
 from training.data.crops import CropSettings, cut_pairs
 from training.data.store import Store
 from training.data.views import Views, draw_views
+from training.flags import FLAT
 from training.loop.loop import LoopSettings, Trained
 from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
 
@@ -60,7 +60,7 @@ class DescriptorSettings:
     """How grey values are changed."""
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
     """How two views of a voxel are compared."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 

@@ -22,9 +22,9 @@ from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part,
 from ctscreener.encoder import Encoder
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
-from ctscreener.maps import whole_file
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
+from ctscreener.whole_file import whole_file
 from training.data.drawn_rows import DrawSettings, all_rows
 from training.data.folds import fold_of
 from training.data.placed_rows import Placed, placed_rows

@@ -5,13 +5,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
-
-import tyro
+from typing import Literal, TypeVar, get_args
 
 from ctscreener.errors import InputError
 from ctscreener.streams import open_streams
 from ctscreener.threads import share_the_machine
+from training.flags import parse
 
 Settings = TypeVar("Settings")
 DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -103,14 +102,6 @@ def _split_preset(arguments: list[str]) -> tuple[str | None, list[str]]:
     return preset, rest
 
 
-def _parse(
-    kind: type[Settings], arguments: list[str], default: Settings | None, stage: str
-) -> Settings:
-    """Read the flags of a stage, over a preset where there is one."""
-    options: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=arguments, prog=f"python training/run.py {stage}", **options)
-
-
 def _together(stage: Callable[[Settings], object], settings: Settings) -> None:
     """Run a stage that several processes may share, and part from them once all are through."""
     from training.loop import processes
@@ -133,25 +124,25 @@ def datasets(preset: str | None, arguments: list[str]) -> None:
         from training.datasets.check import CheckSettings
         from training.datasets.check import main as check
 
-        check(_parse(CheckSettings, arguments[1:], None, "datasets check"))
+        check(parse(CheckSettings, arguments[1:], None, "datasets check"))
         return
     from training.datasets.stage import ListSettings, main
 
-    main(_parse(ListSettings, arguments, None, "datasets"))
+    main(parse(ListSettings, arguments, None, "datasets"))
 
 
 def phantoms(preset: str | None, arguments: list[str]) -> None:
     """Make synthetic scans."""
     from training.phantoms.stage import PhantomSettings, main
 
-    main(_parse(PhantomSettings, arguments, None, "phantoms"))
+    main(parse(PhantomSettings, arguments, None, "phantoms"))
 
 
 def insert(preset: str | None, arguments: list[str]) -> None:
     """Put lesions into real scans."""
     from training.inserted.stage import InsertSettings, main
 
-    main(_parse(InsertSettings, arguments, None, "insert"))
+    main(parse(InsertSettings, arguments, None, "insert"))
 
 
 def prepare(preset: str | None, arguments: list[str]) -> None:
@@ -159,7 +150,7 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
     from training.prepare import PrepareSettings, main
     from training.presets import FINE_SPACING
 
-    settings = _parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
+    settings = parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
     if preset and settings.fine is None and not settings.plain:
         settings = replace(settings, fine=FINE_SPACING[preset])
     main(settings)
@@ -171,18 +162,18 @@ def encoder(preset: str | None, arguments: list[str]) -> None:
         from training import tune
 
         flags = [word for word in arguments if word != "--tune"]
-        _together(tune.main, _parse(tune.TuneSettings, flags, None, "encoder --tune"))
+        _together(tune.main, parse(tune.TuneSettings, flags, None, "encoder --tune"))
         return
     from training.encoder import EncoderStageSettings, main
 
-    main(_parse(EncoderStageSettings, arguments, None, "encoder"))
+    main(parse(EncoderStageSettings, arguments, None, "encoder"))
 
 
 def discriminator(preset: str | None, arguments: list[str]) -> None:
     """Train what reads scores off an encoder's maps."""
     from training.discriminator import DiscriminatorSettings, main
 
-    main(_parse(DiscriminatorSettings, arguments, None, "discriminator"))
+    main(parse(DiscriminatorSettings, arguments, None, "discriminator"))
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:
@@ -191,7 +182,7 @@ def descriptor(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DESCRIPTOR
 
     default = DESCRIPTOR[preset] if preset else None
-    _together(main, _parse(DescriptorSettings, arguments, default, "descriptor"))
+    _together(main, parse(DescriptorSettings, arguments, default, "descriptor"))
 
 
 def condition(preset: str | None, arguments: list[str]) -> None:
@@ -200,7 +191,7 @@ def condition(preset: str | None, arguments: list[str]) -> None:
     from training.presets import CONDITION
 
     default = CONDITION[preset] if preset else None
-    _together(main, _parse(ConditionStageSettings, arguments, default, "condition"))
+    _together(main, parse(ConditionStageSettings, arguments, default, "condition"))
 
 
 def ape(preset: str | None, arguments: list[str]) -> None:
@@ -209,7 +200,7 @@ def ape(preset: str | None, arguments: list[str]) -> None:
     from training.presets import APE
 
     default = APE[preset] if preset else None
-    _together(main, _parse(ApeSettings, arguments, default, "ape"))
+    _together(main, parse(ApeSettings, arguments, default, "ape"))
 
 
 def density(preset: str | None, arguments: list[str]) -> None:
@@ -218,7 +209,7 @@ def density(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DENSITY
 
     default = DENSITY[preset] if preset else None
-    _together(main, _parse(DensityStageSettings, arguments, default, "density"))
+    _together(main, parse(DensityStageSettings, arguments, default, "density"))
 
 
 def distil(preset: str | None, arguments: list[str]) -> None:
@@ -227,14 +218,14 @@ def distil(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DISTIL
 
     default = DISTIL[preset] if preset else None
-    _together(main, _parse(DistilSettings, arguments, default, "distil"))
+    _together(main, parse(DistilSettings, arguments, default, "distil"))
 
 
 def export(preset: str | None, arguments: list[str]) -> None:
     """Write a model folder."""
     from training.export import ExportSettings, main
 
-    main(_parse(ExportSettings, arguments, None, "export"))
+    main(parse(ExportSettings, arguments, None, "export"))
 
 
 def baseline(preset: str | None, arguments: list[str]) -> None:
@@ -247,7 +238,7 @@ def baseline(preset: str | None, arguments: list[str]) -> None:
     name, *flags = arguments
     method = method_of(name)
     default = method.preset(preset) if preset else None
-    settings = _parse(method.settings, flags, default, f"baseline {name}")
+    settings = parse(method.settings, flags, default, f"baseline {name}")
     _together(partial(main, name), settings)
 
 
@@ -255,21 +246,21 @@ def evaluate(preset: str | None, arguments: list[str]) -> None:
     """Measure a model on scans with known lesions."""
     from training.evaluate import EvaluateSettings, main
 
-    main(_parse(EvaluateSettings, arguments, None, "evaluate"))
+    main(parse(EvaluateSettings, arguments, None, "evaluate"))
 
 
 def tables(preset: str | None, arguments: list[str]) -> None:
     """Lay results out as tables and as a page."""
     from training.tables import TablesSettings, main
 
-    main(_parse(TablesSettings, arguments, None, "tables"))
+    main(parse(TablesSettings, arguments, None, "tables"))
 
 
 def everything(preset: str | None, arguments: list[str]) -> None:
     """Run all stages from scans to a model."""
     from training.all_stages import EverythingSettings, main
 
-    settings = _parse(EverythingSettings, _named_or_not(arguments), None, "all")
+    settings = parse(EverythingSettings, _named_or_not(arguments), None, "all")
     _together(partial(main, preset=preset or "tiny"), settings)
 
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor
 
 from ctscreener.encoded import PLAIN
@@ -37,6 +36,7 @@ from training.data.views import (
 from training.dense_contrast import DenseContrast, draw_weights
 from training.descriptor import ContrastSettings
 from training.encoder import EncoderFolder, load_encoder, packed, write_encoder
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.memory import Need
@@ -76,7 +76,7 @@ class TuneSettings:
         default_factory=lambda: ContrastSettings(objective="simclr", width=2048)
     )
     """How two views of a voxel are compared, by a head for each stage."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
+    loop: Annotated[LoopSettings, FLAT] = field(
         default_factory=lambda: LoopSettings(steps=2000, lr=1e-4, warmup=200, average=0.99)
     )
     """How long, how fast and on what to train."""
