@@ -26,16 +26,10 @@ from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.cluster import over_cluster
+from training.data.arrays import write_array
 from training.data.brain import KIND, BrainSettings, prepare_brain
 from training.data.sources import Source, find_sources, hash_source
-from training.data.store import (
-    FINE,
-    FORMAT,
-    StoredScan,
-    read_manifest,
-    write_array,
-    write_manifest,
-)
+from training.data.store import FINE, FORMAT, StoredScan, read_manifest, write_manifest
 from training.flags import POSITIONAL
 from training.loop.journal import PLAIN_EVERY
 from training.workers import pool

@@ -15,9 +15,9 @@ from training.flags import parse
 Settings = TypeVar("Settings")
 DISK = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a disk that is full, and of one of which a user may fill no more."""
-Preset = Literal["tiny", "small", "paper"]
+Preset = Literal["tiny", "minutes", "small", "paper"]
 
-USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
+USAGE = """usage: python training/run.py STAGE [--preset tiny|minutes|small|paper] [flags]
 
 stages, in the order in which they are run; STAGE --help lists the flags of one:
   datasets    list the data sets that are read; `datasets check NAME FOLDER` looks at a download

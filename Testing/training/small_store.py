@@ -6,7 +6,8 @@ import numpy as np
 
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import to_json
-from training.data.store import StoredScan, write_array, write_manifest
+from training.data.arrays import write_array
+from training.data.store import StoredScan, write_manifest
 
 SPACING = np.array([[0, 0, -1.5, 0], [0, -1.5, 0, 0], [2.25, 0, 0, 0], [0, 0, 0, 1.0]])
 

@@ -10,7 +10,8 @@ from ctscreener.errors import InputError
 from Testing.training.bare_machine import MISSING, bare_packages, run_bare
 from Testing.training.small_store import make_store
 from training import presets
-from training.data.store import Store, write_array
+from training.data.arrays import write_array
+from training.data.store import Store
 from training.density import DensityStageSettings
 from training.discriminator import DiscriminatorSettings
 from training.flags import parse, plain

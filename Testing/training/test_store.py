@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
         raise RuntimeError("Error while creating the NDArray")
 
     monkeypatch.setattr("blosc2.asarray", full)
-    monkeypatch.setattr("training.data.store.shutil.disk_usage", lambda path: DISK)
+    monkeypatch.setattr("training.data.arrays.shutil.disk_usage", lambda path: DISK)
     (tmp_path / "store" / "b.json").unlink()
     with pytest.raises(InputError) as raised:
         main(settings)
