@@ -34,6 +34,7 @@ from training.encoder import EncoderFolder, load_encoder
 from training.evaluation.array_cache import load_arrays, save_arrays
 from training.fit_density import FitDensitySettings, kept_conditional
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
+from training.loop import processes
 
 SOURCES = (
     Source(0),
@@ -108,6 +109,7 @@ def main(settings: DiscriminatorSettings) -> None:
         )
     encoder, about = load_encoder(settings.encoder)
     encoder.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    encoder.to(processes.device())
     sources = tuple(s for s in SOURCES if s.stage < len(encoder.settings.widths))
     check_density(settings.density, sources)
     # What an earlier run with other settings has finished is finished no more.
@@ -177,7 +179,12 @@ def fit_fold(
             weights = np.concatenate([some.weights(settings.fit.evenness) for some in flat])
             number = 1000 * settings.seed + 100 * fold + seed
             made = fit_discriminator(
-                features, labels, torch.from_numpy(weights), settings.fit, number
+                features,
+                labels,
+                torch.from_numpy(weights),
+                settings.fit,
+                number,
+                processes.device(),
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors = {"weight": made.weight, "bias": made.bias, "out": made.out}
@@ -219,7 +226,7 @@ def assemble(
             elsewhere=elsewhere,
         )
     )
-    model.encoder = encoder
+    model.encoder = encoder.cpu()
     model.discriminator = every
     model.density = density_of(settings, rows, placed, channels)
     return model
@@ -254,32 +261,36 @@ def left_out_scores(
     """Both scores of the body's voxels of each scan, by networks not trained on its patient."""
     found = {}
     readers = {}
+    device = processes.device()
+    encoder.to(device)
     for fold, some in heads.items():
         others = {name: own for name, own in rows.items() if folds[name] != fold}
         readers[fold] = (
-            side_by_side(some, model.discriminator.sources, model.channels),
-            density_of(settings, others, placed, model.channels),
+            side_by_side(some, model.discriminator.sources, model.channels).to(device),
+            density_of(settings, others, placed, model.channels).to(device),
         )
     for number, name in enumerate(store.names):
         discriminator, density = readers[folds[name]]
         digest = hashlib.sha256(store.scans[name].sha256.encode())
         for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor.cpu().numpy().tobytes())
         path = settings.run / "left_out" / f"{name}.npz"
         known = load_arrays(path, digest.hexdigest())
         if known is None:
             prepared = store.prepared(name)
             maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
             inside = on_finest(prepared.body)
-            body = torch.from_numpy(inside.copy())
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-                known = {
-                    "discriminator": discriminator(maps, inside.shape).numpy()[inside],
-                    "density": density(maps, inside.shape, body).numpy()[inside],
+            body = torch.from_numpy(inside.copy()).to(device)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+                scores = {
+                    "discriminator": discriminator(maps, inside.shape),
+                    "density": density(maps, inside.shape, body),
                 }
+            known = {part: values.cpu().numpy()[inside] for part, values in scores.items()}
             save_arrays(path, digest.hexdigest(), **known)
         found[name] = known
         print(f"discriminator: scored {number + 1} of {len(store.names)} scans", flush=True)
+    encoder.cpu()
     return found
 
 

@@ -24,6 +24,8 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
+  pack        pack scans of a store into one small file, or runs into parts
+  unpack      make a store of packed scans, or run folders of parts
   encoder     take the first stages of a public CT encoder; with --tune, train them on
   discriminator  train what reads anomaly scores off an encoder's maps
   descriptor  train the network that says what a voxel looks like
@@ -156,6 +158,20 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
     main(settings)
 
 
+def pack(preset: str | None, arguments: list[str]) -> None:
+    """Pack scans, or runs."""
+    from training.pack import PackSettings, main
+
+    main(parse(PackSettings, arguments, None, "pack"))
+
+
+def unpack(preset: str | None, arguments: list[str]) -> None:
+    """Unpack scans, or runs."""
+    from training.unpack import UnpackSettings, main
+
+    main(parse(UnpackSettings, arguments, None, "unpack"))
+
+
 def encoder(preset: str | None, arguments: list[str]) -> None:
     """Take the first stages of a public CT encoder, or train such stages."""
     if "--tune" in arguments:
@@ -269,6 +285,8 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "phantoms": phantoms,
     "insert": insert,
     "prepare": prepare,
+    "pack": pack,
+    "unpack": unpack,
     "encoder": encoder,
     "discriminator": discriminator,
     "descriptor": descriptor,
