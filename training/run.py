@@ -36,6 +36,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   export      write a model folder that `ctscreener` uses
   baseline    fit a rival, `baseline NAME`, to be measured beside a model; without a name, list them
   evaluate    measure a model, and rivals, on scans with known lesions
+  pace        steps a second of trainings, and what the paper's full one would take
   tables      results of evaluations as one table, and as a page beside the papers' numbers
   all         prepare to export in one go, on phantoms where no scans are given
 """
@@ -265,6 +266,13 @@ def evaluate(preset: str | None, arguments: list[str]) -> None:
     main(parse(EvaluateSettings, arguments, None, "evaluate"))
 
 
+def pace(preset: str | None, arguments: list[str]) -> None:
+    """Tell how fast trainings went."""
+    from training.pace import PaceSettings, main
+
+    main(parse(PaceSettings, arguments, None, "pace"))
+
+
 def tables(preset: str | None, arguments: list[str]) -> None:
     """Lay results out as tables and as a page."""
     from training.tables import TablesSettings, main
@@ -297,6 +305,7 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "export": export,
     "baseline": baseline,
     "evaluate": evaluate,
+    "pace": pace,
     "tables": tables,
     "all": everything,
 }

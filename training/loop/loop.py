@@ -20,6 +20,7 @@ from ctscreener.errors import InputError
 from training.loop.compiling import compile_parts, products
 from training.loop.journal import Journal
 from training.loop.memory import check_memory
+from training.loop.pace import counted
 from training.loop.prefetch import prefetch
 from training.loop.schedule import FREE, LoopSettings
 from training.loop.session import Session
@@ -78,7 +79,10 @@ def train(task: Task[Raw], run: Path, settings: LoopSettings, title: str) -> Tra
             batch = task.render(next(batches), fabric.device)
             if journal and clock.step % settings.watch_every == 0:
                 _look(task, batch, journal, clock.step)
-            session.step(batch, journal)
+            # What is compiled cannot be counted.
+            count = journal is not None and clock.step == session.first and not settings.compile
+            with counted(run if count else None):
+                session.step(batch, journal)
             if session.agreed(clock.due()):
                 session.save()
         session.save()

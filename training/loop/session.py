@@ -58,6 +58,7 @@ class Session:
         if self._path.exists():
             state = load_checkpoint(self._path, objective, self._optimizer, self.average)
             self.clock.resume(state)
+        self.first = self.clock.step
         self.skipping = Skipping(fabric.device, settings.not_finite, state)
         self._pairs = followed(self.average, objective)
 
