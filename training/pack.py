@@ -112,6 +112,7 @@ def pack_store(settings: PackSettings, store: Store) -> None:
             f"{len(entries)} scans.",
             "Leave some out with --exclude, or use a lower --quality.",
         )
+    make_folder(settings.out.parent)
     write_bytes(settings.out, content.getvalue())
     lost = max(float(entry["error_hu"]) for entry in entries)
     print(

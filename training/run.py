@@ -190,7 +190,7 @@ def discriminator(preset: str | None, arguments: list[str]) -> None:
     """Train what reads scores off an encoder's maps."""
     from training.discriminator import DiscriminatorSettings, main
 
-    main(parse(DiscriminatorSettings, arguments, None, "discriminator"))
+    _together(main, parse(DiscriminatorSettings, arguments, None, "discriminator"))
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:

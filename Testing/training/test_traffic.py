@@ -11,11 +11,12 @@ import torch
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
+from Testing.engine.valueless_card import CARD
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.rivals import one_scan
 from Testing.training.small_store import make_store
 from Testing.training.test_every_rival import NAMES, OWN_SCANS, settings_of
-from Testing.training.valueless_card import CARD, step
+from Testing.training.valueless_card import step
 from training import ape, condition, contrastive, density, descriptor, presets, tune
 from training.baselines import stage as rivals
 from training.baselines.method import RunSettings, TrainedSettings

@@ -112,12 +112,10 @@ def describe(
         where = pooled_mask(body, model.pool)
         for start in range(0, len(boxes), BLOCK):
             batch = boxes[start : start + BLOCK]
-            x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
-            x = x.to(device)
+            x, positions, mask = batch_of(batch, image, where, prepared.shape, model, device)
             with autocast(device, reduced=True):
                 y = networks.descriptor.pooled(x, model.pool)
-                place = positions.to(device), mask.to(device)
-                c = networks.condition.pooled(x, y, *place, model.pool)
+                c = networks.condition.pooled(x, y, positions, mask, model.pool)
             held = slice(filled, filled + len(batch))
             cache.y[held], cache.c[held], cache.where[held] = y, c, mask
             filled = held.stop

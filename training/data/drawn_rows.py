@@ -86,6 +86,7 @@ def all_rows(
     sha256: str,
     sources: Sequence[Source],
     folds: Mapping[str, int],
+    names: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, list[Rows]]]:
     """Rows of every scan, drawn or read.
 
@@ -97,11 +98,13 @@ def all_rows(
         sha256: Hash of its weights.
         sources: Which of its maps.
         folds: Which fold each scan is in.
+        names: The scans to draw rows of; all of the store where none are given.
 
     Yields:
         The name of a scan and its rows, one for each time that it was corrupted.
     """
-    names, donors_in = store.names, donors_of(settings, store.names, folds)
+    names = store.names if names is None else names
+    donors_in = donors_of(settings, store.names, folds)
     tissues = {name: tissue_of(store, name) for own in donors_in.values() for name in own}
     inserted = find_inserted(settings.inserted)
     base = {
