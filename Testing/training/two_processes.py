@@ -19,7 +19,8 @@ from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
-from training.baselines.autoencoder import AbsoluteError, Autoencoder, AutoencoderSettings
+from ctscreener.preprocess import PreprocessSettings
+from training.baselines.diffusion import Diffusing, DiffusionSettings, build
 from training.data.patches import PatchSettings
 from training.dense_contrast import DenseContrast, draw_weights
 from training.descriptor import Contrast, ContrastSettings
@@ -123,10 +124,11 @@ def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tens
         holder.density = Density(4, 3, flow, torch.Generator().manual_seed(0))
         encoder = Encoder(EncoderSettings((2, 3), (1, 1)))
         draw_weights(encoder)
-        sizes = AutoencoderSettings(
-            PatchSettings((8, 12, 12)), channels=(4,), latent=0, narrow=2, dropout=0.0
+        # Without BatchNorm, whose statistics are of what a process sees.
+        sizes = DiffusionSettings(
+            PatchSettings((8, 12, 12)), channels=(8, 16), patch=(4, 6, 6), octaves=2
         )
-        rival = AbsoluteError(Autoencoder(sizes))
+        rival = Diffusing(build(sizes, PreprocessSettings()))
         tuned = DenseContrast(encoder, 0, CASES["simclr"])
     return {
         "density": (
@@ -136,7 +138,13 @@ def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tens
                 images.reshape(len(images), 8, 4, 6, 6)[:, 4:7],
             ),
         ),
-        "rival": (rival, lambda images, places: (images,)),
+        "rival": (
+            rival,
+            lambda images, places: (
+                *(images, images.flip(-1), (100 * places[:, 0, 0]).long()),
+                torch.ones_like(images, dtype=torch.bool),
+            ),
+        ),
         "tuned": (tuned, lambda images, places: (images, places, torch.zeros(()))),
     }
 
