@@ -113,7 +113,7 @@ class Batches:
     def _views(self, index: int, crops: CropSettings, alone: bool = False) -> Parcel:
         rng = np.random.default_rng([self.settings.loop.seed, index])
         views = draw_views(rng, self.store, crops, self.settings.jitter)
-        return views.parcel(crops.size, alone=np.float32(alone).reshape(()))
+        return views.parcel(crops.size, alone=np.array(alone, np.float32))
 
 
 def main(settings: TuneSettings) -> Trained:

@@ -51,12 +51,12 @@ class VoxelNorm(nn.LayerNorm):
     With channels last in memory it is one kernel and no copy.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a tensor of the shape of `x`, `(B, channels, D, H, W)`."""
+    def forward(self, input: Tensor) -> Tensor:
+        """Return a tensor of the shape of `input`, `(B, channels, D, H, W)`."""
         # Autocast would go to float32 and back; sums are taken in float32 anyhow.
-        with torch.autocast(x.device.type, enabled=False):
-            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-            y = F.layer_norm(x.movedim(1, -1), self.normalized_shape, weight, bias, self.eps)
+        with torch.autocast(input.device.type, enabled=False):
+            weight, bias = self.weight.to(input.dtype), self.bias.to(input.dtype)
+            y = F.layer_norm(input.movedim(1, -1), self.normalized_shape, weight, bias, self.eps)
         return y.movedim(-1, 1)
 
 

@@ -17,11 +17,9 @@ from torch import Tensor, nn
 from ctscreener.density import Density
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.encoder import Encoder, EncoderSettings
-from ctscreener.flow import FlowSettings
+from ctscreener.flow import Flow, FlowSettings
 from ctscreener.networks import NetworkSettings
-from ctscreener.preprocess import PreprocessSettings
-from training.baselines.diffusion import Diffusing, DiffusionSettings, build
-from training.data.patches import PatchSettings
+from training.baselines.cflow import Decoders
 from training.dense_contrast import DenseContrast, draw_weights
 from training.descriptor import Contrast, ContrastSettings
 from training.likelihood import Likelihood
@@ -124,11 +122,9 @@ def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tens
         holder.density = Density(4, 3, flow, torch.Generator().manual_seed(0))
         encoder = Encoder(EncoderSettings((2, 3), (1, 1)))
         draw_weights(encoder)
-        # Without BatchNorm, whose statistics are of what a process sees.
-        sizes = DiffusionSettings(
-            PatchSettings((8, 12, 12)), channels=(8, 16), patch=(4, 6, 6), octaves=2
-        )
-        rival = Diffusing(build(sizes, PreprocessSettings()))
+        # CFLOW-AD: without BatchNorm, whose statistics are of what a process sees.
+        chance = torch.Generator().manual_seed(0)
+        rival = Decoders(nn.ModuleList([Flow(4, 3, flow.flow, chance)]))
         tuned = DenseContrast(encoder, 0, CASES["simclr"])
     return {
         "density": (
@@ -141,8 +137,8 @@ def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tens
         "rival": (
             rival,
             lambda images, places: (
-                *(images, images.flip(-1), (100 * places[:, 0, 0]).long()),
-                torch.ones_like(images, dtype=torch.bool),
+                images.reshape(-1, 4),
+                places.repeat(1, 12, 1).reshape(-1, 3),
             ),
         ),
         "tuned": (tuned, lambda images, places: (images, places, torch.zeros(()))),

@@ -79,8 +79,7 @@ def train(task: Task[Raw], run: Path, settings: LoopSettings, title: str) -> Tra
             batch = task.render(next(batches), fabric.device)
             if journal and clock.step % settings.watch_every == 0:
                 _look(task, batch, journal, clock.step)
-            # What is compiled cannot be counted.
-            count = journal is not None and clock.step == session.first and not settings.compile
+            count = settings.count_flop and journal and clock.step == session.first
             with counted(run if count else None):
                 session.step(batch, journal)
             if session.agreed(clock.due()):

@@ -10,7 +10,7 @@ from ctscreener.errors import InputError
 
 FREE = (
     *("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory"),
-    *("watch_every", "compile", "tf32", "run"),
+    *("watch_every", "compile", "count_flop", "tf32", "run"),
 )
 """Settings that may differ between two sessions of one run."""
 
@@ -73,6 +73,9 @@ class LoopSettings:
     """Steps between two lines of metrics.jsonl."""
     watch_every: int = 1_000
     """Steps between two sample pictures in TensorBoard and two looks at held-out scans."""
+    count_flop: bool = False
+    """Count the floating-point operations of the first step of a session, for the stage `pace`; torch
+    then computes that step in other pieces, so that it is rounded otherwise."""
     compile: bool = False
     """Let torch.compile make the networks faster; the first steps then take minutes."""
 

@@ -125,7 +125,7 @@ class Session:
         """Move the running average; quickly at first, as the first weights are worth little."""
         decay = min(self.settings.average, (1 + self.clock.step) / (10 + self.clock.step))
         moved, current, copied, whole = self._pairs
-        torch._foreach_lerp_(moved, current, 1 - decay)
+        torch._foreach_lerp_(moved, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         for value, now in zip(copied, whole, strict=True):
             value.copy_(now)
 

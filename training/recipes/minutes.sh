@@ -61,21 +61,21 @@ unpack_scans() {
 store=$out/unpacked_$route
 tune() { # RUN FLAGS
   run encoder --tune --store "$store" --encoder "$out/in/encoder" --run "$out/$1" --in-memory \
-    --crops.size 48 96 96 --crops.pairs 8 --crops.positions 4096 --warmup 100 --workers 4 --log-every 5 "${@:2}" "${small_tune[@]}"
+    --crops.size 48 96 96 --crops.pairs 8 --crops.positions 4096 --warmup 100 --workers 4 --log-every 5 --count-flop "${@:2}" "${small_tune[@]}"
 }
 discriminator() { # RUN ENCODER FLAGS
   timed "$1" discriminator --store "$store" --encoder "$2" --run "$out/$1" --patient '(panc_cb_001|.*)' \
     --draw.workers "$workers" "${@:3}" "${small_discriminator[@]}"
 }
 descriptor() { # RUN FLAGS
-  run descriptor --preset minutes --store "$store" --run "$out/$1" --log-every 5 "${@:2}" "${small_network[@]}"
+  run descriptor --preset minutes --store "$store" --run "$out/$1" --log-every 5 --count-flop "${@:2}" "${small_network[@]}"
 }
 condition() { # RUN FLAGS
-  run condition --preset minutes --store "$store" --run "$out/$1" --log-every 5 "${@:2}" "${small_network[@]}" "${small_condition[@]}"
+  run condition --preset minutes --store "$store" --run "$out/$1" --log-every 5 --count-flop "${@:2}" "${small_network[@]}" "${small_condition[@]}"
 }
 density() { # RUN NETWORKS FLAGS
   timed "$1" density --preset minutes --store "$store" --run "$out/$1" --descriptor "$out/descriptor$2" --condition "$out/condition$2" \
-    --log-every 5 "${@:3}" "${small_density[@]}"
+    --log-every 5 --count-flop "${@:3}" "${small_density[@]}"
 }
 by_steps=(--schedule steps --steps "$steps")
 
