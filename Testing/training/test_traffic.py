@@ -7,28 +7,32 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
-from Testing.engine.valueless_card import CARD
+from Testing.engine.valueless_card import CARD, Traffic, card
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.rivals import one_scan
 from Testing.training.small_store import make_store
-from Testing.training.test_every_rival import NAMES, OWN_SCANS, settings_of
+from Testing.training.test_every_rival import settings_of
 from Testing.training.valueless_card import step
 from training import ape, condition, contrastive, density, descriptor, presets, tune
 from training.baselines import stage as rivals
-from training.baselines.method import RunSettings, TrainedSettings
+from training.baselines.method import RunSettings
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
 from training.descriptor import ContrastSettings
+from training.fit_heads import Reader, Table, fit_step
 from training.loop.loop import LoopSettings, Task
 
 LOOP = LoopSettings(steps=4, warmup=1, precision="32-true", device="cpu")
 CROPS = CropSettings(size=(16, 24, 24), pairs=2, positions=32)
 MOST = 2
 """Copies a step."""
+GUARDED = ("autoencoder", "f_anogan", "cutpaste", "msflow", "edc", "ae_flow")
+"""Rivals that draw nothing on the card that the host would have to know."""
 
 
 class Caught(Exception):
@@ -173,18 +177,35 @@ def untrained(run: Path, network: NetworkSettings) -> None:
     write(run, network)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != OWN_SCANS])
+@pytest.mark.parametrize("name", GUARDED)
 def test_a_step_of_a_rival_is_sent_in_two_copies_at_most(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(name, tmp_path)
-    if not isinstance(settings, TrainedSettings):
-        pytest.skip("is fitted without steps")
     store = one_scan(tmp_path / "store", "ab", rivals.METHODS[name].plain(settings))
-    settings = replace(settings, data=RunSettings(store, tmp_path / "run"), loop=LOOP)
+    settings = replace(settings, data=RunSettings(store, tmp_path / "run"), loop=LOOP)  # pyright: ignore[reportCallIssue]
     task = caught(rivals, lambda: rivals.main(name, settings), monkeypatch)
     traffic = step(task, LOOP, tmp_path / "none", monkeypatch)
     assert len(traffic.copies) <= MOST, traffic.copies
+
+
+def test_a_step_of_the_discriminator_sends_nothing_once_its_rows_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, last = nn.Linear(6, 4), nn.Linear(4, 1)
+    reader = Reader(first, last, torch.zeros(6), torch.ones(6), 0.3).to(CARD)
+    table = Table(
+        torch.zeros(90, 6, dtype=torch.float16, device=CARD),
+        *(torch.zeros(90, device=CARD) for _ in "ab"),
+    )
+    order = torch.zeros(90, dtype=torch.int64, device=CARD)
+    with card(monkeypatch):
+        optimiser = torch.optim.AdamW(reader.parameters(), fused=True)
+        for rows in order.split(30):
+            with Traffic() as traffic:
+                fit_step(reader, table, rows, optimiser)
+    assert traffic.copies == []
+    assert traffic.kernels["aten._fused_adamw_.default"] == 1
 
 
 def test_a_wait_would_be_seen() -> None:
