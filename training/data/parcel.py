@@ -86,7 +86,8 @@ def pack(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any] | None = Non
     }
     places, end = {}, 0
     for name, values in whole.items():
-        places[name] = Place(end, TYPES[values.dtype], values.shape)
+        # A scalar becomes a row of one when it is laid out.
+        places[name] = Place(end, TYPES[values.dtype], arrays[name].shape)
         end += -(-values.nbytes // ALIGNED) * ALIGNED
     buffer = torch.empty(end, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
     bytes_of = buffer.numpy()
