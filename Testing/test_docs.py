@@ -114,13 +114,13 @@ class AcceptedError(Exception):
 def test_commands_are_ones_that_their_stages_take(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parse = run._parse
+    parse = run.parse
 
     def stop(*arguments: Any) -> None:  # noqa: ANN401 - whatever a stage hands on
         parse(*arguments)
         raise AcceptedError
 
-    monkeypatch.setattr(run, "_parse", stop)
+    monkeypatch.setattr(run, "parse", stop)
     for _, text in code(name):
         for words in re.findall(r"training/run\.py (.*)", text):
             if "STAGE" in words or "--help" in words:

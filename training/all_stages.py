@@ -3,9 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import tyro
+from typing import Annotated, Any, Literal
 
 from training import ape, condition, density, descriptor, distil, export, prepare
 from training.ape import ApeSettings
@@ -13,6 +11,7 @@ from training.condition import ConditionStageSettings
 from training.density import DensityStageSettings
 from training.descriptor import DescriptorSettings
 from training.distil import DistilSettings
+from training.flags import POSITIONAL
 from training.loop import processes
 from training.loop.loop import LoopSettings
 from training.phantoms import stage as phantoms
@@ -35,7 +34,7 @@ SINCOS = 4
 class EverythingSettings:
     """Go from scans to a model folder; what an earlier call has finished is kept."""
 
-    scans: tyro.conf.Positional[tuple[Path, ...]] = ()
+    scans: Annotated[tuple[Path, ...], POSITIONAL] = ()
     """Scans, DICOM folders or folders of such, alone or after `--scans`; without any, phantoms are
     made."""
     out: Path = Path("runs/all")

@@ -14,16 +14,17 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.networks import NetworkSettings, UNet
 from training.contrastive import train_on_pairs
-from training.data.augment import JitterSettings, apply_jitter
-from training.data.crops import CropSettings, cut_pairs, draw_scan
+from training.data.augment import JitterSettings
+from training.data.crops import CropSettings, draw_scan
 from training.data.masking import MaskSettings, draw_masks, hide
+from training.data.parcel import Parcel
 from training.data.store import Store
-from training.data.views import Views, draw_views
+from training.data.views import Views, draw_views, shown
+from training.flags import FLAT
 from training.loop.loop import LoopSettings, Trained
 
 AXES = 3
@@ -63,7 +64,7 @@ class ApeSettings:
     """What the range of positions covers along D, H, W at first, mm; it is learnt."""
     invariance: float = 1.0
     """Weight of the squared distance of the two views of one voxel."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 
@@ -131,16 +132,14 @@ def main(settings: ApeSettings) -> Trained:
         The averaged weights, and whether training is finished.
     """
 
-    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Views:
+    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Parcel:
         views = draw_views(rng, store, crops, settings.jitter, draw_scan(rng, store))
         views.masks = draw_masks(rng, 2 * len(views.pairs), crops.size, settings.masks)
-        return views
+        return views.parcel(crops.size, world=world_of(views, store) / settings.unit_mm)
 
-    def render(views: Views, store: Store, device: torch.device) -> tuple[Tensor, ...]:
-        images, places = cut_pairs(views.pairs, settings.crops.size, device)
-        masks = torch.from_numpy(views.masks).to(device)
-        world = torch.from_numpy(world_of(views, store) / settings.unit_mm).to(device)
-        return hide(apply_jitter(images, views.jitter), masks), places, world
+    def render(parcel: Parcel, device: torch.device) -> tuple[Tensor, ...]:
+        there = shown(parcel, settings.crops.size, device)
+        return hide(there["images"], there["masks"]), there["places"], there["world"]
 
     objective = partial(Positions, settings)
     return train_on_pairs("ape", settings, objective, draw, render)[0]

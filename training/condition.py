@@ -7,17 +7,19 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 
 from ctscreener.networks import NetworkSettings, UNet
 from ctscreener.settings import write_json
 from training.contrastive import train_on_pairs
-from training.data.augment import JitterSettings, apply_jitter
-from training.data.crops import CropSettings, cut_pairs
+from training.data.augment import JitterSettings
+from training.data.crops import CropSettings
+from training.data.cutting import cut_pairs
 from training.data.masking import MaskSettings, draw_masks, hide
+from training.data.parcel import Parcel
 from training.data.store import Store
-from training.data.views import Views, draw_views
+from training.data.views import draw_views, shown
 from training.descriptor import Contrast, ContrastSettings
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import LoopSettings, Trained
 
@@ -51,7 +53,7 @@ class ConditionStageSettings:
     """How a crop is hidden in part."""
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
     """How two views of a voxel are compared."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 
@@ -67,15 +69,14 @@ def main(settings: ConditionStageSettings) -> Trained:
         The averaged weights, and whether training is finished.
     """
 
-    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Views:
+    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Parcel:
         views = draw_views(rng, store, crops, settings.jitter)
         views.masks = draw_masks(rng, 2 * len(views.pairs), crops.size, settings.masks)
-        return views
+        return views.parcel(crops.size)
 
-    def render(views: Views, store: Store, device: torch.device) -> tuple[torch.Tensor, ...]:
-        images, places = cut_pairs(views.pairs, settings.crops.size, device)
-        masks = torch.from_numpy(views.masks).to(device)
-        return hide(apply_jitter(images, views.jitter), masks), places
+    def render(parcel: Parcel, device: torch.device) -> tuple[torch.Tensor, ...]:
+        there = shown(parcel, settings.crops.size, device)
+        return hide(there["images"], there["masks"]), there["places"]
 
     objective = partial(Contrast, settings.network, settings.contrast)
     trained, store = train_on_pairs("condition", settings, objective, draw, render)
@@ -117,8 +118,8 @@ def measure_leak(
         images, places = cut_pairs(views.pairs, settings.crops.size, device)
         drawn = draw_masks(rng, len(images), settings.crops.size, always)
         masks = torch.from_numpy(drawn).to(device)
-        for found, shown in ((before, torch.ones_like(masks)), (after, masks)):
-            found.append(network.at(hide(images, shown)[:, :inputs], places).flatten(0, 1))
+        for found, left in ((before, torch.ones_like(masks)), (after, masks)):
+            found.append(network.at(hide(images, left)[:, :inputs], places).flatten(0, 1))
         d, h, w = places.round().long().flatten(0, 1).T
         batch = torch.arange(len(images), device=device).repeat_interleave(places.shape[1])
         seen.append(masks[batch, 0, d, h, w].bool())

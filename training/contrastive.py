@@ -11,14 +11,15 @@ from torch import nn
 
 from ctscreener.networks import NetworkSettings
 from training.data.crops import CropSettings
+from training.data.parcel import Parcel
 from training.data.pictures import crop_pictures
 from training.data.store import Store
-from training.data.views import Views, check_precision, check_scans, crop_store, pairs_need
+from training.data.views import check_precision, check_scans, crop_store, pairs_need
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.settings import claim_run
 
-Draw = Callable[[np.random.Generator, Store, CropSettings], Views]
-Render = Callable[[Views, Store, torch.device], tuple[torch.Tensor, ...]]
+Draw = Callable[[np.random.Generator, Store, CropSettings], Parcel]
+Render = Callable[[Parcel, torch.device], tuple[torch.Tensor, ...]]
 
 
 class PairStage(Protocol):
@@ -69,8 +70,8 @@ def train_on_pairs(
         stage: Its name.
         settings: Its settings.
         objective: Makes what is trained; its part `network` is kept.
-        draw: Draws the views of one step from a source of chance.
-        render: Makes views on a device what the objective takes.
+        draw: Draws the views of one step from a source of chance, and packs them.
+        render: Makes of them, on a device, what the objective takes.
 
     Returns:
         The averaged weights, and whether training is finished; and the store that it saw.
@@ -84,15 +85,15 @@ def train_on_pairs(
     claim_run(settings.run, settings, FREE, stage, store.provenance())
     with seeded(settings.loop.seed):
         trainee = objective()
+    if settings.network.norm == "voxel":
+        trainee.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
 
-    def views(index: int, crops: CropSettings) -> Views:
+    def views(index: int, crops: CropSettings) -> Parcel:
         return draw(np.random.default_rng([settings.loop.seed, index]), store, crops)
 
-    def batch(drawn: Views, device: torch.device) -> tuple[torch.Tensor, ...]:
-        return render(drawn, store, device)
-
-    need = pairs_need(settings.crops, views, batch)
-    task = Task(trainee, partial(views, crops=settings.crops), batch, need, crop_pictures)
+    need = pairs_need(settings.crops, views, render)
+    load = partial(views, crops=settings.crops)
+    task = Task(trainee, load, render, need, crop_pictures, kept="network")
     trained = train(task, settings.run, settings.loop, stage)
     trained.save(settings.run, "network")
     return trained, store

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ctscreener.encoder import Encoder
+from ctscreener.networks import sampling_grid
 from ctscreener.scan import Shape
 from training.descriptor import ContrastSettings, compare, new_head
 
@@ -71,10 +72,8 @@ def at_places(z: Tensor, places: Tensor, stride: Shape) -> Tensor:
         >>> at_places(z, torch.tensor([[[1.0, 0, 0], [3, 0, 0]]]), (2, 4, 4)).flatten().tolist()
         [3.0, 5.0]
     """
-    at = places / torch.tensor(stride, dtype=torch.float32, device=places.device)
-    size = torch.tensor(z.shape[2:], dtype=torch.float32, device=places.device)
-    # grid_sample wants (w, h, d) in -1..1 between the outer faces of the volume.
-    grid = ((2 * at + 1) / size - 1).flip(-1)[:, :, None, None]
+    at = torch.stack([places[..., axis] / unit for axis, unit in enumerate(stride)], -1)
+    grid = sampling_grid(at, z.shape[2:])
     found = functional.grid_sample(z.float(), grid, padding_mode="border", align_corners=False)
     return found[:, :, :, 0, 0].transpose(1, 2)
 

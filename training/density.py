@@ -11,22 +11,23 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ctscreener.conditions import ConditionSettings
 from ctscreener.density import DensitySettings as HeadSettings
-from ctscreener.density import VoxelFlow
+from ctscreener.density import VoxelFlow, rows
 from ctscreener.errors import InputError
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.networks import NetworkSettings
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Shape
 from ctscreener.settings import from_json, read_json, write_json
-from training.data.cache import Cache, Draw, describe, draw, tiles_of
+from training.data.cache import Cache, describe, draw, tiles_of
+from training.data.parcel import Parcel
 from training.data.store import Store
+from training.flags import FLAT
 from training.likelihood import Likelihood, noisy, standardize, watch
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
@@ -68,7 +69,8 @@ class DensityStageSettings:
     tile: Shape = (64, 96, 96)
     """Voxels that the networks see at a time, along D, H, W."""
     tiles: int = 512
-    """Tiles whose descriptors are held in memory; each scan gives the same share."""
+    """Tiles whose descriptors are held in memory, though no more than blocks are drawn; each scan
+    gives the same share."""
     often: tuple[str, ...] = ()
     """Names of scans that give `times` that share, such as the real ones beside many phantoms; `*`
     stands for any text."""
@@ -82,7 +84,7 @@ class DensityStageSettings:
     """Body voxels of one step, over all of its blocks."""
     noise: float = 0.1
     """Standard deviation of the noise added to standardized descriptors and conditions."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
+    loop: Annotated[LoopSettings, FLAT] = field(
         default_factory=lambda: LoopSettings(steps=500_000, tf32=False)
     )
     """How long, how fast and on what to train."""
@@ -119,7 +121,7 @@ def main(settings: DensityStageSettings) -> Trained:
         return kept
     held_out = held_out_cache(networks, settings, store.names) if settings.held_out else None
     rng = np.random.default_rng([settings.loop.seed, 0])
-    counts = tiles_of(store.names, settings.tiles, settings.often, settings.times)
+    counts = tiles_of(store.names, described(settings), settings.often, settings.times)
     cache = describe(networks, store, counts, rng)
     standardize(networks, cache)
     blocks = Blocks(settings, networks, cache)
@@ -136,6 +138,11 @@ def main(settings: DensityStageSettings) -> Trained:
         print(f"density: nll of held-out scans {watched['nll']:.3f}")
     processes.wait()
     return trained
+
+
+def described(settings: DensityStageSettings) -> int:
+    """Tiles that are described: no more than the blocks that a training draws."""
+    return min(settings.tiles, settings.loop.steps * settings.per_step)
 
 
 def finished(settings: DensityStageSettings) -> Trained | None:
@@ -159,22 +166,22 @@ class Blocks:
     networks: Networks
     cache: Cache
 
-    def load(self, index: int) -> Draw:
+    def load(self, index: int) -> Parcel:
         """Draw the blocks of one step."""
         return self.draw(np.random.default_rng([self.settings.loop.seed, index, 1]))
 
-    def render(self, drawn: Draw, device: torch.device) -> tuple[Tensor, ...]:
+    def render(self, parcel: Parcel, device: torch.device) -> tuple[Tensor, ...]:
         """Standardize descriptors and conditions on a device, and add noise."""
-        return noisy(self.networks, drawn, self.settings.noise, device)
+        return noisy(self.networks, parcel, self.cache, self.settings.noise, device)
 
     def need(self) -> Need:
         """How the memory of a step grows: with its blocks."""
         return Need(self.settings.per_step, self._some, self._flags)
 
-    def draw(self, rng: np.random.Generator) -> Draw:
-        """Draw what one step looks at."""
+    def draw(self, rng: np.random.Generator) -> Parcel:
+        """Draw what one step looks at, and pack it."""
         s = self.settings
-        return draw(rng, self.cache, s.per_step, s.block, s.voxels)
+        return draw(rng, self.cache, s.per_step, s.block, s.voxels).parcel(self.cache)
 
     def _some(self, units: int, device: torch.device) -> tuple[Tensor, ...]:
         """A batch of so many blocks."""
@@ -252,8 +259,9 @@ def start(networks: Networks, blocks: Blocks, rng: np.random.Generator) -> None:
     """Initialize the act-norms of a flow on real descriptors, so that it starts as a Gaussian."""
     head = networks.density.head
     if isinstance(head, VoxelFlow):
-        y, c, where = blocks.render(blocks.draw(rng), torch.device("cpu"))
-        head.flow.initialize(y.movedim(1, -1)[where], c.movedim(1, -1)[where])
+        y, c, where = blocks.render(blocks.draw(rng), blocks.cache.y.device)
+        head.flow.initialize(rows(y, where), rows(c, where))
+        networks.density.cpu()
 
 
 def held_out_cache(

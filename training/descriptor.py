@@ -7,15 +7,16 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 
 from ctscreener.networks import NetworkSettings, UNet
 from training.contrastive import train_on_pairs
-from training.data.augment import JitterSettings, apply_jitter
-from training.data.crops import CropSettings, cut_pairs
+from training.data.augment import JitterSettings
+from training.data.crops import CropSettings
+from training.data.parcel import Parcel
 from training.data.store import Store
-from training.data.views import Views, draw_views
+from training.data.views import draw_views, shown
+from training.flags import FLAT
 from training.loop.loop import LoopSettings, Trained
 from training.losses import Expander, Projector, VicregSettings, info_nce, vicreg
 
@@ -60,7 +61,7 @@ class DescriptorSettings:
     """How grey values are changed."""
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
     """How two views of a voxel are compared."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 
@@ -127,12 +128,12 @@ def main(settings: DescriptorSettings) -> Trained:
         The averaged weights, and whether training is finished.
     """
 
-    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Views:
-        return draw_views(rng, store, crops, settings.jitter)
+    def draw(rng: np.random.Generator, store: Store, crops: CropSettings) -> Parcel:
+        return draw_views(rng, store, crops, settings.jitter).parcel(crops.size)
 
-    def render(views: Views, store: Store, device: torch.device) -> tuple[torch.Tensor, ...]:
-        images, places = cut_pairs(views.pairs, settings.crops.size, device)
-        return apply_jitter(images, views.jitter), places
+    def render(parcel: Parcel, device: torch.device) -> tuple[torch.Tensor, ...]:
+        there = shown(parcel, settings.crops.size, device)
+        return there["images"], there["places"]
 
     objective = partial(Contrast, settings.network, settings.contrast)
     return train_on_pairs("descriptor", settings, objective, draw, render)[0]

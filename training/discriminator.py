@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part,
 from ctscreener.encoder import Encoder
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
-from ctscreener.maps import whole_file
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
+from ctscreener.whole_file import whole_file
 from training.data.drawn_rows import DrawSettings, all_rows
 from training.data.folds import fold_of
 from training.data.placed_rows import Placed, placed_rows
@@ -34,6 +35,7 @@ from training.encoder import EncoderFolder, load_encoder
 from training.evaluation.array_cache import load_arrays, save_arrays
 from training.fit_density import FitDensitySettings, kept_conditional
 from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
+from training.loop import processes
 
 SOURCES = (
     Source(0),
@@ -90,6 +92,7 @@ def main(settings: DiscriminatorSettings) -> None:
         InputError: The store is of another kind, or there are too few patients.
     """
     began = time.monotonic()
+    processes.meet()
     store = Store(settings.store, settings.exclude)
     if from_json(PreprocessSettings, store.preprocess) != PLAIN:
         raise InputError(
@@ -108,14 +111,29 @@ def main(settings: DiscriminatorSettings) -> None:
         )
     encoder, about = load_encoder(settings.encoder)
     encoder.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    encoder.to(processes.device())
     sources = tuple(s for s in SOURCES if s.stage < len(encoder.settings.widths))
     check_density(settings.density, sources)
-    # What an earlier run with other settings has finished is finished no more.
-    (settings.run / "result.json").unlink(missing_ok=True)
-    write_json(settings.run / "settings.json", settings)
-    write_json(settings.run / "encoder.json", about)
+    if processes.is_first():
+        # What an earlier run with other settings has finished is finished no more.
+        (settings.run / "result.json").unlink(missing_ok=True)
+        write_json(settings.run / "settings.json", settings)
+        write_json(settings.run / "encoder.json", about)
+    processes.wait()
     kept = settings.rows_at or settings.run / "rows"
-    rows = dict(all_rows(settings.draw, kept, store, encoder, about.sha256, sources, folds))
+    drawn = partial(all_rows, settings.draw, kept, store, encoder, about.sha256, sources, folds)
+    # Several processes share out what is kept in files: each then finds there what it has not made.
+    if processes.count() > 1:
+        dict(drawn(processes.shared(store.names)))
+    processes.wait()
+    rows = dict(drawn(store.names))
+    pairs = [
+        (fold, seed) for fold in sorted(set(folds.values())) for seed in range(settings.seeds)
+    ]
+    for fold, seed in processes.shared(pairs) if processes.count() > 1 else ():
+        others = {n: rows[n] for n in rows if folds[n] != fold}
+        fit_fold(settings, fold, others, sources, [seed])
+    processes.wait()
     heads = {
         fold: fit_fold(settings, fold, {n: rows[n] for n in rows if folds[n] != fold}, sources)
         for fold in sorted(set(folds.values()))
@@ -125,7 +143,15 @@ def main(settings: DiscriminatorSettings) -> None:
         folder, most = settings.run / "placed", settings.fit_density.voxels
         placed = placed_rows(folder, store, encoder, about.sha256, settings.density, most)
     model = assemble(settings, encoder, about, heads, rows, placed, sources)
-    parts = left_out_scores(settings, store, encoder, model.settings, heads, rows, placed, folds)
+    scored = partial(
+        left_out_scores, settings, store, encoder, model.settings, heads, rows, placed, folds
+    )
+    if processes.count() > 1:
+        scored(processes.shared(store.names))
+    processes.wait()
+    if not processes.is_first():
+        return
+    parts = scored(store.names)
     finish(settings, store, model, parts, folds, time.monotonic() - began)
 
 
@@ -158,8 +184,9 @@ def fit_fold(
     fold: int,
     rows: Mapping[str, Sequence[Rows]],
     sources: Sequence[Source],
+    seeds: Sequence[int] | None = None,
 ) -> list[Fitted]:
-    """Networks trained on all patients but those of one fold."""
+    """Networks trained on all patients but those of one fold; of some seeds alone where given."""
     flat = [some for own in rows.values() for some in own]
     told = to_json([settings.fit, settings.seed, fold, sources])
     digest = hashlib.sha256(json.dumps(told).encode())
@@ -169,7 +196,7 @@ def fit_fold(
             digest.update(np.ascontiguousarray(some.features[source.name]).data)
     features: Tensor | None = None
     fitted = []
-    for seed in range(settings.seeds):
+    for seed in range(settings.seeds) if seeds is None else seeds:
         path = settings.run / "heads" / f"{fold}-{seed}-{digest.hexdigest()[:16]}.safetensors"
         if not path.is_file():
             features = matrix(flat, sources) if features is None else features
@@ -177,7 +204,12 @@ def fit_fold(
             weights = np.concatenate([some.weights(settings.fit.evenness) for some in flat])
             number = 1000 * settings.seed + 100 * fold + seed
             made = fit_discriminator(
-                features, labels, torch.from_numpy(weights), settings.fit, number
+                features,
+                labels,
+                torch.from_numpy(weights),
+                settings.fit,
+                number,
+                processes.device(),
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             tensors = {"weight": made.weight, "bias": made.bias, "out": made.out}
@@ -219,7 +251,7 @@ def assemble(
             elsewhere=elsewhere,
         )
     )
-    model.encoder = encoder
+    model.encoder = encoder.cpu()
     model.discriminator = every
     model.density = density_of(settings, rows, placed, channels)
     return model
@@ -250,36 +282,41 @@ def left_out_scores(
     rows: Mapping[str, Sequence[Rows]],
     placed: Mapping[str, Placed],
     folds: Mapping[str, int],
+    names: Sequence[str],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Both scores of the body's voxels of each scan, by networks not trained on its patient."""
+    """Both scores of the body's voxels of some scans, by networks not trained on their patients."""
     found = {}
     readers = {}
+    device = processes.device()
+    encoder.to(device)
     for fold, some in heads.items():
         others = {name: own for name, own in rows.items() if folds[name] != fold}
         readers[fold] = (
-            side_by_side(some, model.discriminator.sources, model.channels),
-            density_of(settings, others, placed, model.channels),
+            side_by_side(some, model.discriminator.sources, model.channels).to(device),
+            density_of(settings, others, placed, model.channels).to(device),
         )
-    for number, name in enumerate(store.names):
+    for number, name in enumerate(names):
         discriminator, density = readers[folds[name]]
         digest = hashlib.sha256(store.scans[name].sha256.encode())
         for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor.cpu().numpy().tobytes())
         path = settings.run / "left_out" / f"{name}.npz"
         known = load_arrays(path, digest.hexdigest())
         if known is None:
             prepared = store.prepared(name)
             maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
             inside = on_finest(prepared.body)
-            body = torch.from_numpy(inside.copy())
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-                known = {
-                    "discriminator": discriminator(maps, inside.shape).numpy()[inside],
-                    "density": density(maps, inside.shape, body).numpy()[inside],
+            body = torch.from_numpy(inside.copy()).to(device)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+                scores = {
+                    "discriminator": discriminator(maps, inside.shape),
+                    "density": density(maps, inside.shape, body),
                 }
+            known = {part: values.cpu().numpy()[inside] for part, values in scores.items()}
             save_arrays(path, digest.hexdigest(), **known)
         found[name] = known
-        print(f"discriminator: scored {number + 1} of {len(store.names)} scans", flush=True)
+        print(f"discriminator: scored {number + 1} of {len(names)} scans", flush=True)
+    encoder.cpu()
     return found
 
 

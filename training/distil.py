@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-import tyro
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from training.data.cache import tiles_of
 from training.data.store import Store
 from training.data.teacher_scores import Lesson, Lessons, draw, learn, some_scores
 from training.data.views import check_precision
+from training.flags import FLAT
 from training.imitation import Imitation, set_scale, watch, weights_of
 from training.loop import processes
 from training.loop.checkpoint import saved_whole
@@ -76,7 +76,7 @@ class DistilSettings:
     1,000 as much as 1 to 10 in 100."""
     huber: float = 1.0
     """Error from which on it counts linearly, in spreads of the scores."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
 

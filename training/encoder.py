@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.errors import InputError
-from ctscreener.maps import whole_file
 from ctscreener.public_encoder import MERLIN_SHA256, SHA256, SOURCE, convert, find_weights
 from ctscreener.settings import from_json, read_json, to_json, write_json
+from ctscreener.whole_file import whole_file
 
 WIDTHS, BLOCKS = (64, 128, 256, 512), (3, 8, 36, 3)
 """Of the public encoder, a ResNet-152."""

@@ -14,8 +14,8 @@ from ctscreener.conditional import Conditional, condition_width
 from ctscreener.conditions import sincos
 from ctscreener.flow import Flow
 from ctscreener.heads import GaussianSettings, Source
-from ctscreener.maps import whole_file
 from ctscreener.settings import to_json
+from ctscreener.whole_file import whole_file
 from training.data.placed_rows import Placed
 from training.fit_heads import principal
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ctscreener.heads import Discriminator, Gaussian, GaussianSettings, HeadSettings, Source
 
+PROCESSOR = torch.device("cpu")
 NEVER_SMALLER = 1e-2
 """Added to the deviation of a feature: one that hardly varies is not blown up."""
 
@@ -58,7 +59,12 @@ class Fitted:
 
 
 def fit_discriminator(
-    features: Tensor, anomalous: Tensor, weights: Tensor, settings: FitSettings, seed: int
+    features: Tensor,
+    anomalous: Tensor,
+    weights: Tensor,
+    settings: FitSettings,
+    seed: int,
+    device: torch.device = PROCESSOR,
 ) -> Fitted:
     """Train one discriminator.
 
@@ -68,6 +74,7 @@ def fit_discriminator(
         weights: How much each row counts among those of its class, `(n,)`.
         settings: How.
         seed: Decides first weights, order and dropout.
+        device: Where to train; all rows go there once.
 
     Returns:
         The network, the standardization of its input folded into it.
@@ -76,32 +83,90 @@ def fit_discriminator(
         torch.manual_seed(seed)
         mean, deviation = _moments(features)
         first, last = nn.Linear(features.shape[1], settings.hidden), nn.Linear(settings.hidden, 1)
-        trained = [*first.parameters(), *last.parameters()]
-        optimiser = torch.optim.AdamW(trained, settings.rate, weight_decay=settings.decay)
+        counts = evened(weights, anomalous)
+        there = Table(*(part.to(device) for part in (features, anomalous.float(), counts)))
+        reader = Reader(first, last, mean, deviation, settings.dropout).to(device)
+        card = device.type == "cuda"
+        trained = [*reader.first.parameters(), *reader.last.parameters()]
+        optimiser = torch.optim.AdamW(
+            trained, settings.rate, weight_decay=settings.decay, fused=card or None
+        )
         size = min(settings.batch, len(features))
         steps = len(features) // size
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, settings.rate, total_steps=steps * settings.epochs, pct_start=0.15
         )
-        labels, losses = anomalous.float(), []
-        counts = evened(weights, anomalous)
+        losses = []
         for _ in range(settings.epochs):
             losses.clear()
-            for rows in torch.randperm(len(features))[: steps * size].split(size):
-                x = (features[rows].float() - mean) / deviation
-                with torch.autocast("cpu", torch.bfloat16):
-                    hidden = F.dropout(F.relu(first(x)), settings.dropout)
-                    odds = last(hidden)[:, 0].float()
-                loss = F.binary_cross_entropy_with_logits(odds, labels[rows], counts[rows])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+            # The order of an epoch goes to a card at once.
+            order = torch.randperm(len(features)).to(device)
+            for rows in order[: steps * size].split(size):
+                losses.append(fit_step(reader, there, rows, optimiser))
                 schedule.step()
-                losses.append(float(loss.detach()))
+    loss = float(torch.stack(losses).double().mean())
+    first, last = reader.first.cpu(), reader.last.cpu()
     weight = first.weight.detach() / deviation
     bias = first.bias.detach() - weight @ mean
     out, out_bias = last.weight.detach()[0], last.bias.detach()
-    return Fitted(weight, bias, out.clone(), out_bias.clone(), float(np.mean(losses)))
+    return Fitted(weight, bias, out.clone(), out_bias.clone(), loss)
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows, on a device.
+
+    Arguments:
+        features: Float16, `(n, C)`.
+        labels: 1 for rows of anomalies, 0 for others, float32, `(n,)`.
+        counts: How much each counts, float32, `(n,)`.
+    """
+
+    features: Tensor
+    labels: Tensor
+    counts: Tensor
+
+
+class Reader(nn.Module):
+    """A discriminator while it is trained, on features that it standardizes.
+
+    Arguments:
+        first: Its first layer.
+        last: Its last one.
+        mean: Of the features, `(C,)`.
+        deviation: Of the features, `(C,)`.
+        dropout: Share of the hidden layer that is left out at random.
+    """
+
+    def __init__(
+        self, first: nn.Linear, last: nn.Linear, mean: Tensor, deviation: Tensor, dropout: float
+    ) -> None:
+        super().__init__()
+        self.first, self.last, self.dropout = first, last, dropout
+        self.mean, self.deviation = nn.Buffer(mean), nn.Buffer(deviation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Log odds of an anomaly, float32, `(n,)`."""
+        x = (features.float() - self.mean) / self.deviation
+        with torch.autocast(features.device.type, torch.bfloat16):
+            hidden = F.dropout(F.relu(self.first(x)), self.dropout)
+            return self.last(hidden)[:, 0].float()
+
+
+def fit_step(
+    reader: Reader, table: Table, rows: Tensor, optimiser: torch.optim.Optimizer
+) -> Tensor:
+    """Train on some rows, and wait for nothing.
+
+    Returns:
+        The loss, a scalar.
+    """
+    odds = reader(table.features[rows])
+    loss = F.binary_cross_entropy_with_logits(odds, table.labels[rows], table.counts[rows])
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.detach()
 
 
 def evened(weights: Tensor, anomalous: Tensor) -> Tensor:

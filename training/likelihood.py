@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ctscreener.model import Networks
-from training.data.cache import Cache, Draw
+from training.data.cache import Cache, on_device
+from training.data.chance import generator_of
+from training.data.parcel import Parcel
 
 
 class Likelihood(nn.Module):
@@ -23,7 +25,7 @@ class Likelihood(nn.Module):
         self.density = networks.density
 
     def forward(self, y: Tensor, c: Tensor, where: Tensor) -> dict[str, Tensor]:
-        """Score standardized maps `(m, C, D, H, W)` at the voxels of `where`."""
+        """Score standardized maps `(m, C, D, H, W)` at the voxels of `where`, see `rows`."""
         nll = self.density.rows(y, c, where)
         return {"loss": nll.mean(), "deviation": nll.detach().std()}
 
@@ -37,27 +39,38 @@ def standardize(networks: Networks, cache: Cache) -> None:
     ):
         if maps.shape[1]:
             # One tile at a time: all of them in float32 would not fit.
-            sums = torch.zeros(3, maps.shape[1], dtype=torch.float64)
+            sums = torch.zeros(3, maps.shape[1], dtype=torch.float64, device=maps.device)
             for values, where in zip(maps, cache.where, strict=True):
-                rows = values.movedim(0, -1)[where].double()
-                sums += torch.stack(
-                    [torch.full_like(mean, len(rows)).double(), rows.sum(0), rows.square().sum(0)]
-                )
+                rows = values.movedim(0, -1)[where.to(maps.device)].double()
+                many = torch.full_like(rows[0], len(rows))
+                sums += torch.stack([many, rows.sum(0), rows.square().sum(0)])
+            sums = sums.cpu()
             mean.copy_(sums[1] / sums[0])
             std.copy_((sums[2] / sums[0] - (sums[1] / sums[0]) ** 2).clamp_min(1e-12).sqrt())
 
 
 def noisy(
-    networks: Networks, drawn: Draw, noise: float, device: torch.device
+    networks: Networks, parcel: Parcel, cache: Cache, noise: float, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Standardized descriptors and conditions of a step, with noise (paper, appendix D)."""
-    generator = torch.Generator(device).manual_seed(drawn.seed)
+    """Standardized descriptors and conditions of a step, with noise (paper, appendix D).
+
+    Arguments:
+        networks: What standardizes.
+        parcel: What was drawn, see `Draw.parcel`.
+        cache: What it was drawn from.
+        noise: Standard deviation of the noise.
+        device: Where to.
+
+    Returns:
+        Maps `(m, C, D, H, W)` of both, and the numbers of the voxels to score, `(P,)`.
+    """
+    generator = generator_of(parcel.facts["seed"], device)
     density = networks.density.to(device)
-    y = density.standardize_y(drawn.y.to(device).float())
-    c = density.standardize_c(drawn.c.to(device).float())
+    y, c, numbers = on_device(parcel, cache, device)
+    y, c = density.standardize_y(y.float()), density.standardize_c(c.float())
     y = y + noise * torch.randn(y.shape, generator=generator, device=device)
     c = c + noise * torch.randn(c.shape, generator=generator, device=device)
-    return y, c, drawn.where.to(device)
+    return y, c, numbers
 
 
 @torch.inference_mode()

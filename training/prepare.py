@@ -10,14 +10,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-import SimpleITK as sitk
 import torch
-import tyro
-from rich.console import Console
-from rich.progress import track
 
 from ctscreener.duplicates import duplicates, fingerprint
 from ctscreener.encoded import PLAIN
@@ -30,16 +26,11 @@ from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.streams import say
 from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
 from training.cluster import over_cluster
+from training.data.arrays import write_array
 from training.data.brain import KIND, BrainSettings, prepare_brain
 from training.data.sources import Source, find_sources, hash_source
-from training.data.store import (
-    FINE,
-    FORMAT,
-    StoredScan,
-    read_manifest,
-    write_array,
-    write_manifest,
-)
+from training.data.store import FINE, FORMAT, StoredScan, read_manifest, write_manifest
+from training.flags import POSITIONAL
 from training.loop.journal import PLAIN_EVERY
 from training.workers import pool
 
@@ -53,7 +44,7 @@ Copy = tuple[Path, How]
 class PrepareSettings:
     """Prepare scans for training: canonical axes, spacing, window, local contrast, body mask."""
 
-    scans: tyro.conf.Positional[tuple[Path, ...]]
+    scans: Annotated[tuple[Path, ...], POSITIONAL]
     """Scans, DICOM folders, folders that hold such at any depth (`*_lesion.*` is ignored), or data
     sets, NAME:FOLDER, which the stage `datasets` lists."""
     store: Path = Path("store")
@@ -225,6 +216,8 @@ def prepare_one(source: Source, copies: Sequence[Copy]) -> list[StoredScan] | st
     Raises:
         NotWrittenError: A copy cannot be written, as where the disk is full.
     """
+    import SimpleITK as sitk
+
     torch.set_num_threads(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -319,6 +312,9 @@ def _shown(
     outcomes: Iterator[tuple[Source, list[StoredScan] | str]], total: int
 ) -> Iterator[tuple[Source, list[StoredScan] | str]]:
     """Pass outcomes on as they come, and say how long the others will take."""
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
     if console.is_terminal:
         yield from track(outcomes, "preparing", total, console=console)

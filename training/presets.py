@@ -1,4 +1,4 @@
-"""Presets: settings of the stages for two cores, for one graphics card, and as in the paper."""
+"""Presets: settings of the stages for two cores, for a card (minutes, an hour), as in the paper."""
 
 from dataclasses import replace
 
@@ -16,10 +16,25 @@ from training.distil import DistilSettings
 from training.loop.loop import LoopSettings
 
 # Spacing (D, H, W) in mm of the finer copy that crops are cut from; none has no such copy.
-FINE_SPACING = {"tiny": None, "small": None, "paper": (1.5, 1.0, 1.0)}
+FINE_SPACING = {"tiny": None, "minutes": None, "small": None, "paper": (1.5, 1.0, 1.0)}
 
 # Two CPU cores, minutes: coarser networks, small crops and a narrow expander.
 _TINY_LOOP = LoopSettings(steps=2_000, lr=1e-3, warmup=100, average=0.99)
+# A few minutes of a rented card: networks that take 4 TFLOP a step, and no wait for anything.
+_MINUTES_LOOP = LoopSettings(
+    steps=20_000,
+    lr=1e-3,
+    warmup=150,
+    average=0.99,
+    workers=6,
+    schedule="minutes",
+    max_minutes=6.4,
+    log_every=20,
+    checkpoint_seconds=120,
+)
+_MINUTES_NETWORK = NetworkSettings(
+    channels=(32, 64, 128, 256), blocks=1, stem=(1, 2, 2), out=32, norm="voxel"
+)
 # One graphics card, about an hour.
 _SMALL_LOOP = LoopSettings(steps=20_000, lr=1e-3, warmup=1_000, workers=8)
 # Goncharov et al., arXiv 2502.08321, appendix: one H100 for three days.
@@ -31,6 +46,13 @@ DESCRIPTOR = {
         crops=CropSettings(size=(32, 48, 48), pairs=8, positions=2048),
         contrast=ContrastSettings(width=512),
         loop=_TINY_LOOP,
+        in_memory=True,
+    ),
+    "minutes": DescriptorSettings(
+        network=_MINUTES_NETWORK,
+        crops=CropSettings(size=(64, 96, 96), pairs=8, positions=8192),
+        contrast=ContrastSettings(width=2048),
+        loop=_MINUTES_LOOP,
         in_memory=True,
     ),
     "small": DescriptorSettings(
@@ -56,6 +78,14 @@ CONDITION = {
         loop=_TINY_LOOP,
         in_memory=True,
     ),
+    "minutes": ConditionStageSettings(
+        network=replace(_MINUTES_NETWORK, inputs=2),
+        crops=CropSettings(size=(64, 96, 96), scale=(0.8, 2.0), pairs=8, positions=8192),
+        masks=MaskSettings(chance=0.9, least=(8, 12, 12), largest=(24, 36, 36)),
+        contrast=ContrastSettings(width=2048),
+        loop=_MINUTES_LOOP,
+        in_memory=True,
+    ),
     "small": ConditionStageSettings(
         network=NetworkSettings(
             channels=(32, 64, 128, 256), blocks=2, stem=(2, 2, 2), out=32, inputs=2
@@ -77,6 +107,11 @@ APE = {
         crops=CropSettings(size=(32, 64, 64), scale=(1.0, 2.0), pairs=4, positions=1024),
         masks=MaskSettings(least=(8, 16, 16), largest=(16, 32, 32)),
         loop=_TINY_LOOP,
+        in_memory=True,
+    ),
+    "minutes": ApeSettings(
+        network=replace(_MINUTES_NETWORK, stem=(2, 4, 4), inputs=2, out=3),
+        loop=_MINUTES_LOOP,
         in_memory=True,
     ),
     "small": ApeSettings(
@@ -106,6 +141,15 @@ DENSITY = {
         voxels=4096,
         loop=replace(_TINY_LOOP, precision="32-true", tf32=False),
     ),
+    "minutes": DensityStageSettings(
+        sincos=4,
+        head=HeadSettings(flow=FlowSettings(blocks=16, hidden=256)),
+        tiles=1024,
+        per_step=16,
+        block=(16, 16, 16),
+        voxels=32_768,
+        loop=replace(_MINUTES_LOOP, tf32=False, max_minutes=1.0),
+    ),
     "small": DensityStageSettings(
         sincos=4,
         head=HeadSettings(flow=FlowSettings(blocks=16, hidden=256)),
@@ -128,6 +172,7 @@ DISTIL = {
     "tiny": DistilSettings(
         tiles=900, per_step=2, loop=replace(_TINY_LOOP, steps=600, watch_every=300)
     ),
+    "minutes": DistilSettings(tiles=900, per_step=8, loop=_MINUTES_LOOP),
     "small": DistilSettings(tiles=4096, per_step=8, loop=_SMALL_LOOP),
     "paper": DistilSettings(
         student=StudentSettings(

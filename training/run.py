@@ -5,26 +5,27 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
-
-import tyro
+from typing import Literal, TypeVar, get_args
 
 from ctscreener.errors import InputError
 from ctscreener.streams import open_streams
 from ctscreener.threads import share_the_machine
+from training.flags import parse
 
 Settings = TypeVar("Settings")
 DISK = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a disk that is full, and of one of which a user may fill no more."""
-Preset = Literal["tiny", "small", "paper"]
+Preset = Literal["tiny", "minutes", "small", "paper"]
 
-USAGE = """usage: python training/run.py STAGE [--preset tiny|small|paper] [flags]
+USAGE = """usage: python training/run.py STAGE [--preset tiny|minutes|small|paper] [flags]
 
 stages, in the order in which they are run; STAGE --help lists the flags of one:
   datasets    list the data sets that are read; `datasets check NAME FOLDER` looks at a download
   phantoms    make synthetic scans with known lesions
   insert      put synthetic lesions into real scans, with masks
   prepare     turn scans into a store
+  pack        pack scans of a store into one small file, or runs into parts
+  unpack      make a store of packed scans, or run folders of parts
   encoder     take the first stages of a public CT encoder; with --tune, train them on
   discriminator  train what reads anomaly scores off an encoder's maps
   descriptor  train the network that says what a voxel looks like
@@ -35,6 +36,7 @@ stages, in the order in which they are run; STAGE --help lists the flags of one:
   export      write a model folder that `ctscreener` uses
   baseline    fit a rival, `baseline NAME`, to be measured beside a model; without a name, list them
   evaluate    measure a model, and rivals, on scans with known lesions
+  pace        steps a second of trainings, and what the paper's full one would take
   tables      results of evaluations as one table, and as a page beside the papers' numbers
   all         prepare to export in one go, on phantoms where no scans are given
 """
@@ -103,14 +105,6 @@ def _split_preset(arguments: list[str]) -> tuple[str | None, list[str]]:
     return preset, rest
 
 
-def _parse(
-    kind: type[Settings], arguments: list[str], default: Settings | None, stage: str
-) -> Settings:
-    """Read the flags of a stage, over a preset where there is one."""
-    options: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(kind, args=arguments, prog=f"python training/run.py {stage}", **options)
-
-
 def _together(stage: Callable[[Settings], object], settings: Settings) -> None:
     """Run a stage that several processes may share, and part from them once all are through."""
     from training.loop import processes
@@ -133,25 +127,25 @@ def datasets(preset: str | None, arguments: list[str]) -> None:
         from training.datasets.check import CheckSettings
         from training.datasets.check import main as check
 
-        check(_parse(CheckSettings, arguments[1:], None, "datasets check"))
+        check(parse(CheckSettings, arguments[1:], None, "datasets check"))
         return
     from training.datasets.stage import ListSettings, main
 
-    main(_parse(ListSettings, arguments, None, "datasets"))
+    main(parse(ListSettings, arguments, None, "datasets"))
 
 
 def phantoms(preset: str | None, arguments: list[str]) -> None:
     """Make synthetic scans."""
     from training.phantoms.stage import PhantomSettings, main
 
-    main(_parse(PhantomSettings, arguments, None, "phantoms"))
+    main(parse(PhantomSettings, arguments, None, "phantoms"))
 
 
 def insert(preset: str | None, arguments: list[str]) -> None:
     """Put lesions into real scans."""
     from training.inserted.stage import InsertSettings, main
 
-    main(_parse(InsertSettings, arguments, None, "insert"))
+    main(parse(InsertSettings, arguments, None, "insert"))
 
 
 def prepare(preset: str | None, arguments: list[str]) -> None:
@@ -159,10 +153,24 @@ def prepare(preset: str | None, arguments: list[str]) -> None:
     from training.prepare import PrepareSettings, main
     from training.presets import FINE_SPACING
 
-    settings = _parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
+    settings = parse(PrepareSettings, _named_or_not(arguments), None, "prepare")
     if preset and settings.fine is None and not settings.plain:
         settings = replace(settings, fine=FINE_SPACING[preset])
     main(settings)
+
+
+def pack(preset: str | None, arguments: list[str]) -> None:
+    """Pack scans, or runs."""
+    from training.pack import PackSettings, main
+
+    main(parse(PackSettings, arguments, None, "pack"))
+
+
+def unpack(preset: str | None, arguments: list[str]) -> None:
+    """Unpack scans, or runs."""
+    from training.unpack import UnpackSettings, main
+
+    main(parse(UnpackSettings, arguments, None, "unpack"))
 
 
 def encoder(preset: str | None, arguments: list[str]) -> None:
@@ -171,18 +179,18 @@ def encoder(preset: str | None, arguments: list[str]) -> None:
         from training import tune
 
         flags = [word for word in arguments if word != "--tune"]
-        _together(tune.main, _parse(tune.TuneSettings, flags, None, "encoder --tune"))
+        _together(tune.main, parse(tune.TuneSettings, flags, None, "encoder --tune"))
         return
     from training.encoder import EncoderStageSettings, main
 
-    main(_parse(EncoderStageSettings, arguments, None, "encoder"))
+    main(parse(EncoderStageSettings, arguments, None, "encoder"))
 
 
 def discriminator(preset: str | None, arguments: list[str]) -> None:
     """Train what reads scores off an encoder's maps."""
     from training.discriminator import DiscriminatorSettings, main
 
-    main(_parse(DiscriminatorSettings, arguments, None, "discriminator"))
+    _together(main, parse(DiscriminatorSettings, arguments, None, "discriminator"))
 
 
 def descriptor(preset: str | None, arguments: list[str]) -> None:
@@ -191,7 +199,7 @@ def descriptor(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DESCRIPTOR
 
     default = DESCRIPTOR[preset] if preset else None
-    _together(main, _parse(DescriptorSettings, arguments, default, "descriptor"))
+    _together(main, parse(DescriptorSettings, arguments, default, "descriptor"))
 
 
 def condition(preset: str | None, arguments: list[str]) -> None:
@@ -200,7 +208,7 @@ def condition(preset: str | None, arguments: list[str]) -> None:
     from training.presets import CONDITION
 
     default = CONDITION[preset] if preset else None
-    _together(main, _parse(ConditionStageSettings, arguments, default, "condition"))
+    _together(main, parse(ConditionStageSettings, arguments, default, "condition"))
 
 
 def ape(preset: str | None, arguments: list[str]) -> None:
@@ -209,7 +217,7 @@ def ape(preset: str | None, arguments: list[str]) -> None:
     from training.presets import APE
 
     default = APE[preset] if preset else None
-    _together(main, _parse(ApeSettings, arguments, default, "ape"))
+    _together(main, parse(ApeSettings, arguments, default, "ape"))
 
 
 def density(preset: str | None, arguments: list[str]) -> None:
@@ -218,7 +226,7 @@ def density(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DENSITY
 
     default = DENSITY[preset] if preset else None
-    _together(main, _parse(DensityStageSettings, arguments, default, "density"))
+    _together(main, parse(DensityStageSettings, arguments, default, "density"))
 
 
 def distil(preset: str | None, arguments: list[str]) -> None:
@@ -227,14 +235,14 @@ def distil(preset: str | None, arguments: list[str]) -> None:
     from training.presets import DISTIL
 
     default = DISTIL[preset] if preset else None
-    _together(main, _parse(DistilSettings, arguments, default, "distil"))
+    _together(main, parse(DistilSettings, arguments, default, "distil"))
 
 
 def export(preset: str | None, arguments: list[str]) -> None:
     """Write a model folder."""
     from training.export import ExportSettings, main
 
-    main(_parse(ExportSettings, arguments, None, "export"))
+    main(parse(ExportSettings, arguments, None, "export"))
 
 
 def baseline(preset: str | None, arguments: list[str]) -> None:
@@ -247,7 +255,7 @@ def baseline(preset: str | None, arguments: list[str]) -> None:
     name, *flags = arguments
     method = method_of(name)
     default = method.preset(preset) if preset else None
-    settings = _parse(method.settings, flags, default, f"baseline {name}")
+    settings = parse(method.settings, flags, default, f"baseline {name}")
     _together(partial(main, name), settings)
 
 
@@ -255,21 +263,28 @@ def evaluate(preset: str | None, arguments: list[str]) -> None:
     """Measure a model on scans with known lesions."""
     from training.evaluate import EvaluateSettings, main
 
-    main(_parse(EvaluateSettings, arguments, None, "evaluate"))
+    main(parse(EvaluateSettings, arguments, None, "evaluate"))
+
+
+def pace(preset: str | None, arguments: list[str]) -> None:
+    """Tell how fast trainings went."""
+    from training.pace import PaceSettings, main
+
+    main(parse(PaceSettings, arguments, None, "pace"))
 
 
 def tables(preset: str | None, arguments: list[str]) -> None:
     """Lay results out as tables and as a page."""
     from training.tables import TablesSettings, main
 
-    main(_parse(TablesSettings, arguments, None, "tables"))
+    main(parse(TablesSettings, arguments, None, "tables"))
 
 
 def everything(preset: str | None, arguments: list[str]) -> None:
     """Run all stages from scans to a model."""
     from training.all_stages import EverythingSettings, main
 
-    settings = _parse(EverythingSettings, _named_or_not(arguments), None, "all")
+    settings = parse(EverythingSettings, _named_or_not(arguments), None, "all")
     _together(partial(main, preset=preset or "tiny"), settings)
 
 
@@ -278,6 +293,8 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "phantoms": phantoms,
     "insert": insert,
     "prepare": prepare,
+    "pack": pack,
+    "unpack": unpack,
     "encoder": encoder,
     "discriminator": discriminator,
     "descriptor": descriptor,
@@ -288,6 +305,7 @@ STAGES: dict[str, Callable[[str | None, list[str]], None]] = {
     "export": export,
     "baseline": baseline,
     "evaluate": evaluate,
+    "pace": pace,
     "tables": tables,
     "all": everything,
 }

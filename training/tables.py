@@ -5,14 +5,13 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import tyro
+from typing import Annotated, Any
 
 from ctscreener.errors import InputError
 from ctscreener.settings import read_json
 from ctscreener.whole_file import make_folder, write_text
 from training.evaluation.results import Promise, Results, Score
+from training.flags import POSITIONAL
 from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
 from training.page.written import markdown, model_name
 
@@ -23,7 +22,7 @@ FORMAT, FORMAT_VERSION = "ctscreener-evaluation", 3
 class TablesSettings:
     """Print the results of evaluations as one table, and write a page that explains them."""
 
-    results: tyro.conf.Positional[tuple[Path, ...]]
+    results: Annotated[tuple[Path, ...], POSITIONAL]
     """Files `results.json` of the stage `evaluate`."""
     out: Path | None = None
     """Folder for `table.md`, `table.csv` and `page.html`; none prints the table only."""

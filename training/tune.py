@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor
 
 from ctscreener.encoded import PLAIN
@@ -22,21 +21,23 @@ from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, read_json, to_json, write_json
-from training.data.augment import JitterSettings, apply_jitter
-from training.data.crops import CropSettings, cut_pairs
+from training.data.augment import JitterSettings
+from training.data.crops import CropSettings
+from training.data.parcel import Parcel
 from training.data.pictures import crop_pictures
 from training.data.store import Store
 from training.data.views import (
-    Views,
     check_depths,
     check_scans,
     crop_store,
     draw_views,
     pairs_need,
+    shown,
 )
 from training.dense_contrast import DenseContrast, draw_weights
 from training.descriptor import ContrastSettings
 from training.encoder import EncoderFolder, load_encoder, packed, write_encoder
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
 from training.loop.memory import Need
@@ -76,23 +77,10 @@ class TuneSettings:
         default_factory=lambda: ContrastSettings(objective="simclr", width=2048)
     )
     """How two views of a voxel are compared, by a head for each stage."""
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(
+    loop: Annotated[LoopSettings, FLAT] = field(
         default_factory=lambda: LoopSettings(steps=2000, lr=1e-4, warmup=200, average=0.99)
     )
     """How long, how fast and on what to train."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The batch of one step as the host loads it.
-
-    Arguments:
-        views: Pairs of crops.
-        alone: Whether heads alone learn.
-    """
-
-    views: Views
-    alone: bool
 
 
 @dataclass(frozen=True)
@@ -107,30 +95,25 @@ class Batches:
     settings: TuneSettings
     store: Store
 
-    def load(self, index: int) -> Drawn:
+    def load(self, index: int) -> Parcel:
         """Draw the crops of one step."""
         alone = index // processes.count() < self.settings.alone
-        return Drawn(self._views(index, self.settings.crops), alone)
+        return self._views(index, self.settings.crops, alone)
 
-    def render(self, drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
+    def render(self, parcel: Parcel, device: torch.device) -> tuple[Tensor, ...]:
         """Cut crops on a device and change their grey values."""
-        size = self.settings.crops.size
-        images, places = cut_pairs(drawn.views.pairs, size, device, PLAIN.window)
-        images = apply_jitter(images, drawn.views.jitter)
-        images = images.contiguous(memory_format=torch.channels_last_3d)
-        return images, places, torch.tensor(float(drawn.alone), device=device)
+        there = shown(parcel, self.settings.crops.size, device, PLAIN.window)
+        images = there["images"].contiguous(memory_format=torch.channels_last_3d)
+        return images, there["places"], there["alone"]
 
     def need(self) -> Need:
         """How the memory of a step grows: with its pairs."""
-        return pairs_need(
-            self.settings.crops,
-            self._views,
-            lambda views, device: self.render(Drawn(views, alone=False), device),
-        )
+        return pairs_need(self.settings.crops, self._views, self.render)
 
-    def _views(self, index: int, crops: CropSettings) -> Views:
+    def _views(self, index: int, crops: CropSettings, alone: bool = False) -> Parcel:
         rng = np.random.default_rng([self.settings.loop.seed, index])
-        return draw_views(rng, self.store, crops, self.settings.jitter)
+        views = draw_views(rng, self.store, crops, self.settings.jitter)
+        return views.parcel(crops.size, alone=np.array(alone, np.float32))
 
 
 def main(settings: TuneSettings) -> Trained:
@@ -153,7 +136,8 @@ def main(settings: TuneSettings) -> Trained:
     claim_run(settings.run, settings, FREE, "encoder --tune", store.provenance())
     keep_start(settings.run, start)
     batches = Batches(settings, store)
-    task = Task(objective, batches.load, batches.render, batches.need(), crop_pictures)
+    need = batches.need()
+    task = Task(objective, batches.load, batches.render, need, crop_pictures, kept="encoder")
     trained = train(task, settings.run, settings.loop, "encoder")
     if processes.is_first():
         keep_encoder(settings, store, encoder.settings, start, trained)

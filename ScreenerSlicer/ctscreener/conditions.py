@@ -121,7 +121,13 @@ def box_sum(maps: Tensor, radius: int) -> Tensor:
     return maps
 
 
-def tile_positions(start: Shape, size: Shape, shape: Shape, stride: Shape) -> Tensor:
+def tile_positions(
+    start: Shape,
+    size: Shape,
+    shape: Shape,
+    stride: Shape,
+    device: torch.device | None = None,
+) -> Tensor:
     """Where the pooled voxels of one tile lie in the whole scan.
 
     Arguments:
@@ -129,12 +135,13 @@ def tile_positions(start: Shape, size: Shape, shape: Shape, stride: Shape) -> Te
         size: Voxels of the tile.
         shape: Voxels of the whole scan, cropped to the body.
         stride: Voxels pooled into one.
+        device: Where to; the processor where none is given.
 
     Returns:
         Shares 0..1 along (d, h, w), `(3, *(size / stride))`.
     """
     axes = [
-        (first + unit * (torch.arange(length // unit) + 0.5)) / extent
+        (first + unit * (torch.arange(length // unit, device=device) + 0.5)) / extent
         for first, length, extent, unit in zip(start, size, shape, stride, strict=True)
     ]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))

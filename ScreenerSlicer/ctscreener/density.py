@@ -195,7 +195,7 @@ class Density(nn.Module):
         return nll
 
     def rows(self, y: Tensor, c: Tensor, where: Tensor) -> Tensor:
-        """Nll of the voxels of `where` for standardized y and c, in reading order, `(P,)`."""
+        """Nll of the voxels of `where` for standardized y and c, `(P,)`; see `rows`."""
         return self.head.nll(y, c, where)
 
     def standardize_y(self, y: Tensor) -> Tensor:
@@ -227,8 +227,15 @@ def gaussian_nll(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def rows(maps: Tensor, where: Tensor) -> Tensor:
-    """The channels of the voxels of `where`, `(P, C)`, from maps `(B, C, D, H, W)`."""
-    return maps.movedim(1, -1)[where]
+    """The channels of some voxels, `(P, C)`.
+
+    Arguments:
+        maps: `(B, C, D, H, W)`.
+        where: Which voxels, bool, `(B, D, H, W)`; or their numbers in that order, int64, `(P,)`,
+            for which a card need not be waited for.
+    """
+    last = maps.movedim(1, -1)
+    return last[where] if where.dtype == torch.bool else last.flatten(0, -2)[where]
 
 
 def channelwise(values: Tensor) -> Tensor:

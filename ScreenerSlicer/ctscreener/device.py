@@ -1,8 +1,13 @@
 """The device that the networks run on, by the name that a user gives."""
 
 import re
+from typing import TYPE_CHECKING
 
 from ctscreener.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def find_device(name: str) -> str:
@@ -52,3 +57,15 @@ def _describe(cards: int) -> str:
     if cards == 0:
         return "no CUDA card that PyTorch can use"
     return f"{cards} CUDA card{'s' if cards > 1 else ''}, numbered from cuda:0"
+
+
+def sent(values: "Tensor", device: "torch.device") -> "Tensor":
+    """Bring a tensor to a device; a graphics card fetches it while the program goes on.
+
+    Arguments:
+        values: On the host.
+        device: Where to; on the processor it stays as it is.
+    """
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from ctscreener.dicom_elements import DamagedError, Pixels
 from ctscreener.dicom_parser import data_set
@@ -95,6 +94,8 @@ def unpack(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         DamagedError: It does not hold such.
     """
+    import SimpleITK as sitk
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ctscreener.conditional import new_density
+from ctscreener.device import sent
 from ctscreener.encoder import STEM_STRIDE, Encoder, EncoderSettings
 from ctscreener.heads import (
     Discriminator,
@@ -132,7 +133,7 @@ class Encoded(WholeScorer[EncodedSettings]):
         maps = self.maps(image, device, step)
         size = finest(image.shape)
         total = torch.zeros(size, device=device)
-        inside = torch.from_numpy(on_finest(body).copy()).to(device)
+        inside = sent(torch.from_numpy(on_finest(body).copy()), device)
         settings = self.settings
         with torch.inference_mode():
             if (part := settings.discriminator_part).weight:
@@ -150,7 +151,8 @@ class Encoded(WholeScorer[EncodedSettings]):
             step: Told about every step.
         """
         low, high = self.settings.preprocess.window
-        x = torch.from_numpy(image).to(device).float()[None, None]
+        # As whole numbers: half of the way to a card, and scaled there.
+        x = sent(torch.from_numpy(image), device).float()[None, None]
         x = x.sub_(low).div_(high - low).clamp_(0, 1)
         return encode(self.encoder, x, self.settings.sources, step)
 

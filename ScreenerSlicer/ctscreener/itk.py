@@ -1,16 +1,22 @@
-"""An image as SimpleITK holds it: the one place where LPS and `(x, y, z)` order are known."""
+"""An image as SimpleITK holds it: the one place where LPS and `(x, y, z)` order are known.
+
+SimpleITK is imported where it is used, here and elsewhere: a training on prepared scans does without.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """RAS mm to LPS mm and back: left and posterior are positive in LPS."""
 
 
-def from_image(image: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
+def from_image(image: "sitk.Image") -> tuple[np.ndarray, np.ndarray]:
     """Take voxels and their affine out of a three-dimensional image.
 
     Arguments:
@@ -20,6 +26,8 @@ def from_image(image: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
         The values, of the image's own type, `(D, H, W)`, and the affine from voxel index
         `(d, h, w, 1)` to RAS mm, float64, `(4, 4)`.
     """
+    import SimpleITK as sitk
+
     assert image.GetDimension() == 3, "checked where images are read"
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
@@ -27,7 +35,7 @@ def from_image(image: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     return sitk.GetArrayFromImage(image), in_array_order(LPS @ affine)
 
 
-def to_image(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
+def to_image(values: np.ndarray, affine: np.ndarray) -> "sitk.Image":
     """Make an image of voxels and their affine: the inverse of `from_image`.
 
     Arguments:
@@ -37,6 +45,8 @@ def to_image(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
     Returns:
         An image with the spacing, origin and direction of the affine.
     """
+    import SimpleITK as sitk
+
     assert values.ndim == 3, "an affine places three axes"
     in_lps = LPS @ in_array_order(affine)
     spacing = np.linalg.norm(in_lps[:3, :3], axis=0)
@@ -62,6 +72,8 @@ def in_array_order(affine: np.ndarray) -> np.ndarray:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep SimpleITK from printing warnings: what matters in them reaches users as an error."""
+    import SimpleITK as sitk
+
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:

@@ -7,13 +7,16 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from ctscreener.errors import InputError
 from ctscreener.itk import LPS, in_array_order, quiet, to_image
 from ctscreener.whole_file import whole_file
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 FORMATS = (".nrrd", ".nii.gz")
 # Maps are noise in their last bits: harder compression takes five times as long for 1 % less.
@@ -111,7 +114,7 @@ def zipped(slices: Iterable[np.ndarray], compression: int) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def write_image(path: Path, image: sitk.Image, compression: int = -1) -> None:
+def write_image(path: Path, image: "sitk.Image", compression: int = -1) -> None:
     """Write an image by ITK, compressed, and turn its failures into those of the system.
 
     Arguments:
@@ -123,6 +126,8 @@ def write_image(path: Path, image: sitk.Image, compression: int = -1) -> None:
         InputError: `output.name` where the path is no UTF-8: ITK would end the whole process.
         OSError: It cannot be written.
     """
+    import SimpleITK as sitk
+
     try:
         name = str(path)
         name.encode("utf-8")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from torch import Tensor
 
@@ -112,8 +111,11 @@ def known_models() -> list[Path]:
 
 def user_models() -> Path:
     """Where the user keeps models: `CTSCREENER_MODELS`, else the platform's data folder."""
-    set_by_user = os.environ.get("CTSCREENER_MODELS")
-    return Path(set_by_user or platformdirs.user_data_path("ctscreener") / "models")
+    if set_by_user := os.environ.get("CTSCREENER_MODELS"):
+        return Path(set_by_user)
+    import platformdirs
+
+    return platformdirs.user_data_path("ctscreener") / "models"
 
 
 def load_model(name: str | Path = "preview", encoder: Path | None = None) -> Model:

@@ -8,7 +8,6 @@ Source of the steps: Goncharov et al., arXiv 2502.08321, appendix D.
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 from skimage import exposure
 
 from ctscreener.body import body_box, body_mask
@@ -181,6 +180,8 @@ def restore(values: np.ndarray, affine: np.ndarray, prepared: Prepared, scan: Sc
     Returns:
         float32 on the scan's grid, NaN outside of the body.
     """
+    import SimpleITK as sitk
+
     affine = affine.copy()
     # Edges repeated, since half a pooled voxel lies beyond the outermost centres.
     known = np.pad(np.isfinite(values), 1, mode="edge")

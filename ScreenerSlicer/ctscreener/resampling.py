@@ -1,13 +1,16 @@
 """Values from one grid to another: the lattice that networks see, and any other by its affine."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Scan, Shape
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 PADDING_HU = -1024.0
 """Values below mark voxels outside of the scanner's field of view (-2000, -3024): read as air."""
@@ -113,12 +116,14 @@ def resample(
         outside: The result's value outside of `values`.
         nearest: Take the nearest voxel instead, for masks.
     """
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(values))
     return resample_image(image, affine, target, shape, outside, nearest)
 
 
 def resample_image(
-    image: sitk.Image,
+    image: "sitk.Image",
     affine: np.ndarray,
     target: np.ndarray,
     shape: Shape,
@@ -126,6 +131,8 @@ def resample_image(
     nearest: bool = False,
 ) -> np.ndarray:
     """Values of an image on another grid; see `resample`. It is copied once for several grids."""
+    import SimpleITK as sitk
+
     matrix = np.linalg.inv(affine) @ target
     flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
     transform = sitk.AffineTransform(3)

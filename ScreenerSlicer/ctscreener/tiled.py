@@ -10,11 +10,14 @@ from torch import Tensor
 
 from ctscreener import tiles
 from ctscreener.conditions import tile_positions
+from ctscreener.device import sent
 from ctscreener.fallback import Notice, Plan, plans
 from ctscreener.preprocess import Prepared
 from ctscreener.progress import Progress
 from ctscreener.resampling import pooled_affine
 from ctscreener.scorer import Scored, Tiled, TiledScorer
+
+PROCESSOR = torch.device("cpu")
 
 
 def score_tiled(
@@ -75,9 +78,9 @@ def score_by(
     done = 0
     for batch in batched(boxes, plan.batch):
         progress("scoring", done, len(boxes))
-        x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
+        parts = batch_of(batch, image, where, prepared.shape, model, plan.device)
         with torch.inference_mode(), autocast(plan.device, ways.reduced):
-            scores = networks.scores(*(part.to(plan.device) for part in (x, positions, mask)))
+            scores = networks.scores(*parts)
         for box, values in zip(batch, scores.cpu().numpy(), strict=True):
             average.add(tiles.pooled(box, model.pool), values)
         done += len(batch)
@@ -141,13 +144,16 @@ def batch_of(
     where: np.ndarray,
     shape: tiles.Shape,
     model: Tiled,
+    device: torch.device = PROCESSOR,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Images `(B, 1, D, H, W)`, positions `(B, 3, d, h, w)` and masks `(B, d, h, w)` of tiles."""
-    x = torch.stack([torch.from_numpy(image[box]) for box in batch])[:, None].float() / 255
+    # Grey values go to a card as they are stored, a byte each, and are scaled there.
+    x = sent(torch.stack([torch.from_numpy(image[box]) for box in batch])[:, None], device)
+    x = x.float() / 255
     positions = torch.stack(
         [
             tile_positions(
-                (box[0].start, box[1].start, box[2].start), model.tile, shape, model.pool
+                (box[0].start, box[1].start, box[2].start), model.tile, shape, model.pool, device
             )
             for box in batch
         ]
@@ -155,7 +161,7 @@ def batch_of(
     mask = torch.stack(
         [torch.from_numpy(where[tiles.pooled(box, model.pool)].copy()) for box in batch]
     )
-    return x.contiguous(memory_format=torch.channels_last_3d), positions, mask
+    return x.contiguous(memory_format=torch.channels_last_3d), positions, sent(mask, device)
 
 
 def batched(boxes: list[tiles.Box], size: int) -> Iterator[list[tiles.Box]]:

@@ -43,7 +43,8 @@ from ctscreener.settings import to_json, write_json
 from Testing.benchmarks.live_memory import step_bytes
 from Testing.benchmarks.stopwatch import PARTS, delivered, timed
 from training import ape, condition, contrastive, density, descriptor, likelihood, presets
-from training.data.store import FINE, StoredScan, write_array, write_manifest
+from training.data.arrays import write_array
+from training.data.store import FINE, StoredScan, write_manifest
 from training.loop.compiling import products
 from training.loop.task import Task
 

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctscreener.networks import NetworkSettings, UNet, pooling_matrix
+from ctscreener.networks import NetworkSettings, UNet, VoxelNorm, pooling_matrix, repeated
 from Testing.engine.small_model import perturb
+from Testing.engine.valueless_card import CARD, Traffic, card
 
 STEMS = [(1, 1, 1), (2, 2, 2), (2, 3, 3), (1, 2, 2)]
 POOL = (2, 3, 3)
@@ -112,3 +113,45 @@ def test_an_image_that_cannot_be_halved_is_refused(shape: tuple[int, int, int]) 
 def test_a_pooling_that_does_not_divide_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match="got 3 for 8"):
         network().pooled(image(8, 12, 24), (3, 3, 3))
+
+
+def test_a_network_with_the_norm_of_voxels_reads_alike_everywhere() -> None:
+    unet, x = network((1, 2, 2), norm="voxel"), image(8, 12, 24)
+    dense = unet.dense(x)
+    index = torch.cartesian_prod(*(torch.arange(n) for n in x.shape[2:]))
+    at = unet.at(x, index.float().expand(2, -1, -1))
+    torch.testing.assert_close(at, dense.flatten(2).transpose(1, 2), atol=1e-5, rtol=1e-5)
+    pooled = F.avg_pool3d(dense, POOL, POOL)
+    torch.testing.assert_close(unet.pooled(x, POOL), pooled, atol=1e-5, rtol=1e-5)
+
+
+def test_the_norm_of_voxels_leaves_the_precision_and_evens_the_channels() -> None:
+    norm = VoxelNorm(16)
+    x = 5 + 3 * torch.randn(2, 16, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x.bfloat16())
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float().mean(1), torch.zeros(2, 3, 4, 5), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        y.float().var(1, correction=0), torch.ones(2, 3, 4, 5), atol=0.03, rtol=0
+    )
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last_3d])
+def test_repeated_voxels_are_those_of_interpolate(order: torch.memory_format) -> None:
+    x = torch.rand(2, 3, 2, 3, 4).contiguous(memory_format=order)
+    assert torch.equal(repeated(x), F.interpolate(x, scale_factor=2, mode="nearest"))
+    assert repeated(x).is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.parametrize(("norm", "most"), [("voxel", 3), ("group", 10)])
+def test_with_channels_last_the_norm_of_voxels_reorders_nothing(
+    norm: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is copied is what is repeated, at each of two levels, and one map of the way back."""
+    unet = UNet(NetworkSettings((16, 32, 64), 1, (1, 2, 2), 4, norm=norm))  # pyright: ignore[reportArgumentType]
+    unet.to(CARD, memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+    with card(monkeypatch), Traffic() as traffic:
+        maps = unet.features(torch.empty(2, 1, 16, 32, 32, device=CARD))
+        torch.stack([part.sum() for part in maps]).sum().backward()
+    assert traffic.kernels["aten.clone.default"] == most

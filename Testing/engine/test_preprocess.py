@@ -202,6 +202,7 @@ def test_scores_come_back_to_their_own_place(scan: Scan) -> None:
 
 def test_training_cuts_exactly_what_inference_shows_the_networks(prepared: Prepared) -> None:
     crops = pytest.importorskip("training.data.crops")
+    cutting = pytest.importorskip("training.data.cutting")
     start, size = (4, 9, 15), SETTINGS.tile
     box = tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))
     assert len(box) == 3
@@ -211,7 +212,7 @@ def test_training_cuts_exactly_what_inference_shows_the_networks(prepared: Prepa
     assert len(aligned) == 3
     shown, _, _ = batch_of([aligned], prepared.image, where, prepared.image.shape, SETTINGS)
     whole = torch.from_numpy(prepared.image)
-    cut = crops.cut(whole, np.zeros(3, int), crops.Crop(pooled, 1.0), size)
+    cut = cutting.cut(whole, np.zeros(3, int), crops.Crop(pooled, 1.0), size)
     assert torch.equal(cut, shown[0, 0])
     assert 0 <= shown.min() < 0.2
     assert 0.5 < shown.max() <= 1

@@ -11,7 +11,8 @@ from ctscreener.encoder import EncoderSettings
 from ctscreener.settings import to_json
 from Testing.engine.small_encoded import small_encoder
 from training import encoder
-from training.data.store import StoredScan, write_array, write_manifest
+from training.data.arrays import write_array
+from training.data.store import StoredScan, write_manifest
 from training.encoder import EncoderFolder
 from training.synthetic.tissue import Tissue, read_tissue
 

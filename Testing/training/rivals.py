@@ -23,8 +23,9 @@ from training.baselines.parts.efficientnet import EfficientNetLite0
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.parts.slice_features import FeatureSettings
 from training.baselines.stage import main
+from training.data.arrays import write_array
 from training.data.patches import PatchSource
-from training.data.store import Store, StoredScan, write_array, write_manifest
+from training.data.store import Store, StoredScan, write_manifest
 from training.loop.loop import seeded
 from training.loop.schedule import LoopSettings
 from training.loop.session import Session

@@ -17,7 +17,8 @@ from Testing.training.small_store import make_store
 from training import ape, density, descriptor, export, presets
 from training.ape import ApeSettings, Positions, distance_loss, world_of
 from training.data.augment import JitterSettings
-from training.data.crops import CropSettings, cut_pairs, draw_scan
+from training.data.crops import CropSettings, draw_scan
+from training.data.cutting import cut_pairs
 from training.data.masking import MaskSettings
 from training.data.store import Store
 from training.data.views import draw_views

@@ -9,7 +9,8 @@ import torch
 from scipy import ndimage
 
 from Testing.training.small_store import make_store
-from training.data.crops import Crop, CropSettings, Pair, cut, cut_pairs, draw_pair
+from training.data.crops import Crop, CropSettings, Pair, draw_pair
+from training.data.cutting import cut, cut_pairs
 from training.data.store import Store
 
 SETTINGS = CropSettings(size=(12, 18, 24), scale=(0.7, 1.5), pairs=4, positions=256)

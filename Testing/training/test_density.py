@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ctscreener.density import DensitySettings as HeadSettings
+from ctscreener.density import rows
 from ctscreener.errors import InputError
 from ctscreener.flow import FlowSettings
 from ctscreener.model import Networks, load_model
@@ -21,9 +22,10 @@ from ctscreener.screening import ScreenSettings, score
 from ctscreener.tiled import smoothed
 from Testing.training.small_store import make_store
 from training import condition, density, descriptor, export, reference
-from training.data.cache import Cache, describe, draw, draw_box, pick
+from training.data.arrays import write_array
+from training.data.cache import Cache, describe, draw, draw_box, on_device, pick
 from training.data.crops import CropSettings
-from training.data.store import Store, write_array
+from training.data.store import Store
 from training.density import DensityStageSettings
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.likelihood import standardize
@@ -253,11 +255,22 @@ def test_a_step_draws_body_voxels_and_is_a_function_of_its_seed() -> None:
     numbers = torch.arange(3 * 512).reshape(3, 1, 8, 8, 8).half()
     cache = Cache(numbers, numbers[:, :0], where)
     one, two = (draw(np.random.default_rng(7), cache, 5, (4, 4, 4), 20) for _ in "ab")
-    assert torch.equal(one.y, two.y)
-    assert one.seed == two.seed
-    assert one.where.flatten(1).sum(1).max() <= 4
-    inside = where.flatten()[one.y[:, 0][one.where].long()]
-    assert inside.all()
+    assert (one.places, one.seed) == (two.places, two.seed)
+    np.testing.assert_array_equal(one.numbers, two.numbers)
+    assert np.bincount(one.numbers // 64).max() <= 4
+    y, _, kept = on_device(one.parcel(cache), cache, torch.device("cpu"))
+    # Each voxel holds its own number: those that are scored lie in the body.
+    chosen = rows(y, kept)[:, 0].long()
+    assert where.flatten()[chosen].all()
+    mask = torch.zeros(5 * 64, dtype=torch.bool)
+    mask[kept] = True
+    assert torch.equal(rows(y, mask.reshape(5, 4, 4, 4)), rows(y, kept))
+
+
+def test_no_more_tiles_are_described_than_blocks_are_drawn() -> None:
+    settings = DensityStageSettings(tiles=512, per_step=4, loop=LOOP)
+    assert density.described(settings) == 12
+    assert density.described(replace(settings, tiles=7)) == 7
 
 
 def test_boxes_lie_inside_and_picks_inside_the_mask() -> None:
@@ -269,8 +282,10 @@ def test_boxes_lie_inside_and_picks_inside_the_mask() -> None:
             side.start >= 0 and side.stop <= n for side, n in zip(box, (5, 6, 7), strict=True)
         )
     mask = torch.from_numpy(rng.random((4, 5, 6)) < 0.5)
-    assert (pick(rng, mask, 9) & ~mask).sum() == 0
-    assert pick(rng, mask, 9).sum() == 9
+    picked = pick(rng, mask, 9)
+    assert mask.flatten()[picked].all()
+    assert len(set(picked.tolist())) == 9
+    assert list(picked) == sorted(picked)
 
 
 def test_blurred_scores_keep_constants_and_do_not_leak_in_from_outside() -> None:

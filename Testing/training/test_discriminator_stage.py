@@ -28,6 +28,7 @@ from training.data.drawn_rows import DrawSettings, all_rows, donors_of
 from training.data.rows import RowSettings
 from training.data.store import Store
 from training.discriminator import DiscriminatorSettings
+from training.encoder import load_encoder
 from training.evaluation.array_cache import load_any
 from training.export import ExportSettings
 from training.fit_density import FitDensitySettings
@@ -298,3 +299,19 @@ def test_a_density_may_know_the_place_and_the_surroundings(
     assert "given sin-cos of the place" in (out / "CARD.md").read_text()
     screened = screen(torso(), model, ScreenSettings(device="cpu"))
     assert np.nanstd(screened.rarity) > 0
+
+
+def test_scans_that_other_processes_corrupt_give_the_same_rows(folder: Path) -> None:
+    store, (encoder, about) = Store(folder / "store"), load_encoder(folder / "encoder")
+    folds = {"a": 0, "b": 1, "c": 0, "d": 1}
+    found = []
+    for workers in (1, 2):
+        draw = replace(SETTINGS.draw, workers=workers)
+        at = folder / f"rows_by_{workers}"
+        found.append(dict(all_rows(draw, at, store, encoder, about.sha256, (Source(0),), folds)))
+    for name, alone in found[0].items():
+        for one, other in zip(alone, found[1][name], strict=True):
+            np.testing.assert_array_equal(one.number, other.number)
+            np.testing.assert_array_equal(
+                one.features["stage0_cube1"], other.features["stage0_cube1"]
+            )

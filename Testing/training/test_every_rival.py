@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import tyro
 
 from ctscreener.preprocess import PreprocessSettings
 from Testing.training.rivals import (
@@ -32,6 +31,7 @@ from training.baselines.methods import METHODS, NAMES
 from training.baselines.stage import main
 from training.baselines.two_phase import TwoPhaseSettings, build, phases
 from training.data.store import Store
+from training.flags import parse
 from training.loop.schedule import Clock
 
 STEPS, SAVED = 8, 2
@@ -58,7 +58,7 @@ def fitted(name: str, settings: RivalSettings, store: Path, run: Path) -> Path:
 def test_its_settings_are_flags_of_the_command(name: str) -> None:
     """Two settings of one name, of which one is nested, are an error that only the command shows."""
     method = METHODS[name]
-    assert tyro.cli(method.settings, args=["--store", "s"]).data.store == Path("s")
+    assert parse(method.settings, ["--store", "s"], None, "baseline").data.store == Path("s")
 
 
 def test_a_budget_of_seconds_is_shared_by_the_phases(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from ctscreener.settings import read_json
 from Testing.training.small_store import make_store
 from training import condition, descriptor
 from training.condition import ConditionStageSettings, measure_leak
+from training.data.arrays import write_array
 from training.data.augment import JitterSettings
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
-from training.data.store import Store, write_array
+from training.data.store import Store
 from training.descriptor import ContrastSettings, DescriptorSettings
 from training.loop.loop import LoopSettings
 

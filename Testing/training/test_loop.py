@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ctscreener.errors import InputError
 from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
+from training.loop.memory import Need
 from training.loop.schedule import Clock
 from training.loop.settings import claim_run
 
@@ -235,3 +236,123 @@ def test_a_run_folder_belongs_to_its_settings(tmp_path: Path) -> None:
         claim_run(tmp_path, StageSettings(loop=replace(SETTINGS, lr=0.1)), FREE)
     with pytest.raises(InputError, match="width = 3, not 4"):
         claim_run(tmp_path, StageSettings(width=4), FREE)
+
+
+class Now(Regression):
+    """Has losses that are not finite at the steps that it is told."""
+
+    def __init__(self, bad: tuple[int, ...]) -> None:
+        super().__init__()
+        self.bad = bad
+
+    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Give the mean squared error, or what is no number."""
+        spoilt = self.seen in self.bad
+        metrics = super().forward(x, y)
+        return metrics | {"loss": metrics["loss"] * (float("nan") if spoilt else 1.0)}
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> None:
+    """Weights, moments and their count are as if there had been no such step."""
+    still, moved = tmp_path / "still", tmp_path / "moved"
+    fit(still, Now((3, 4)), steps=5, average=0.0)
+    # Asked for the end while its third step goes on.
+    with pytest.raises(SystemExit):
+        fit(moved, Regression(2, "signal"), steps=5, average=0.0)
+    one, other = (tensors(run / "checkpoint.safetensors") for run in (still, moved))
+    for name in one:
+        if name.startswith(("model.", "optimizer.")):
+            assert torch.equal(one[name], other[name]), name
+    assert [row.get("skipped", 0) for row in rows(still)] == [0, 0, 0, 1, 2]
+    assert "loss" not in rows(still)[3], "what is no number is no JSON"
+
+
+def test_skipped_steps_are_counted_on_by_the_next_session(tmp_path: Path) -> None:
+    """In a row means in a row, whatever sessions there were."""
+    signalled = Now((3, 4, 5))
+    signalled.trouble, signalled.what = 5, "signal"
+    with pytest.raises(SystemExit):
+        fit(tmp_path, signalled, not_finite=4)
+    again = Now((0,))
+    with pytest.raises(InputError, match="4 steps in a row"):
+        fit(tmp_path, again, not_finite=4)
+
+
+def test_a_training_goes_on_from_the_averaged_weights_of_another(tmp_path: Path) -> None:
+    first = fit(tmp_path / "first")
+    settings = replace(SETTINGS, steps=1, lr=0.0, init_from=tmp_path / "first", weight_decay=0.0)
+    task = Task(Regression(), load, render)
+    second = train(task, tmp_path / "second", settings, "toy")
+    for name, value in first.weights.items():
+        torch.testing.assert_close(second.weights[name], value)
+    moments = tensors(tmp_path / "second" / "checkpoint.safetensors")
+    assert moments["optimizer.0.step"] == 1, "the optimizer is fresh"
+
+
+def test_a_checkpoint_wins_over_the_weights_to_begin_with(tmp_path: Path) -> None:
+    fit(tmp_path / "first", lr=0.5)
+    whole = train(Task(Regression(), load, render), tmp_path / "whole", SETTINGS, "toy")
+    fit(tmp_path / "again", max_minutes=1e-9)
+    settings = replace(SETTINGS, init_from=tmp_path / "first")
+    again = train(Task(Regression(), load, render), tmp_path / "again", settings, "toy")
+    assert all(torch.equal(again.weights[name], v) for name, v in whole.weights.items())
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    fit(tmp_path / "first", steps=1)
+    other = Regression()
+    other.layer = nn.Linear(5, 1)
+    settings = replace(SETTINGS, init_from=tmp_path / "first")
+    with pytest.raises(InputError, match=r"layer.weight of shape \(1, 5\).*found of shape"):
+        train(Task(other, load, render), tmp_path / "second", settings, "toy")
+    missing = replace(SETTINGS, init_from=tmp_path / "none")
+    with pytest.raises(InputError, match="Expected the weights of a run"):
+        train(Task(Regression(), load, render), tmp_path / "third", missing, "toy")
+
+
+def test_what_is_not_handed_on_may_differ_and_has_no_average(tmp_path: Path) -> None:
+    class Headed(Regression):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.head = nn.Linear(width, 1)
+
+        def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+            metrics = super().forward(x, y)
+            return metrics | {"loss": metrics["loss"] + self.head.weight.square().sum()}
+
+    task = Task(Headed(2), load, render, kept="layer")
+    first = train(task, tmp_path / "first", replace(SETTINGS, steps=2), "toy")
+    assert set(first.weights) == {"layer.weight", "layer.bias"}
+    settings = replace(SETTINGS, steps=2, init_from=tmp_path / "first")
+    wider = Task(Headed(3), load, render, kept="layer")
+    assert train(wider, tmp_path / "second", settings, "toy").finished
+
+
+@pytest.mark.parametrize(("steps", "whole"), [(1000, 100), (100, 20)])
+def test_a_warm_up_takes_no_more_than_a_fifth_of_the_steps(steps: int, whole: int) -> None:
+    clock = Clock(LoopSettings(steps=steps, warmup=100, decay="linear"))
+    clock.step = whole - 1
+    assert clock.factor() == pytest.approx(1.0, abs=0.02)
+    clock.step = whole // 2 - 1
+    assert clock.factor() == pytest.approx(0.5, abs=0.02)
+
+
+def test_by_the_clock_a_warm_up_takes_no_more_than_a_tenth_of_the_time() -> None:
+    clock = Clock(LoopSettings(schedule="minutes", max_minutes=10, warmup=10_000))
+    clock.resume({"step": 7, "seconds": 30})
+    assert clock.factor() == pytest.approx(0.5, abs=0.02)
+    clock.resume({"step": 7, "seconds": 60})
+    assert clock.factor() > 0.95
+
+
+def test_the_trial_of_memory_comes_before_anything_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Smaller batches would have graphs of their own compiled, which takes minutes."""
+    done: list[str] = []
+    monkeypatch.setattr("training.loop.loop.check_memory", lambda *given: done.append("trial"))
+    monkeypatch.setattr("training.loop.loop.compile_parts", lambda part: done.append("compiled"))
+    need = Need(2, lambda units, device: (), lambda units: "")
+    settings = replace(SETTINGS, steps=1, compile=True)
+    train(Task(Regression(), load, render, need), tmp_path, settings, "toy")
+    assert done == ["trial", "compiled"]

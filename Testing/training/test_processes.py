@@ -14,21 +14,29 @@ from safetensors.torch import load_file
 from torch import distributed as dist
 
 from ctscreener.errors import InputError
+from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.small_store import make_store
-from Testing.training.two_processes import CASES, Share, work, work_in_turns
+from Testing.training.two_processes import (
+    CASES,
+    OTHERS,
+    Share,
+    work,
+    work_in_turns,
+    work_others,
+)
 from training import run
 from training.loop import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Start a script in two processes on this machine."""
+def torchrun(*arguments: str, count: int = 2) -> subprocess.CompletedProcess[str]:
+    """Start a script in some processes on this machine."""
     places = [str(ROOT), str(ROOT / "ScreenerSlicer")]
     # Without the two dashes torchrun takes our --run for one of its own flags.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.run(
-        [*command, "--nproc-per-node", "2", "--", *arguments],
+        [*command, "--nproc-per-node", str(count), "--", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -43,9 +51,20 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     work(one, Share(0, 1))
     work_in_turns(one, Share(0, 1))
+    work_others(one, Share(0, 1))
     ended = torchrun(str(ROOT / "Testing" / "training" / "two_processes.py"), str(two))
     assert ended.returncode == 0, ended.stderr[-3000:]
     return one, two
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What four processes leave."""
+    folder = tmp_path_factory.mktemp("four")
+    script = str(ROOT / "Testing" / "training" / "two_processes.py")
+    ended = torchrun(script, str(folder), count=4)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return folder
 
 
 def metrics(run: Path) -> list[dict[str, float]]:
@@ -66,6 +85,37 @@ def test_loss_and_gradients_are_those_of_one_process_with_the_whole_batch(
     scale = max(gradient.abs().max().item() for gradient in alone.values())
     for name, gradient in alone.items():
         torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("case", [*CASES, *OTHERS])
+def test_four_processes_are_one_in_every_stage_and_so_are_two(
+    both: tuple[Path, Path], four: Path, case: str
+) -> None:
+    alone, *several = (metrics(folder / case) for folder in (*both, four))
+    for rows in several:
+        assert len(rows) == len(alone) == 4
+        for one, other in zip(alone, rows, strict=True):
+            for name in ("loss", "grad_norm"):
+                assert other[name] == pytest.approx(one[name], rel=2e-3, abs=1e-6)
+
+
+def test_a_discriminator_that_processes_share_out_is_that_of_one(tmp_path: Path) -> None:
+    make_plain_store(tmp_path / "store", {"a": 1, "b": 2, "c": 3, "d": 4})
+    write_encoder(tmp_path / "encoder")
+    small = "--folds 2 --draw.rows.draws 1 --draw.rows.corruption.fewest 3 --fit.hidden 4"
+    small += " --draw.rows.an-anomaly 20 --draw.rows.untouched 60 --fit.epochs 1 --fit.batch 64"
+    small += " --density.components 6 --draw.rows.corruption.radius-mm 3 6"
+    common = ["discriminator", *small.split(), "--store", str(tmp_path / "store")]
+    common += ["--encoder", str(tmp_path / "encoder")]
+    assert run.main([*common, "--run", str(tmp_path / "one")]) == 0
+    script = str(ROOT / "training" / "run.py")
+    ended = torchrun(script, *common, "--run", str(tmp_path / "two"))
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    one, two = (load_file(tmp_path / name / "heads.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5)
+    assert (tmp_path / "two" / "result.json").exists()
 
 
 @pytest.mark.parametrize("case", [*CASES, "turns"])

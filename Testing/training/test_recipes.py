@@ -13,6 +13,7 @@ from training.baselines.methods import NAMES
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.sh"))
+RECIPES.remove(MINUTES := "minutes.sh")
 MODULES = {
     "phantoms": "training.phantoms.stage",
     "insert": "training.inserted.stage",
@@ -59,7 +60,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
             return lambda name, settings: calls.append((stage, settings))
         return lambda settings, *_: calls.append((stage, settings))
 
-    for stage in run.STAGES:
+    for stage in (*run.STAGES, "tune"):
         if stage != "all":
             module = importlib.import_module(MODULES.get(stage, f"training.{stage}"))
             monkeypatch.setattr(module, "main", keep(stage))
@@ -76,6 +77,7 @@ def follow(recipe: str, scans: Path, tmp_path: Path, **environment: str) -> Path
     stand_in.write_text(STAND_IN)
     stand_in.chmod(0o755)
     flags = ["tiny", str(out)] if recipe.startswith("phantom") else [str(out)]
+    flags = environment.pop("CALL", "").split() or flags
     known = {"PYTHON": str(stand_in), "NOTES": str(notes), "SCREENER_SCANS": str(scans)}
     path = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run(
@@ -98,6 +100,27 @@ def test_every_command_is_one_that_its_stage_takes(
     follow(recipe, scans, tmp_path)
     assert {"phantoms", "insert", "prepare"} & dict(given).keys()
     assert {"evaluate", "export"} & dict(given).keys()
+
+
+@pytest.mark.parametrize("route", ["encoder", "scratch"])
+def test_every_command_of_the_minutes_is_one_that_its_stage_takes(
+    route: str, scans: Path, tmp_path: Path, given: list[Call]
+) -> None:
+    for call in ("pack", "smoke", "main", "unpack"):
+        follow(MINUTES, scans, tmp_path, CALL=call, ROUTE=route, OUT=str(tmp_path / "minutes"))
+        (tmp_path / "notes").unlink()
+    stages = [stage for stage, _ in given]
+    trained = {"encoder": ["tune", "discriminator"], "scratch": ["descriptor", "condition"]}[route]
+    assert stages[0] == "prepare"
+    assert {*trained, "pack", "unpack", "pace", "export"} <= set(stages)
+    packed = next(settings for stage, settings in given if stage == "pack")
+    assert "lidc_0002" in packed.exclude, "what is measured at home stays there"
+    assert packed.most_mib <= 64
+    loops = [s.loop for stage, s in given if stage in trained and hasattr(s, "loop")]
+    minutes = [loop.max_minutes for loop in loops if loop.schedule == "minutes"]
+    assert sum(filter(None, minutes)) < 2 * 580 / 60, "networks train side by side"
+    back = [settings for stage, settings in given if stage == "pack"][-1]
+    assert back.part_mb <= 16
 
 
 def test_what_is_left_out_is_neither_trained_nor_calibrated_on(

@@ -217,8 +217,8 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
     def full(*arguments: object, **more: object) -> None:
         raise RuntimeError("Error while creating the NDArray")
 
-    monkeypatch.setattr("training.data.store.blosc2.asarray", full)
-    monkeypatch.setattr("training.data.store.shutil.disk_usage", lambda path: DISK)
+    monkeypatch.setattr("blosc2.asarray", full)
+    monkeypatch.setattr("training.data.arrays.shutil.disk_usage", lambda path: DISK)
     (tmp_path / "store" / "b.json").unlink()
     with pytest.raises(InputError) as raised:
         main(settings)

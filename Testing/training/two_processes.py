@@ -6,6 +6,7 @@ torchrun --standalone --nproc-per-node 2 Testing/training/two_processes.py OUT
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ctscreener.density import Density
+from ctscreener.density import DensitySettings as HeadSettings
+from ctscreener.encoder import Encoder, EncoderSettings
+from ctscreener.flow import Flow, FlowSettings
 from ctscreener.networks import NetworkSettings
+from training.baselines.cflow import Decoders
+from training.dense_contrast import DenseContrast, draw_weights
 from training.descriptor import Contrast, ContrastSettings
+from training.likelihood import Likelihood
 from training.loop import processes
 from training.loop.loop import LoopSettings, Task, seeded, train
 
@@ -90,6 +98,76 @@ def work(out: Path, share: Share) -> None:
         gradients(objective, share, out / f"{name}.safetensors")
 
 
+class Rows(nn.Module):
+    """The density of blocks, all of whose voxels count.
+
+    Arguments:
+        network: What is trained.
+    """
+
+    def __init__(self, network: Likelihood) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, y: Tensor, c: Tensor) -> dict[str, Tensor]:
+        """Score maps, `(m, C, D, H, W)`."""
+        return {"loss": self.network(y, c, torch.arange(y[:, 0].numel()))["loss"]}
+
+
+def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tensor, ...]]]]:
+    """Other stages: what is trained, and what of the images and places it is given."""
+    with seeded(0):
+        holder = nn.Module()
+        flow = HeadSettings(flow=FlowSettings(blocks=2, hidden=8))
+        holder.density = Density(4, 3, flow, torch.Generator().manual_seed(0))
+        encoder = Encoder(EncoderSettings((2, 3), (1, 1)))
+        draw_weights(encoder)
+        # CFLOW-AD: without BatchNorm, whose statistics are of what a process sees.
+        chance = torch.Generator().manual_seed(0)
+        rival = Decoders(nn.ModuleList([Flow(4, 3, flow.flow, chance)]))
+        tuned = DenseContrast(encoder, 0, CASES["simclr"])
+    return {
+        "density": (
+            Rows(Likelihood(holder)),  # pyright: ignore[reportArgumentType]
+            lambda images, places: (
+                images.reshape(len(images), 8, 4, 6, 6)[:, :4],
+                images.reshape(len(images), 8, 4, 6, 6)[:, 4:7],
+            ),
+        ),
+        "rival": (
+            rival,
+            lambda images, places: (
+                images.reshape(-1, 4),
+                places.repeat(1, 12, 1).reshape(-1, 3),
+            ),
+        ),
+        "tuned": (tuned, lambda images, places: (images, places, torch.zeros(()))),
+    }
+
+
+OTHERS = ("density", "rival", "tuned")
+
+
+def work_others(out: Path, share: Share) -> None:
+    """Train other stages a few steps; leaves what `work` leaves, less the gradients."""
+    for name, (objective, given) in others().items():
+
+        def load(index: int) -> tuple[Tensor, Tensor]:
+            return share.of(batch_of(index // share.count))
+
+        def render(
+            raw: tuple[Tensor, Tensor],
+            device: torch.device,
+            given: Callable[[Tensor, Tensor], tuple[Tensor, ...]] = given,
+        ) -> tuple[Tensor, ...]:
+            return given(*raw)
+
+        loop = LoopSettings(
+            steps=4, lr=1e-3, warmup=1, precision="32-true", device="cpu", log_every=1
+        )
+        train(Task(objective, load, render), out / name, loop, name)
+
+
 def work_in_turns(out: Path, share: Share) -> None:
     """Train the two layers a few steps; leaves what `work` leaves, less the gradients."""
 
@@ -143,5 +221,6 @@ if __name__ == "__main__":
         mine = Share(int(environ["RANK"]), int(environ["WORLD_SIZE"]))
         work(Path(sys.argv[1]), mine)
         work_in_turns(Path(sys.argv[1]), mine)
+        work_others(Path(sys.argv[1]), mine)
     # A thread that still ran when the interpreter ends could abort a process that has done its work.
     assert are_gone(30)

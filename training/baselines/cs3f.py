@@ -20,7 +20,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.preprocess import PreprocessSettings
@@ -32,6 +31,7 @@ from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.parts.store_tiles import store_tiles
 from training.baselines.tiling import Tiling
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop import processes
 
 ROWS = 2048
@@ -44,7 +44,7 @@ AXES = ((2, 3, 4), (3, 2, 4), (4, 2, 3))
 class Cs3fSettings(RivalSettings):
     """Keep the cubes of a store's scans."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
+    features: Annotated[FeatureSettings, FLAT] = field(
         default_factory=lambda: FeatureSettings(groups=(2, 4), zoom=1)
     )
     """Which features of slices."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.preprocess import PreprocessSettings
@@ -24,6 +23,7 @@ from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.tiling import Tiling
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop.loop import LoopSettings, Task
 
 COARSEST = len(GROUPS) - 1
@@ -36,7 +36,7 @@ MOMENTUM = 0.01
 class EdcSettings(TrainedSettings):
     """Train an encoder and a decoder on a store."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
+    features: Annotated[FeatureSettings, FLAT] = field(
         default_factory=lambda: FeatureSettings(groups=(1, 2, 4))
     )
     """Which features of slices, and the weights that the encoder begins with."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
-import tyro
 from torch import nn
 
 from ctscreener.errors import InputError
@@ -20,6 +19,7 @@ from ctscreener.scan import Scan
 from ctscreener.scorer import AnyScorer
 from training.data.sources import find_sources
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop.schedule import LoopSettings
 from training.loop.task import Task
 
@@ -63,7 +63,7 @@ class RunSettings:
 class RivalSettings:
     """What the settings of every rival have."""
 
-    data: Annotated[RunSettings, tyro.conf.arg(name="")] = field(default_factory=RunSettings)
+    data: Annotated[RunSettings, FLAT] = field(default_factory=RunSettings)
     """Which scans, and where to."""
 
     @property
@@ -76,7 +76,7 @@ class RivalSettings:
 class TrainedSettings(RivalSettings):
     """What the settings of a rival that is trained by gradients have."""
 
-    loop: Annotated[LoopSettings, tyro.conf.arg(name="")] = field(default_factory=LoopSettings)
+    loop: Annotated[LoopSettings, FLAT] = field(default_factory=LoopSettings)
     """How long, how fast and on what to train."""
 
     @property

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.flow import soft_clamp
@@ -28,6 +27,7 @@ from training.baselines.parts.slice_scorer import SliceScorer, brought_up
 from training.baselines.tiling import Tiling
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import LoopSettings, Task
 
@@ -36,7 +36,7 @@ from training.loop.loop import LoopSettings, Task
 class MsflowSettings(TrainedSettings):
     """Train MSFlow on a store."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
+    features: Annotated[FeatureSettings, FLAT] = field(
         default_factory=lambda: FeatureSettings(groups=(1, 2, 4))
     )
     """Which features of slices."""

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.preprocess import PreprocessSettings
@@ -27,6 +26,7 @@ from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.parts.store_tiles import store_tiles
 from training.baselines.tiling import Tiling
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop import processes
 
 ROWS = 4096
@@ -37,9 +37,7 @@ ROWS = 4096
 class PatchCoreSettings(RivalSettings):
     """Fill a bank from a store."""
 
-    features: Annotated[ReaderSettings, tyro.conf.arg(name="")] = field(
-        default_factory=ReaderSettings
-    )
+    features: Annotated[ReaderSettings, FLAT] = field(default_factory=ReaderSettings)
     """Which features."""
     tile: Shape = (8, 192, 192)
     """Voxels seen at a time, along D, H, W."""

@@ -19,7 +19,6 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.preprocess import PreprocessSettings
@@ -39,6 +38,7 @@ from training.baselines.parts.synthetic import whole
 from training.baselines.tiling import Tiling
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop.loop import LoopSettings, Task
 
 OCTAVES, FALL = 6, 0.6
@@ -51,7 +51,7 @@ WEIGHTS = {"transport": 1.0, "denoised": 0.01, "contrast": 0.1}
 class RdppSettings(TrainedSettings):
     """Train RD++ on a store."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
+    features: Annotated[FeatureSettings, FLAT] = field(
         default_factory=lambda: FeatureSettings(groups=(1, 2, 4))
     )
     """Which features of slices."""

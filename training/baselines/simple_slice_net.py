@@ -17,7 +17,6 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.flow import Flow, FlowSettings
@@ -37,6 +36,7 @@ from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.tiling import Tiling
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import LoopSettings, Task
 
@@ -48,9 +48,7 @@ Push = Literal["triplet", "triplet-of-batches", "ranking", "boundary", "none"]
 class SliceNetSettings(TrainedSettings):
     """Train SimpleSliceNet on a store."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
-        default_factory=FeatureSettings
-    )
+    features: Annotated[FeatureSettings, FLAT] = field(default_factory=FeatureSettings)
     """Which features of slices."""
     patches: PatchSettings = field(
         default_factory=lambda: PatchSettings(size=(9, 192, 192), count=2)

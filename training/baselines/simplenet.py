@@ -13,7 +13,6 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.preprocess import PreprocessSettings
@@ -25,6 +24,7 @@ from training.baselines.parts.slice_scorer import SliceScorer
 from training.baselines.tiling import Tiling
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
+from training.flags import FLAT
 from training.loop import processes
 from training.loop.loop import LoopSettings, Task
 
@@ -33,9 +33,7 @@ from training.loop.loop import LoopSettings, Task
 class SimpleNetSettings(TrainedSettings):
     """Train SimpleNet on a store."""
 
-    features: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
-        default_factory=FeatureSettings
-    )
+    features: Annotated[FeatureSettings, FLAT] = field(default_factory=FeatureSettings)
     """Which features of slices."""
     patches: PatchSettings = field(
         default_factory=lambda: PatchSettings(size=(8, 192, 192), count=2)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from training.data.chance import normal
+
 RADIUS = 4
 """Voxels on each side that the blur reaches: 3 sigma of the widest blur and the finest crop."""
 
@@ -52,6 +54,10 @@ class Jitter:
     gamma: np.ndarray
     seed: int
 
+    def factors(self) -> np.ndarray:
+        """All but the seed, in the order of `FACTORS`, float32, `(6, B)`."""
+        return np.stack([getattr(self, name) for name in FACTORS])
+
 
 def draw_jitter(
     rng: np.random.Generator, pixel_mm: np.ndarray, settings: JitterSettings
@@ -84,29 +90,34 @@ def draw_jitter(
     )
 
 
+FACTORS = ("sigma", "detail", "noise", "brightness", "contrast", "gamma")
+
+
 def apply_jitter(images: torch.Tensor, jitter: Jitter) -> torch.Tensor:
+    """Change the grey values of a batch; see `apply_factors`."""
+    factors = torch.from_numpy(jitter.factors()).to(images.device)
+    return apply_factors(images, factors, jitter.seed)
+
+
+def apply_factors(images: torch.Tensor, factors: torch.Tensor, seed: int) -> torch.Tensor:
     """Change the grey values of a batch.
 
     Arguments:
         images: Values 0 to 1, float32, `(B, 1, D, H, W)`.
-        jitter: The changes.
+        factors: From `Jitter.factors`, on the images' device, `(6, B)`.
+        seed: Seed of the noise.
 
     Returns:
         The same shape, values 0 to 1.
     """
-
-    def factor(values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(values).to(images.device).reshape(-1, 1, 1, 1, 1)
-
-    generator = torch.Generator(images.device).manual_seed(jitter.seed)
-    detail = images - blur(images, factor(jitter.sigma))
-    out = images + factor(jitter.detail) * detail
-    noise = torch.randn(images.shape, generator=generator, device=images.device)
-    out = out + factor(jitter.noise) * noise
-    out = out * factor(jitter.brightness)
+    sigma, sharper, noise, brightness, contrast, gamma = factors.reshape(6, -1, 1, 1, 1, 1)
+    detail = images - blur(images, sigma)
+    out = images + sharper * detail
+    out = out + noise * normal(images.shape, seed, images.device)
+    out = out * brightness
     mean = out.mean(dim=(1, 2, 3, 4), keepdim=True)
-    out = (out - mean) * factor(jitter.contrast) + mean
-    return out.clamp(0, 1) ** factor(jitter.gamma)
+    out = (out - mean) * contrast + mean
+    return out.clamp(0, 1) ** gamma
 
 
 def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

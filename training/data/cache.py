@@ -12,6 +12,7 @@ from ctscreener import tiles
 from ctscreener.model import ModelSettings, Networks
 from ctscreener.scan import Shape
 from ctscreener.tiled import autocast, batch_of, body_tiles, padded, pooled_mask
+from training.data.parcel import Parcel, pack
 from training.data.store import Store
 from training.loop import processes
 
@@ -24,14 +25,21 @@ class Cache:
     """Pooled descriptors and conditions of many tiles.
 
     Arguments:
-        y: Descriptors, float16, `(T, d, D, H, W)`.
-        c: Conditions, float16, `(T, k, D, H, W)`.
-        where: Voxels in the body, bool, `(T, D, H, W)`.
+        y: Descriptors, float16, `(T, d, D, H, W)`; on the graphics card where they fit.
+        c: Conditions, float16, `(T, k, D, H, W)`; likewise.
+        where: Voxels in the body, bool, `(T, D, H, W)`; on the host, which draws by them.
     """
 
     y: Tensor
     c: Tensor
     where: Tensor
+
+    def blocks(self, places: Sequence[tuple[int, tiles.Box]]) -> tuple[Tensor, Tensor]:
+        """Descriptors and conditions of some boxes of some tiles, `(m, C, D, H, W)` each."""
+        y, c = (
+            torch.stack([maps[tile][:, *box] for tile, box in places]) for maps in (self.y, self.c)
+        )
+        return y, c
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,29 @@ class Draw:
     """What one step looks at.
 
     Arguments:
-        y: Descriptors of m blocks, float16, `(m, d, D, H, W)`.
-        c: Their conditions, float16, `(m, k, D, H, W)`.
-        where: Voxels to score, bool, `(m, D, H, W)`.
+        places: Tile and box of each of m blocks.
+        numbers: Voxels to score: where they stand among all of the m blocks, int64, `(P,)`.
         seed: Decides the noise.
     """
 
-    y: Tensor
-    c: Tensor
-    where: Tensor
+    places: list[tuple[int, tiles.Box]]
+    numbers: np.ndarray
     seed: int
+
+    def parcel(self, cache: Cache) -> Parcel:
+        """Pack what the device of a training needs, beside what of the cache it has."""
+        arrays = {"numbers": self.numbers}
+        if cache.y.device.type == "cpu":
+            y, c = cache.blocks(self.places)
+            arrays |= {"y": y.numpy(), "c": c.numpy()}
+        return pack(arrays, {"seed": self.seed, "places": self.places})
+
+
+def on_device(parcel: Parcel, cache: Cache, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Descriptors, conditions and numbers of voxels of a step on a device; see `Draw.parcel`."""
+    there = parcel.opened(device)
+    y, c = (there["y"], there["c"]) if "y" in there else cache.blocks(parcel.facts["places"])
+    return y, c, there["numbers"]
 
 
 def tiles_of(names: Sequence[str], count: int, often: Sequence[str], times: int) -> list[int]:
@@ -83,7 +104,7 @@ def describe(
     model = networks.settings
     device = processes.device()
     networks.to(device)
-    cache, filled = empty(model, sum(counts)), 0
+    cache, filled = empty(model, sum(counts), device), 0
     for number, (name, count) in enumerate(zip(store.names, counts, strict=True)):
         prepared = store.prepared(name)
         image, body = padded(prepared, model)
@@ -91,12 +112,10 @@ def describe(
         where = pooled_mask(body, model.pool)
         for start in range(0, len(boxes), BLOCK):
             batch = boxes[start : start + BLOCK]
-            x, positions, mask = batch_of(batch, image, where, prepared.shape, model)
-            x = x.to(device)
+            x, positions, mask = batch_of(batch, image, where, prepared.shape, model, device)
             with autocast(device, reduced=True):
                 y = networks.descriptor.pooled(x, model.pool)
-                place = positions.to(device), mask.to(device)
-                c = networks.condition.pooled(x, y, *place, model.pool)
+                c = networks.condition.pooled(x, y, positions, mask, model.pool)
             held = slice(filled, filled + len(batch))
             cache.y[held], cache.c[held], cache.where[held] = y, c, mask
             filled = held.stop
@@ -106,13 +125,24 @@ def describe(
     return Cache(cache.y[:filled], cache.c[:filled], cache.where[:filled])
 
 
-def empty(model: ModelSettings, count: int) -> Cache:
-    """Room for `count` tiles: gigabytes, so they are written in place and never held twice."""
+def empty(model: ModelSettings, count: int, device: torch.device) -> Cache:
+    """Room for `count` tiles: gigabytes, so they are written in place and never held twice.
+
+    Arguments:
+        model: Sizes.
+        count: Tiles.
+        device: Where the networks are; a card holds what takes no more than half of its free
+            memory: what lies on the host would have to be copied there at every step.
+    """
     d, h, w = (side // unit for side, unit in zip(model.tile, model.pool, strict=True))
     described = model.descriptor.out
+    widths = (described, model.condition.channels(described))
+    needed = 2 * count * sum(widths) * d * h * w
+    if device.type == "cuda" and needed > torch.cuda.mem_get_info(device)[0] / 2:
+        device = torch.device("cpu")
     y, c = (
-        torch.empty((count, channels, d, h, w), dtype=torch.float16)
-        for channels in (described, model.condition.channels(described))
+        torch.empty((count, channels, d, h, w), dtype=torch.float16, device=device)
+        for channels in widths
     )
     return Cache(y, c, torch.empty((count, d, h, w), dtype=torch.bool))
 
@@ -136,16 +166,18 @@ def draw(rng: np.random.Generator, cache: Cache, count: int, block: Shape, voxel
         block: Largest extent of a block, pooled voxels.
         voxels: Body voxels to score, over all blocks.
     """
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    places: list[tuple[int, tiles.Box]] = []
+    numbers: list[np.ndarray] = []
     each = max(1, voxels // count)
-    while len(parts) < count:
-        tile = int(rng.integers(len(cache.y)))
+    while len(places) < count:
+        tile = int(rng.integers(len(cache.where)))
         box = draw_box(rng, cache.where[tile].shape, block)
-        picked = pick(rng, cache.where[tile][box], each)
-        if picked.any():
-            parts.append((cache.y[tile][:, *box], cache.c[tile][:, *box], picked))
-    y, c, where = (torch.stack(part) for part in zip(*parts, strict=True))
-    return Draw(y, c, where, int(rng.integers(2**31)))
+        inside = cache.where[tile][box]
+        picked = pick(rng, inside, each)
+        if len(picked):
+            numbers.append(picked + len(places) * inside.numel())
+            places.append((tile, box))
+    return Draw(places, np.concatenate(numbers), int(rng.integers(2**31)))
 
 
 def draw_box(rng: np.random.Generator, shape: torch.Size, block: Shape) -> tiles.Box:
@@ -156,9 +188,7 @@ def draw_box(rng: np.random.Generator, shape: torch.Size, block: Shape) -> tiles
     return d, h, w
 
 
-def pick(rng: np.random.Generator, inside: Tensor, count: int) -> Tensor:
-    """At most `count` voxels of a mask, drawn at random, as a mask of the same shape."""
+def pick(rng: np.random.Generator, inside: Tensor, count: int) -> np.ndarray:
+    """Numbers of at most `count` voxels of a mask, drawn at random, rising, int64."""
     voxels = np.flatnonzero(inside.numpy())
-    picked = torch.zeros(inside.numel(), dtype=torch.bool)
-    picked[torch.from_numpy(rng.permutation(voxels)[:count])] = True
-    return picked.reshape(inside.shape)
+    return np.sort(rng.permutation(voxels)[:count])

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
 from ctscreener.errors import InputError
 from ctscreener.scan import Box
@@ -12,8 +11,6 @@ from training.data.store import Store
 
 TRIES = 20
 """Pairs drawn until one shares enough body; then voxels are repeated."""
-GREY = (0.0, 255.0)
-"""Values of a store that become 0 and 1, where it is not one in HU."""
 
 
 @dataclass(frozen=True)
@@ -193,71 +190,6 @@ def covering_box(
     low = np.clip(np.min([first for first, _ in spans], axis=0), 0, last).astype(int)
     high = np.clip(np.ceil(np.max([end for _, end in spans], axis=0)), 0, last).astype(int)
     return _box(low, high + 1), low
-
-
-def cut(
-    image: torch.Tensor,
-    origin: np.ndarray,
-    crop: Crop,
-    size: tuple[int, int, int],
-    window: tuple[float, float] = GREY,
-) -> torch.Tensor:
-    """Cut a crop out of a box of its scan: linear along each axis, edges repeated outside.
-
-    At scale 1 values are those of the box.
-
-    Arguments:
-        image: Grey values or HU of the box, `(d, h, w)`.
-        origin: Scan voxel of the box's first voxel, `(3,)`.
-        crop: Where the crop lies.
-        size: Voxels of the crop.
-        window: What becomes 0 and 1; values beyond it end there.
-
-    Returns:
-        Values 0 to 1, float32, `size`.
-    """
-    values = image.float()
-    for axis in range(3):
-        last = image.shape[axis] - 1
-        where = crop.start[axis] - int(origin[axis]) + np.arange(size[axis]) * crop.scale
-        where = np.clip(where, 0, last)
-        below = np.floor(where).astype(np.int64)
-        share = torch.as_tensor(where - below, dtype=torch.float32, device=image.device)
-        lower = torch.as_tensor(below, device=image.device)
-        upper = torch.as_tensor(np.minimum(below + 1, last), device=image.device)
-        share = share.reshape([-1 if other == axis else 1 for other in range(3)])
-        low, high = values.index_select(axis, lower), values.index_select(axis, upper)
-        values = low + (high - low) * share
-    least, largest = window
-    return ((values - least) / (largest - least)).clamp_(0, 1)
-
-
-def cut_pairs(
-    pairs: list[Pair],
-    size: tuple[int, int, int],
-    device: torch.device,
-    window: tuple[float, float] = GREY,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut the crops of some pairs: first the first crops of all, then the second ones.
-
-    Arguments:
-        pairs: `m` pairs.
-        size: Voxels of a crop.
-        device: Where to cut.
-        window: What becomes 0 and 1.
-
-    Returns:
-        Crops, values 0 to 1, float32, `(2m, 1, D, H, W)`, and the places of the common voxels
-        in them, float32 voxel coordinates, `(2m, n, 3)`.
-    """
-    images = [torch.from_numpy(pair.image).to(device, non_blocking=True) for pair in pairs]
-    crops = [
-        cut(image, pair.origin, pair.crops[view], size, window)
-        for view in (0, 1)
-        for pair, image in zip(pairs, images, strict=True)
-    ]
-    places = [pair.crops[view].place(pair.voxels) for view in (0, 1) for pair in pairs]
-    return torch.stack(crops)[:, None], torch.from_numpy(np.stack(places)).to(device)
 
 
 def _shared_body(

@@ -1,8 +1,10 @@
 """Rows of every scan of a store, drawn once and kept."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,12 @@ from training.data.rows import (
     draw_rows,
     kept_rows,
     rows_of,
+    rows_of_corrupted,
 )
 from training.data.store import Store
+from training.synthetic.corruption import Corrupted, corrupt
 from training.synthetic.tissue import Tissue, read_tissue
+from training.workers import pool
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class DrawSettings:
     """Which rows are drawn."""
     seed: int = 0
     """Decides the anomalies."""
+    workers: int = 1
+    """Processes that corrupt scans ahead of the encoder; 1 for none beside this one."""
 
 
 def tissue_of(store: Store, name: str) -> Tissue:
@@ -79,6 +86,7 @@ def all_rows(
     sha256: str,
     sources: Sequence[Source],
     folds: Mapping[str, int],
+    names: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, list[Rows]]]:
     """Rows of every scan, drawn or read.
 
@@ -90,11 +98,13 @@ def all_rows(
         sha256: Hash of its weights.
         sources: Which of its maps.
         folds: Which fold each scan is in.
+        names: The scans to draw rows of; all of the store where none are given.
 
     Yields:
         The name of a scan and its rows, one for each time that it was corrupted.
     """
-    names, donors_in = store.names, donors_of(settings, store.names, folds)
+    names = store.names if names is None else names
+    donors_in = donors_of(settings, store.names, folds)
     tissues = {name: tissue_of(store, name) for own in donors_in.values() for name in own}
     inserted = find_inserted(settings.inserted)
     base = {
@@ -102,6 +112,14 @@ def all_rows(
         "rows": replace(settings.rows, draws=0),
         "encoder": sha256,
     }
+    missing = [
+        Job(store.folder, name, store.scans[name].sha256, tuple(donors_in[folds[name]]), draw)
+        for name in names
+        for draw in range(settings.rows.draws)
+        if not (folder / f"{name}-{draw}.npz").is_file()
+    ]
+    ahead = corrupted_ahead(missing, settings)
+    made_elsewhere = {(job.name, job.draw) for job in missing if settings.workers > 1}
     for number, name in enumerate(names):
         own = store.scans[name].sha256
         # One scan at a time: the one before, and its maps, are let go of here.
@@ -113,6 +131,9 @@ def all_rows(
             key = {**base, "scan": own, "donors": digests, "seed": [settings.seed, draw]}
             rng = np.random.default_rng([settings.seed, draw, _number(own)])
             drawn = partial(draw_rows, clean, donors, settings.rows, rng)
+            if (name, draw) in made_elsewhere:
+                corrupted, rng = next(ahead)
+                drawn = partial(rows_of_corrupted, clean, corrupted, settings.rows, rng)
             found.append(kept_rows(folder / f"{name}-{draw}.npz", key, sources, drawn))
         for other in (some for some in inserted if some.host == own):
             key = {**base, "scan": own, "inserted": other.name}
@@ -120,6 +141,66 @@ def all_rows(
             found.append(kept_rows(folder / f"{other.name}.npz", key, sources, drawn))
         print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
         yield name, found
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scan to be corrupted in another process.
+
+    Arguments:
+        store: Folder of the store.
+        name: The scan.
+        sha256: Hash of its source.
+        donors: Scans that foreign patches come from.
+        draw: Which of its draws.
+    """
+
+    store: Path
+    name: str
+    sha256: str
+    donors: tuple[str, ...]
+    draw: int
+
+
+Ahead = tuple[Corrupted, np.random.Generator]
+"""A corrupted scan, and the source of chance as it was after."""
+
+
+def corrupted_ahead(jobs: Sequence[Job], settings: DrawSettings) -> Iterator[Ahead]:
+    """Corrupt scans in several processes, a few ahead of the one that is asked for.
+
+    Arguments:
+        jobs: What to do, in the order in which it is asked for.
+        settings: How.
+
+    Yields:
+        What each job gives: the same as in this process.
+    """
+    waiting: deque[Future[Ahead]] = deque()
+    with pool(settings.workers, 1) as processes:
+        for job in jobs:
+            waiting.append(processes.submit(corrupt_one, job, settings))
+            if len(waiting) > 2 * settings.workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def corrupt_one(job: Job, settings: DrawSettings) -> Ahead:
+    """Corrupt one scan, in a process of its own."""
+    tissue, *donors = (_tissue(job.store, name) for name in (job.name, *job.donors))
+    rng = np.random.default_rng([settings.seed, job.draw, _number(job.sha256)])
+    return corrupt(tissue, donors, settings.rows.corruption, rng), rng
+
+
+@lru_cache(maxsize=32)
+def _tissue(store: Path, name: str) -> Tissue:
+    return tissue_of(_store(store), name)
+
+
+@lru_cache(maxsize=2)
+def _store(folder: Path) -> Store:
+    return Store(folder)
 
 
 def rows_of_inserted(inserted: InsertedScan, settings: RowSettings, read: Read) -> Rows:

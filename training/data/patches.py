@@ -1,7 +1,7 @@
 """Single crops: the batch of one step of a rival, drawn on the host, cut on the device."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,15 +11,17 @@ from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings
 from ctscreener.scan import Shape
+from training.data.chance import generator_of
 from training.data.crops import (
     Crop,
     CropSettings,
     covering_box,
-    cut,
     draw_body_voxel,
     draw_scan,
     sample_crop,
 )
+from training.data.cutting import cut_row, weave
+from training.data.parcel import Parcel, pack
 from training.data.store import Store
 from training.data.views import check_precision
 from training.loop.memory import Need
@@ -61,35 +63,57 @@ class Patch:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The batch of one step on the host.
+    """The batch of one step on the host, packed for a device.
 
     Arguments:
         index: Its number.
         patches: The crops.
         seed: Decides what is drawn on the device.
+        parcel: What a device needs to cut them.
     """
 
     index: int
     patches: list[Patch]
     seed: int
+    parcel: Parcel
+    _there: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
 
     def images(self, size: Shape, device: torch.device) -> Tensor:
         """Cut the crops: values 0 to 1, float32, `(m, 1, D, H, W)`."""
-        return torch.stack([_cut(p.image, p, size, device) for p in self.patches])[:, None]
+        return self._cut("image", 1, size, device)
 
     def bodies(self, size: Shape, device: torch.device) -> Tensor:
         """Cut the masks: True inside of the body, bool, `(m, 1, D, H, W)`."""
-        masks = [_cut(255.0 * p.body, p, size, device) for p in self.patches]
-        return torch.stack(masks)[:, None] >= 0.5
+        return self._cut("body", 255.0, size, device) >= 0.5
 
     def positions(self, size: Shape, device: torch.device) -> Tensor:
         """Share of the body's box of every voxel, as a screening has it, `(m, 3, D, H, W)`."""
-        places = [tile_positions(p.crop.start, size, p.shape, (1, 1, 1)) for p in self.patches]
-        return torch.stack(places).to(device)
+        places = [
+            tile_positions(p.crop.start, size, p.shape, (1, 1, 1), device) for p in self.patches
+        ]
+        return torch.stack(places)
 
     def generator(self, device: torch.device) -> torch.Generator:
         """A source of chance on a device, the same at every call."""
-        return torch.Generator(device).manual_seed(self.seed)
+        return generator_of(self.seed, device)
+
+    def _cut(self, part: str, factor: float, size: Shape, device: torch.device) -> Tensor:
+        # Whatever is asked of a batch, it goes to the device once.
+        there = self._there.setdefault(device, {}) or self.parcel.opened(device)
+        self._there[device] = there
+        crops = [
+            cut_row(factor * there[f"{part}{row}"], there, row, size)
+            for row in range(len(self.patches))
+        ]
+        return torch.stack(crops)[:, None]
+
+
+def packed(patches: Sequence[Patch], size: Shape) -> Parcel:
+    """Pack crops for a device."""
+    woven = weave([(p.crop, p.origin, p.image.shape) for p in patches], size)
+    images = {f"image{row}": patch.image for row, patch in enumerate(patches)}
+    bodies = {f"body{row}": patch.body for row, patch in enumerate(patches)}
+    return pack({**images, **bodies, **woven.arrays()})
 
 
 Render = Callable[[Drawn, torch.device], tuple[Tensor, ...]]
@@ -124,7 +148,8 @@ class PatchSource:
     def _some(self, index: int, count: int) -> Drawn:
         rng = np.random.default_rng([self.seed, index])
         patches = [draw_patch(rng, self.store, self.settings) for _ in range(count)]
-        return Drawn(index, patches, int(rng.integers(2**62)))
+        seed = int(rng.integers(2**62))
+        return Drawn(index, patches, seed, packed(patches, self.settings.size))
 
 
 def draw_patch(rng: np.random.Generator, store: Store, settings: PatchSettings) -> Patch:
@@ -162,7 +187,3 @@ def check_patches(settings: PatchSettings, channels: tuple[int, ...], loop: Loop
             "Correct --patches.count or --patches.scale.",
         )
     check_precision(NetworkSettings(channels=channels), settings.size, loop, "--patches.size")
-
-
-def _cut(values: np.ndarray, patch: Patch, size: Shape, device: torch.device) -> Tensor:
-    return cut(torch.from_numpy(values).to(device), patch.origin, patch.crop, size)

@@ -100,6 +100,7 @@ def placed_rows(
             prepared = store.prepared(name)
             maps = describe(encoder, settings.sources, prepared.image, PLAIN.window)
             body = torch.from_numpy(on_finest(prepared.body).copy())
+            maps = {source: z.cpu() for source, z in maps.items()}
             drawn = place(maps, body, settings, most, np.random.default_rng(int(own[:8], 16)))
             arrays = {part: values.numpy() for part, values in drawn.items()}
             save_unpacked(folder / f"{name}.npz", key, **arrays)

@@ -87,7 +87,7 @@ def sample(maps: Maps, at: np.ndarray) -> dict[Source, np.ndarray]:
     found = {}
     for source, z in maps.items():
         wide = averaged(z, source.cube)[0].permute(1, 2, 3, 0)
-        found[source] = interpolated(wide, at / (1 << source.level)).half().numpy()
+        found[source] = interpolated(wide, at / (1 << source.level)).half().cpu().numpy()
     return found
 
 
@@ -101,14 +101,17 @@ def interpolated(values: Tensor, at: np.ndarray) -> Tensor:
     Returns:
         `(n, C)`, float32.
     """
-    last = torch.tensor(values.shape[:3]) - 1
-    position = torch.minimum(torch.from_numpy(np.asarray(at, np.float32)), last.float())
+    # On the device of the map, where all voxels of the features lie.
+    device = values.device
+    last = torch.tensor(values.shape[:3], device=device) - 1
+    position = torch.from_numpy(np.asarray(at, np.float32)).to(device)
+    position = torch.minimum(position, last.float())
     low = position.floor().long()
     share = position - low
     high = torch.minimum(low + 1, last)
-    total = torch.zeros(len(at), values.shape[3])
+    total = torch.zeros(len(at), values.shape[3], device=device)
     for corner in np.ndindex(2, 2, 2):
-        weight = torch.ones(len(at))
+        weight = torch.ones(len(at), device=device)
         index = []
         for axis, upper in enumerate(corner):
             weight = weight * (share[:, axis] if upper else 1 - share[:, axis])
@@ -169,7 +172,15 @@ def draw_rows(
     """
     tissue = clean.tissue
     corrupted = corrupt(tissue, donors, settings.corruption, rng)
-    return rows_of(corrupted, tissue.body, settings, clean.describe, lambda: clean.maps, rng)
+    return rows_of_corrupted(clean, corrupted, settings, rng)
+
+
+def rows_of_corrupted(
+    clean: Clean, corrupted: Corrupted, settings: RowSettings, rng: np.random.Generator
+) -> Rows:
+    """Read features of a scan that was corrupted elsewhere; see `draw_rows`."""
+    body = clean.tissue.body
+    return rows_of(corrupted, body, settings, clean.describe, lambda: clean.maps, rng)
 
 
 def rows_of(
@@ -210,13 +221,12 @@ def rows_of(
 def describe(
     encoder: Encoder, sources: Sequence[Source], hu: np.ndarray, window: tuple[float, float]
 ) -> Maps:
-    """The maps of a scan, on the processor, in bfloat16."""
+    """The maps of a scan, on the encoder's device, in bfloat16."""
     low, high = window
     device = next(encoder.parameters()).device
     x = torch.from_numpy(np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1))[None, None]
     with torch.autocast(device.type, torch.bfloat16):
-        maps = encode(encoder, x.to(device), sources, lambda done, total: None)
-    return {source: z.cpu() for source, z in maps.items()}
+        return encode(encoder, x.to(device), sources, lambda done, total: None)
 
 
 def touched(corrupted: Corrupted) -> np.ndarray:

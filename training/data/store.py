@@ -1,7 +1,5 @@
 """The store: prepared scans on disk, of which any box can be read without the rest."""
 
-import errno
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -9,18 +7,16 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import numpy as np
 
 from ctscreener.errors import InputError
 from ctscreener.preprocess import Prepared
 from ctscreener.scan import Box
 from ctscreener.settings import read_json, write_json
-from ctscreener.whole_file import whole_file
+from training.data.arrays import open_array
 
 FORMAT = "ctscreener-store"
 FORMAT_VERSION = 1
-CHUNK = (32, 64, 64)
 CT = "ct"
 """The kind of a store that says nothing of it."""
 FINE = "fine"
@@ -135,7 +131,7 @@ class Store:
         self.alike: list[list[str]] = manifest.get("duplicates", [])
         self.scans = {scan.name: scan for scan in sorted(kept, key=lambda scan: scan.name)}
         self._arrays = {
-            (name, part): _open(folder / f"{name}.{part}.b2nd", scan.shape, in_memory)
+            (name, part): open_array(folder / f"{name}.{part}", scan.shape, in_memory)
             for name, scan in self.scans.items()
             for part in ("image", "body")
         }
@@ -268,49 +264,3 @@ def write_manifest(
             "duplicates": [list(group) for group in duplicates],
         },
     )
-
-
-def write_array(path: Path, values: np.ndarray) -> None:
-    """Write one compressed, chunked array that is whole or not there.
-
-    Arguments:
-        path: The file, ending in `.b2nd`.
-        values: uint8 or int16, `(D, H, W)`.
-
-    Raises:
-        InputError: The disk is full, or the folder may not be written.
-    """
-    contiguous: Any = np.ascontiguousarray(values)
-    with whole_file(path) as part:
-        try:
-            blosc2.asarray(
-                contiguous,
-                chunks=tuple(min(c, s) for c, s in zip(CHUNK, values.shape, strict=True)),
-                urlpath=str(part),
-                mode="w",
-                cparams=blosc2.CParams(codec=blosc2.Codec.ZSTD, clevel=5, nthreads=1),
-            )
-        except RuntimeError as error:
-            # blosc2 does not say what the system said.
-            full = shutil.disk_usage(path.parent).free < values.nbytes
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, str(error), str(path)) from error
-
-
-def _open(path: Path, shape: tuple[int, int, int], in_memory: bool) -> Any:  # noqa: ANN401
-    """Open one array for reading, checked against the manifest."""
-    if not path.exists():
-        raise InputError(
-            "store.incomplete",
-            f"Expected the file {path}, which the store's manifest lists, found none.",
-            "Run the stage `prepare` again.",
-        )
-    options: Any = {"mode": "r", "mmap_mode": "r", "dparams": blosc2.DParams(nthreads=1)}
-    array: Any = blosc2.open(str(path), **options)
-    if tuple(array.shape) != shape:
-        raise InputError(
-            "store.shape",
-            f"Expected {shape} voxels in {path}, found {tuple(array.shape)}.",
-            "Delete the store and run the stage `prepare` again.",
-        )
-    return array[:] if in_memory else array

@@ -147,9 +147,9 @@ def answers(
     boxes = random_tiles(body, model, count, rng)
     scores = []
     for first in range(0, len(boxes), BLOCK):
-        batch = batch_of(boxes[first : first + BLOCK], image, where, prepared.shape, model)
+        batch = batch_of(boxes[first : first + BLOCK], image, where, prepared.shape, model, device)
         with autocast(device, reduced=True):
-            nll = teacher.scores(*(part.to(device) for part in batch))
+            nll = teacher.scores(*batch)
         scores += [smoothed(one, model.smooth / model.voxel) for one in nll.cpu().numpy()]
     start = [[side.start for side in box] for box in boxes]
     return torch.tensor(start, dtype=torch.int32), torch.from_numpy(np.stack(scores))

@@ -9,12 +9,15 @@ import torch
 
 from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings
-from training.data.augment import Jitter, JitterSettings, draw_jitter
+from training.data.augment import Jitter, JitterSettings, apply_factors, draw_jitter
 from training.data.crops import CropSettings, Pair, draw_pair
+from training.data.cutting import GREY, arrays_of, cut_arrays
+from training.data.parcel import Parcel, pack
 from training.data.store import FINE, Store
 from training.loop.memory import Need
 from training.loop.schedule import LoopSettings
 
+Window = tuple[float, float]
 LEAST_SCANS = 2
 """Fewer have no other scan whose voxels a voxel could differ from."""
 
@@ -32,6 +35,37 @@ class Views:
     pairs: list[Pair]
     jitter: Jitter
     masks: np.ndarray | None = None
+
+    def parcel(self, size: tuple[int, int, int], **more: np.ndarray) -> Parcel:
+        """Pack everything that a device needs.
+
+        Arguments:
+            size: Voxels of a crop.
+            more: Other arrays of the step.
+        """
+        arrays = arrays_of(self.pairs, size) | {"factors": self.jitter.factors()} | more
+        if self.masks is not None:
+            arrays["masks"] = self.masks
+        return pack(arrays, {"seed": self.jitter.seed})
+
+
+def shown(
+    parcel: Parcel, size: tuple[int, int, int], device: torch.device, window: Window = GREY
+) -> dict[str, torch.Tensor]:
+    """Cut the crops of a packed batch on a device and change their grey values.
+
+    Arguments:
+        parcel: From `Views.parcel`.
+        size: Voxels of a crop.
+        device: Where.
+        window: What becomes 0 and 1.
+
+    Returns:
+        The arrays of the parcel, with `images`, `(2m, 1, D, H, W)`.
+    """
+    there = parcel.opened(device)
+    images, _ = cut_arrays(there, size, window)
+    return there | {"images": apply_factors(images, there["factors"], parcel.facts["seed"])}
 
 
 def crop_store(
@@ -172,14 +206,14 @@ def check_depths(depths: Sequence[int], size: tuple[int, int, int], loop: LoopSe
 
 def pairs_need(
     crops: CropSettings,
-    draw: Callable[[int, CropSettings], Views],
-    render: Callable[[Views, torch.device], tuple[torch.Tensor, ...]],
+    draw: Callable[[int, CropSettings], Parcel],
+    render: Callable[[Parcel, torch.device], tuple[torch.Tensor, ...]],
 ) -> Need:
     """Say how the memory of a step grows: with its pairs of crops.
 
     Arguments:
         crops: How crops are drawn.
-        draw: Draws the views of a step.
+        draw: Draws the views of a step and packs them.
         render: Brings them to a device.
     """
 

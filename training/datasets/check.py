@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import tyro
 from PIL import Image, ImageDraw
 
 from ctscreener.duplicates import duplicates
@@ -21,6 +20,7 @@ from ctscreener.whole_file import make_folder, whole_file
 from training.datasets.check_one import SIDE, Found, Task, digest_of, look_at
 from training.datasets.example import Example
 from training.datasets.readers import READERS, Named, named, recognised
+from training.flags import POSITIONAL
 from training.workers import pool
 
 LISTED = 5
@@ -32,9 +32,9 @@ ACROSS, CAPTION = 6, 14
 class CheckSettings:
     """Walk a download and report what is there, missing, broken or twice there."""
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[str, POSITIONAL]
     """The data set, with options as in NAME,split=train; `any` to take what the folder looks like."""
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, POSITIONAL]
     """Where it is."""
     against: tuple[Path, ...] = ()
     """Other sets, NAME:FOLDER: scans that are nearly the same as some of theirs are found, as in

@@ -7,9 +7,9 @@ PatientID: no store and no result keeps the number itself.
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pydicom
 
 from ctscreener.archive import scans_below, stem
 from ctscreener.errors import InputError
@@ -20,6 +20,9 @@ from training.datasets.example import Example, Mask, Reader
 from training.datasets.folders import first_image, levels, short
 from training.datasets.licence import Licence
 from training.datasets.masks import filled
+
+if TYPE_CHECKING:
+    import pydicom
 
 SEG, RTSTRUCT = "SEG", "RTSTRUCT"
 TAGS = ("Modality", "ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence")
@@ -60,7 +63,7 @@ def examples(folder: Path) -> Iterator[Example]:
         )
 
 
-def _first(folder: Path, series: str | None) -> pydicom.Dataset | None:
+def _first(folder: Path, series: str | None) -> "pydicom.Dataset | None":
     """The header of one CT image of a series."""
     for _, header in headers(folder, ("Modality", "SeriesInstanceUID", "PatientID")):
         if header.get("Modality") == "CT" and series in (None, header.get("SeriesInstanceUID")):
@@ -68,7 +71,7 @@ def _first(folder: Path, series: str | None) -> pydicom.Dataset | None:
     return None
 
 
-def _referenced(header: pydicom.Dataset) -> Iterator[str]:
+def _referenced(header: "pydicom.Dataset") -> Iterator[str]:
     """The series that a mask says it was drawn on."""
     for one in header.get("ReferencedSeriesSequence") or ():
         yield str(one.SeriesInstanceUID)
@@ -84,6 +87,8 @@ def mask(example: Example, scan: Scan) -> Mask:
     Raises:
         InputError: `mask.grid` or `datasets.annotation`.
     """
+    import pydicom
+
     assert example.mask is not None, "asked of examples with a mask alone"
     labels = np.zeros(scan.shape, np.uint8)
     for path in (example.mask, *example.more):
@@ -101,7 +106,7 @@ def mask(example: Example, scan: Scan) -> Mask:
     return labels, scan.affine
 
 
-def draw_segments(data: pydicom.Dataset, scan: Scan, labels: np.ndarray, name: str) -> None:
+def draw_segments(data: "pydicom.Dataset", scan: Scan, labels: np.ndarray, name: str) -> None:
     """Draw the frames of a DICOM SEG.
 
     Arguments:
@@ -131,7 +136,7 @@ def draw_segments(data: pydicom.Dataset, scan: Scan, labels: np.ndarray, name: s
         _mark(labels, index, int(identified.ReferencedSegmentNumber), name)
 
 
-def _group(frame: pydicom.Dataset, shared: pydicom.Dataset, name: str) -> pydicom.Dataset:
+def _group(frame: "pydicom.Dataset", shared: "pydicom.Dataset", name: str) -> "pydicom.Dataset":
     """What is said of one frame, or of all of them."""
     return (frame.get(name) or shared[name].value)[0]
 
@@ -149,7 +154,7 @@ def _mark(labels: np.ndarray, index: np.ndarray, value: int, name: str) -> None:
     labels[tuple(voxels.T)] = min(value, LARGEST)
 
 
-def draw_structures(data: pydicom.Dataset, scan: Scan, labels: np.ndarray, name: str) -> None:
+def draw_structures(data: "pydicom.Dataset", scan: Scan, labels: np.ndarray, name: str) -> None:
     """Fill the contours of an RTSTRUCT; one within another of the same ROI makes a hole.
 
     Arguments:

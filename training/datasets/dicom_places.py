@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pydicom
-from pydicom.errors import InvalidDicomError
 
 from ctscreener.file_tree import files_below
 from ctscreener.itk import LPS
 from ctscreener.scan import Scan
 
+if TYPE_CHECKING:
+    import pydicom
+
 NEAR = 0.25
 """How far from a slice, in slices, an image of it may lie: positions are written rounded."""
 
 
-def headers(folder: Path, tags: tuple[str, ...]) -> Iterator[tuple[Path, pydicom.Dataset]]:
+def headers(folder: Path, tags: tuple[str, ...]) -> Iterator[tuple[Path, "pydicom.Dataset"]]:
     """Read a few elements of every DICOM file below a folder.
 
     Arguments:
@@ -25,6 +27,9 @@ def headers(folder: Path, tags: tuple[str, ...]) -> Iterator[tuple[Path, pydicom
     Raises:
         InputError: One of `files_below`.
     """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
     for path in files_below(folder):
         try:
             yield path, pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))

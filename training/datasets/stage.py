@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
+from typing import Annotated
 
 from ctscreener.errors import InputError
 from training.datasets.example import Reader
 from training.datasets.folders import folders_of
 from training.datasets.readers import READERS, recognised
+from training.flags import POSITIONAL
 
 LEGEND = """* permissive: anyone may use what is made of it, also for money, if the source is named.
 NAME:FOLDER stands for a set in prepare, insert, evaluate and baseline. `datasets NAME` tells where
@@ -20,7 +20,7 @@ for sets."""
 class ListSettings:
     """List the data sets that are read, with their licences, or tell what is known of one."""
 
-    name: tyro.conf.Positional[str] = ""
+    name: Annotated[str, POSITIONAL] = ""
     """The set to tell of; all are listed without it."""
     below: Path | None = None
     """Folder in which sets are looked for."""

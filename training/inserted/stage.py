@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import tyro
 
 from ctscreener.errors import InputError
 from ctscreener.files import read_mask, read_scan
@@ -23,6 +22,7 @@ from training.data.sources import Source, find_sources, hash_source
 from training.datasets.masks import lesions_of
 from training.evaluation.cases import INSERTED
 from training.evaluation.layouts import mask_beside
+from training.flags import POSITIONAL
 from training.inserted.host import Host, InsertedFamily, find_host
 from training.inserted.insertion import Inserted, insert
 from training.phantoms.lesion_site import LABELS
@@ -39,7 +39,7 @@ Made = list[dict[str, Any]] | str
 class InsertSettings:
     """Insert synthetic lesions into real scans, to measure models on; research use only."""
 
-    scans: tyro.conf.Positional[tuple[Path, ...]]
+    scans: Annotated[tuple[Path, ...], POSITIONAL]
     """Scans, DICOM folders, folders that hold such, or data sets, NAME:FOLDER. What lesions a scan
     has, a set's masks or a `<name>_lesion.nii.gz` beside it tell: none is put there, and they
     count neither as lesion nor healthy."""

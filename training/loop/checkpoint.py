@@ -105,7 +105,9 @@ def load_checkpoint(
             "Use the settings it was made with, or remove the run folder to start again.",
         ) from error
     for name, value in _part(tensors, "average.").items():
-        average[name].copy_(value)
+        # Checkpoints from before hold averages of what is not handed on, too.
+        if name in average:
+            average[name].copy_(value)
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():

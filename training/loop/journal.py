@@ -1,26 +1,21 @@
 """The journal of a training: metrics.jsonl, TensorBoard events and a line on the terminal."""
 
+import importlib.util
 import json
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from ctscreener.whole_file import make_folder, write_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Pictures = Callable[[tuple[Tensor, ...]], dict[str, np.ndarray]]
 """Draws the batch of a step: pictures by name, uint8, `(rows, columns, 3)`."""
@@ -46,20 +41,11 @@ class Journal:
         _keep_before(self._watched, first_step)
         self._title = title
         self._file = self._path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run), purge_step=first_step or None)
-        self._console = Console(stderr=True)
-        self._bar: Progress | None = None
+        self._board = _board(run, first_step)
+        self._bar = _bar()
         self._last = self._started = time.monotonic()
         self._start_share: float | None = None
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:.1f}% {task.fields[note]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
+        if self._bar is not None:
             self._task = self._bar.add_task(title, total=1.0, note="")
 
     def __enter__(self) -> Self:
@@ -78,7 +64,8 @@ class Journal:
         if self._bar is not None:
             self._bar.stop()
         self._file.close()
-        self._board.close()
+        if self._board:
+            self._board.close()
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Write the metrics of one step.
@@ -89,8 +76,7 @@ class Journal:
         """
         self._file.write(json.dumps({"step": step, **metrics}) + "\n")
         self._file.flush()
-        for name, value in metrics.items():
-            self._board.add_scalar(name, value, step)
+        self._curve("", metrics, step)
 
     def watched(self, step: int, values: dict[str, float]) -> None:
         """Write down what was measured on held-out data, in watched.jsonl.
@@ -101,8 +87,7 @@ class Journal:
         """
         with self._watched.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(f"held_out/{name}", value, step)
+        self._curve("held_out/", values, step)
 
     def draw(self, step: int, pictures: dict[str, np.ndarray]) -> None:
         """Show pictures in TensorBoard.
@@ -111,7 +96,7 @@ class Journal:
             step: The step, counted from 0.
             pictures: Name and picture, uint8, `(rows, columns, 3)`.
         """
-        for name, picture in pictures.items():
+        for name, picture in pictures.items() if self._board else ():
             self._board.add_image(name, picture, step, dataformats="HWC")
 
     def show(self, step: int, share: float, loss: float) -> None:
@@ -138,6 +123,44 @@ class Journal:
             left = (now - self._started) * (1 - share) / done
             line += f", {left / 60:.1f} minutes left"
         print(line, file=sys.stderr, flush=True)
+
+    def _curve(self, prefix: str, values: dict[str, float], step: int) -> None:
+        """Draw values in TensorBoard, where it is installed."""
+        for name, value in values.items() if self._board else ():
+            self._board.add_scalar(prefix + name, value, step)
+
+
+def _board(run: Path, first_step: int) -> Any:  # noqa: ANN401 - imported where it is installed
+    """Open TensorBoard's events; None, which is told, where it is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        print("TensorBoard is not installed: metrics.jsonl has the curves.", file=sys.stderr)
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(run), purge_step=first_step or None)
+
+
+def _bar() -> "Progress | None":
+    """A bar, where there is a terminal and rich to draw it."""
+    if not sys.stderr.isatty() or importlib.util.find_spec("rich") is None:
+        return None
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.1f}% {task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
 
 
 def _keep_before(path: Path, first_step: int) -> None:

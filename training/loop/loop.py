@@ -20,6 +20,7 @@ from ctscreener.errors import InputError
 from training.loop.compiling import compile_parts, products
 from training.loop.journal import Journal
 from training.loop.memory import check_memory
+from training.loop.pace import counted
 from training.loop.prefetch import prefetch
 from training.loop.schedule import FREE, LoopSettings
 from training.loop.session import Session
@@ -53,17 +54,18 @@ def train(task: Task[Raw], run: Path, settings: LoopSettings, title: str) -> Tra
         SystemExit: The process was asked to stop; a checkpoint has been written.
     """
     fabric = _fabric(settings, task.idle_weights)
-    if settings.compile:
-        compile_parts(task.objective)
     stop: list[int] = []
     with contextlib.ExitStack() as stack:
         # What an objective draws by itself is decided by the seed too, unless a checkpoint says it.
         stack.enter_context(seeded(settings.seed + fabric.global_rank))
         stack.enter_context(products(fabric.device, settings.tf32))
-        session = Session(fabric, task.objective, run, settings, task.shares)
+        session = Session(fabric, task, run, settings)
         clock = session.clock
         if task.need is not None and not clock.ended():
             check_memory(session.trial, task.need, fabric.device, session.weights_still_to_come())
+        if settings.compile:
+            # After the trial, whose smaller batches would have a graph compiled for each.
+            compile_parts(task.objective)
         journal = None
         if fabric.is_global_zero:
             journal = stack.enter_context(Journal(run, title, clock.step))
@@ -77,7 +79,9 @@ def train(task: Task[Raw], run: Path, settings: LoopSettings, title: str) -> Tra
             batch = task.render(next(batches), fabric.device)
             if journal and clock.step % settings.watch_every == 0:
                 _look(task, batch, journal, clock.step)
-            session.step(batch, journal)
+            count = settings.count_flop and journal and clock.step == session.first
+            with counted(run if count else None):
+                session.step(batch, journal)
             if session.agreed(clock.due()):
                 session.save()
         session.save()

@@ -8,14 +8,16 @@ those that one process would find with all of it.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch import distributed as dist
+
+Item = TypeVar("Item")
 
 
 def meet() -> None:
@@ -71,6 +73,16 @@ def wait() -> None:
     """Wait until every process has come here."""
     if count() > 1:
         dist.barrier()
+
+
+def shared(items: Sequence[Item]) -> list[Item]:
+    """Those of some items that this process works on, where each is worked on by one.
+
+    Example:
+        >>> shared("abc")
+        ['a', 'b', 'c']
+    """
+    return list(items[rank() :: count()])
 
 
 def total(values: Tensor) -> Tensor:

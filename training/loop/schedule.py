@@ -3,15 +3,20 @@
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ctscreener.errors import InputError
 
 FREE = (
     *("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory"),
-    *("watch_every", "compile", "tf32", "run"),
+    *("watch_every", "compile", "count_flop", "tf32", "run"),
 )
 """Settings that may differ between two sessions of one run."""
+
+
+RISING = 0.1
+"""Largest share of the time over which the learning rate rises, by the clock."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class LoopSettings:
     lr: float = 3e-4
     """Learning rate after the warm-up."""
     warmup: int = 10_000
-    """Steps over which the learning rate rises from 0."""
+    """Steps over which the learning rate rises from 0; at most a fifth of all steps, or a tenth of
+    the time with the schedule `minutes`."""
     decay: Literal["cosine", "linear"] = "cosine"
     """How the learning rate falls to 0 after the warm-up."""
     weight_decay: float = 1e-6
@@ -36,6 +42,12 @@ class LoopSettings:
     """Largest norm of the gradient of all weights together."""
     average: float = 0.999
     """Decay of the running average of the weights, which is what a stage hands on."""
+    init_from: Path | None = None
+    """Run folder, or file, whose averaged weights a training begins with, with a fresh optimizer;
+    what it does not hold begins as it would without."""
+    not_finite: int = 5
+    """Steps in a row whose gradient is not finite after which a training gives up; each is
+    skipped, and counted in metrics.jsonl."""
     seed: int = 0
     """Decides the initial weights, every batch and every draw."""
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
@@ -61,6 +73,9 @@ class LoopSettings:
     """Steps between two lines of metrics.jsonl."""
     watch_every: int = 1_000
     """Steps between two sample pictures in TensorBoard and two looks at held-out scans."""
+    count_flop: bool = False
+    """Count the floating-point operations of the first step of a session, for the stage `pace`; torch
+    then computes that step in other pieces, so that it is rounded otherwise."""
     compile: bool = False
     """Let torch.compile make the networks faster; the first steps then take minutes."""
 
@@ -132,11 +147,15 @@ class Clock:
     def factor(self) -> float:
         """Factor of the learning rate at this step: up from 0, then down to 0."""
         settings = self._settings
-        rise = min(1.0, (self.step + 1) / max(1, settings.warmup))
+        warmup = max(1, min(settings.warmup, settings.steps // 5))
+        rise = (self.step + 1) / warmup
         if settings.schedule == "steps":
-            after = (self.step - settings.warmup) / max(1, settings.steps - settings.warmup)
+            warmup = min(settings.warmup, warmup)
+            after = (self.step - warmup) / max(1, settings.steps - warmup)
         else:
             after = self.seconds() / self._limit()
+            rise = max(rise, after / RISING)
+        rise = min(rise, 1.0)
         after = min(max(after, 0.0), 1.0)
         fall = 1 - after if settings.decay == "linear" else (1 + math.cos(math.pi * after)) / 2
         return rise * fall

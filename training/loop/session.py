@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -13,6 +14,9 @@ from training.loop import processes
 from training.loop.checkpoint import load_checkpoint, save_checkpoint
 from training.loop.journal import Journal
 from training.loop.schedule import Clock, LoopSettings
+from training.loop.skipping import Skipping
+from training.loop.start import begin_with
+from training.loop.task import Task
 
 
 class Session:
@@ -20,24 +24,19 @@ class Session:
 
     Arguments:
         fabric: Device and precision.
-        objective: What is trained.
+        task: What is trained.
         run: The run folder, from whose checkpoint the session goes on.
         settings: How to train.
-        shares: Which weights learn more slowly, see `training.loop.task.Task`.
     """
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        objective: nn.Module,
-        run: Path,
-        settings: LoopSettings,
-        shares: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, fabric: Fabric, task: Task[Any], run: Path, settings: LoopSettings) -> None:
+        objective = task.objective
         self.fabric, self.objective, self.run, self.settings = fabric, objective, run, settings
         self.clock = Clock(settings)
         self._path = run / "checkpoint.safetensors"
-        groups = by_share(objective, shares or {})
+        if settings.init_from and not self._path.exists():
+            begin_with(objective, settings.init_from, task.kept)
+        groups = by_share(objective, task.shares)
         self._shares = list(groups)
         self._weights = [weight for group in groups.values() for weight in group]
         self._optimizer = torch.optim.AdamW(
@@ -48,15 +47,20 @@ class Session:
             eps=settings.epsilon,
             fused=True,
         )
-        # Not finite as soon as one loss or gradient was not.
-        self._doubt = torch.zeros((), device=fabric.device)
         objective.train()
         self._model, self._wrapped = fabric.setup(objective, self._optimizer)
-        self.average = {k: v.detach().clone() for k, v in objective.state_dict().items()}
+        self.average = {
+            name: value.detach().clone()
+            for name, value in objective.state_dict().items()
+            if name.startswith(task.kept)
+        }
+        state: dict[str, Any] = {}
         if self._path.exists():
-            self.clock.resume(
-                load_checkpoint(self._path, objective, self._optimizer, self.average)
-            )
+            state = load_checkpoint(self._path, objective, self._optimizer, self.average)
+            self.clock.resume(state)
+        self.first = self.clock.step
+        self.skipping = Skipping(fabric.device, settings.not_finite, state)
+        self._pairs = followed(self.average, objective)
 
     def trial(self, batch: tuple[torch.Tensor, ...]) -> None:
         """Go through a step that changes no weight, to see what memory it takes."""
@@ -78,15 +82,16 @@ class Session:
         metrics = self._model(*batch)
         self.fabric.backward(metrics["loss"])
         norm = nn.utils.clip_grad_norm_(self._weights, settings.clip)
-        self._doubt += 0 * (metrics["loss"].detach() + norm)
+        # The optimizer's own kernel reads this: nothing waits for the card to decide.
+        self._optimizer.found_inf = self.skipping.look(norm)  # pyright: ignore[reportAttributeAccessIssue]
         # Reading a loss waits for the graphics card, so it is not done at every step.
         if clock.step % settings.log_every == 0:
-            means = processes.mean_of(metrics)
-            values = {name: value.item() for name, value in means.items()}
-            values |= {"grad_norm": norm.item(), "lr": lr, "seconds": round(clock.seconds(), 3)}
-            self._check_finite(values)
+            values = told({**processes.mean_of(metrics), "grad_norm": norm.detach()})
+            values |= {"lr": lr, "seconds": round(clock.seconds(), 3)}
+            values |= self.skipping.counted()
+            self._check_going(values)
             if journal is not None:
-                journal.write(clock.step, values)
+                journal.write(clock.step, {k: v for k, v in values.items() if math.isfinite(v)})
                 journal.show(clock.step + 1, clock.share(), values["loss"])
         self._wrapped.step()
         self._wrapped.zero_grad(set_to_none=True)
@@ -108,9 +113,10 @@ class Session:
 
     def save(self) -> None:
         """Write a checkpoint; every process waits for it."""
-        self._check_finite({"loss": self._doubt.item()})
+        self._check_going({"loss": math.nan})
+        self._check_state()
         if self.fabric.is_global_zero:
-            state = self.clock.state()
+            state = self.clock.state() | self.skipping.state()
             save_checkpoint(self._path, self.objective, self._optimizer, self.average, state)
         self.fabric.barrier()
         self.clock.saved()
@@ -118,23 +124,56 @@ class Session:
     def _follow(self) -> None:
         """Move the running average; quickly at first, as the first weights are worth little."""
         decay = min(self.settings.average, (1 + self.clock.step) / (10 + self.clock.step))
-        current = self.objective.state_dict()
-        names = [name for name, value in self.average.items() if value.is_floating_point()]
-        for name in names:
-            self.average[name].lerp_(current[name], 1 - decay)
-        for name in self.average.keys() - set(names):
-            self.average[name].copy_(current[name])
+        moved, current, copied, whole = self._pairs
+        torch._foreach_lerp_(moved, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        for value, now in zip(copied, whole, strict=True):
+            value.copy_(now)
 
-    def _check_finite(self, values: dict[str, float]) -> None:
-        """Stop, before the weights are spoilt, when a loss or gradient is not finite."""
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
+    def _check_going(self, values: dict[str, float]) -> None:
+        """Stop where steps are skipped again and again."""
+        if self.skipping.hopeless():
+            bad = [name for name, value in values.items() if not math.isfinite(value)]
+            found = f"{bad[0]} = {values[bad[0]]}" if bad else "a gradient that is not"
             raise InputError(
                 "training.not_finite",
-                f"Expected finite numbers, found {bad[0]} = {values[bad[0]]} at step "
-                f"{self.clock.step} in {self.run}; the last checkpoint is from before.",
+                f"Expected finite numbers, found {found} at step {self.clock.step} in {self.run}, "
+                f"and {self.skipping.most} steps in a row that had to be skipped; the last "
+                "checkpoint is from before.",
                 "Start again in another --run with a smaller --lr or --precision 32-true.",
             )
+
+    def _check_state(self) -> None:
+        """Stop before what a network counts by itself, such as means, is kept where it is spoilt."""
+        values = [v for v in self.objective.state_dict().values() if v.is_floating_point()]
+        sums = torch.stack([value.detach().double().sum() for value in values])
+        if not sums.isfinite().all():
+            raise InputError(
+                "training.not_finite",
+                f"Expected finite weights and statistics at step {self.clock.step} in {self.run}, "
+                "found others; the last checkpoint is from before.",
+                "Start again in another --run with a smaller --lr or --precision 32-true.",
+            )
+
+
+def told(metrics: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Read scalars, all with one wait for the device."""
+    values = torch.stack([value.detach().float() for value in metrics.values()])
+    return dict(zip(metrics, values.tolist(), strict=True))
+
+
+def followed(
+    average: Mapping[str, torch.Tensor], objective: nn.Module
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
+    """Averages that are moved, what towards; averages that are copied, what from."""
+    current = objective.state_dict()
+    floats = [name for name, value in average.items() if value.is_floating_point()]
+    others = [name for name in average if name not in set(floats)]
+    return (
+        [average[name] for name in floats],
+        [current[name] for name in floats],
+        [average[name] for name in others],
+        [current[name] for name in others],
+    )
 
 
 def by_share(objective: nn.Module, shares: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:

@@ -34,6 +34,8 @@ class Task(Generic[Raw]):
             the two sides of a GAN do; several processes then have to look for them.
         shares: Weights that learn more slowly: the beginning of their names, and their share of
             the learning rate.
+        kept: The part of the objective that is handed on; of the rest no running average is
+            taken. All of it where none is named.
     """
 
     objective: nn.Module
@@ -44,3 +46,4 @@ class Task(Generic[Raw]):
     watch: Callable[[], dict[str, float]] | None = None
     idle_weights: bool = False
     shares: Mapping[str, float] = field(default_factory=dict)
+    kept: str = ""

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from ctscreener.encoded import PLAIN
@@ -20,6 +19,7 @@ from ctscreener.scan import Shape
 from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures
 from training.density import network_of, weights_of
 from training.encoder import load_encoder
+from training.flags import FLAT, HIDDEN
 
 Kind = Literal["slices", "descriptor", "encoder"]
 """A network for photographs, slice by slice; Screener's descriptor; a public CT encoder."""
@@ -32,9 +32,7 @@ class ReaderSettings:
     reads: Kind = "slices"
     """`slices`: a network for photographs. `descriptor`: that of a run (--descriptor). `encoder`: a
     public CT encoder (--encoder), for a store that was prepared with --plain."""
-    slices: Annotated[FeatureSettings, tyro.conf.arg(name="")] = field(
-        default_factory=FeatureSettings
-    )
+    slices: Annotated[FeatureSettings, FLAT] = field(default_factory=FeatureSettings)
     """Which features of slices."""
     descriptor: Path = Path("runs/descriptor")
     """Run folder of a descriptor."""
@@ -44,9 +42,9 @@ class ReaderSettings:
     """Folder that the stage `encoder` wrote."""
     stages: int = 2
     """Stages of the encoder that are read."""
-    network: Annotated[NetworkSettings | None, tyro.conf.Suppress] = None
+    network: Annotated[NetworkSettings | None, HIDDEN] = None
     """Sizes of the descriptor; read from its run."""
-    sizes: Annotated[EncoderSettings | None, tyro.conf.Suppress] = None
+    sizes: Annotated[EncoderSettings | None, HIDDEN] = None
     """Sizes of the encoder; read from its folder."""
 
     @property
