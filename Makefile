@@ -34,7 +34,7 @@ screen: .venv/engine $(if $(filter large,$(MODEL)),.venv/large)
 
 # Two processes: more than two would want more memory than a laptop has.
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: .venv/everything
 	$(BIN)/ruff check

@@ -1,13 +1,11 @@
 """What tests of several folders share."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-SLICER, SLICER_FOLDERS = "slicer", ("host", "module", "slicer")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Networks of tests are small, and the other cores test beside.
@@ -20,16 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hold-gil", action="store_true", dest="hold_gil", help=about)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Say what stays together where several processes test: a file, and all that Slicer is in.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Share tests out over processes: a file stays together, and all that Slicer is in."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from Testing.scheduling import FilesAndApplication
 
-    One process holds one application, and leaves things behind that another file may meet.
-    """
-    for item in items:
-        folder = item.path.parent.name
-        group = SLICER if folder in SLICER_FOLDERS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    return FilesAndApplication(config, log)
 
 
 @pytest.fixture

@@ -136,16 +136,16 @@ def test_lesions_lie_in_their_organ(family: InsertedFamily) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", get_args(InsertedFamily))
 def test_no_lesion_of_many_bodies_leaves_its_organ(family: InsertedFamily) -> None:
-    """Twelve bodies a family: minutes. A body in which the organ is not found is refused."""
+    """Four bodies a family: a minute. A body in which the organ is not found is refused."""
     shares = []
-    for seed in range(12):
-        source = phantom(family, seed, 1.5)
+    for seed in range(4):
+        source = phantom(family, seed, 2.0)
         try:
             result = insert(host_of(source.scan, family), np.random.default_rng(2))
         except InputError:
             continue
         shares.append(share_at_home(source, family, result.mask))
-    assert len(shares) >= (6 if family == "kidney_tumour" else 9)
+    assert len(shares) >= (2 if family == "kidney_tumour" else 3)
     assert min(shares) >= 0.95
 
 
