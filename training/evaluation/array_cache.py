@@ -40,7 +40,8 @@ def load_arrays(
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # numpy leaves a file that it opened itself open where it is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if stored["key"] != key:
                 return None
             wanted = [name for name in stored.files if name != "key"] if names is None else names
