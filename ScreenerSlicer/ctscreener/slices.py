@@ -20,6 +20,9 @@ from ctscreener.file_tree import files_below
 
 log = logging.getLogger(__name__)
 
+DICOM_ROOT = "1.2.840.10008."
+STORED_CLASSES = ("1.2.840.10008.5.1.4.", "1.2.840.10008.1.3.10")
+"""What the classes of objects that are kept begin with, and the class of a DICOMDIR."""
 CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2",)
 """What SOP classes of CT begin with: plain, enhanced, and legacy converted enhanced."""
 # Rows and columns at right angles, as far as a few digits can tell.
@@ -132,10 +135,15 @@ def read_images(path: Path) -> list[Slice]:
     except DamagedError as damage:
         if _may_hold_ct(path):
             raise damaged(path, damage) from None
-        log.info("Skipped %s: damaged, or no DICOM.", path.name)
+        log.log(
+            logging.WARNING if has_magic(path) else logging.INFO,
+            "Skipped %s: damaged, or no DICOM.",
+            path.name,
+        )
         return []
     if header.elements.pixels is None:
-        if _says_ct(header.meta):
+        placed = _is_placed_ct(header.elements) and not _says_other(header.meta)
+        if _says_ct(header.meta) or placed:
             raise damaged(path, DamagedError("a CT header without pixels"))
         log.info("Skipped %s: DICOM, but no image.", path.name)
         return []
@@ -159,14 +167,29 @@ def damaged(path: Path, damage: DamagedError) -> InputError:
 def _may_hold_ct(path: Path) -> bool:
     """Tell of a damaged file whether it was to hold a CT image, as far as it still says."""
     meta = read_meta(path, tags.WANTED)
-    if tags.CLASS in meta.values:
-        return _says_ct(meta)
-    return path.suffix.lower() == ".dcm" or has_magic(path)
+    if _says_other(meta):
+        return False
+    return bool(meta.text(tags.CLASS)) or path.suffix.lower() == ".dcm" or has_magic(path)
+
+
+def _says_other(meta: Elements) -> bool:
+    """Tell whether a file says that it holds something else.
+
+    A class of DICOM that nothing is stored as is damage, and may have been any.
+    """
+    said = meta.text(tags.CLASS)
+    known = said.startswith(STORED_CLASSES) or not said.startswith(DICOM_ROOT)
+    return bool(said) and known and not _says_ct(meta)
 
 
 def _says_ct(meta: Elements) -> bool:
     """Tell whether a file says that it holds a CT image."""
     return meta.text(tags.CLASS).startswith(CT_CLASSES)
+
+
+def _is_placed_ct(elements: Elements) -> bool:
+    """Tell whether a data set is a CT at a place in the patient, as no object but an image is."""
+    return elements.text(tags.MODALITY) == "CT" and bool(elements.text(tags.POSITION))
 
 
 def _frames(path: Path, header: Header) -> Iterator[Slice]:

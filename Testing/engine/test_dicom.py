@@ -8,7 +8,12 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.uid import BasicTextSRStorage, RLELossless, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    BasicTextSRStorage,
+    CTImageStorage,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 from ctscreener.files import read_mask, read_scan
 from ctscreener.itk import from_image
@@ -96,6 +101,33 @@ def test_subfolders_are_searched_and_other_files_ignored(
     (tmp_path / "disk" / "._1-001.dcm").write_bytes(b"hidden")
     paths[3].rename(paths[3].with_name("NO_ENDING"))
     np.testing.assert_array_equal(read_scan(tmp_path).hu, body.hu)
+
+
+@pytest.mark.parametrize("kind", ["1.2.840.10008.5.14.1.1.2", CTImageStorage])
+def test_a_cut_slice_is_refused_though_its_class_is_damaged_too(
+    tmp_path: Path, write_series: Callable[..., list[Path]], kind: str
+) -> None:
+    first = write_series(tmp_path)[0]
+    data = pydicom.dcmread(first)
+    data.file_meta.MediaStorageSOPClassUID = kind
+    data.save_as(first)
+    first.write_bytes(first.read_bytes()[:-9])
+    error = error_of(tmp_path)
+    assert (error.code, first.name in error.message) == ("dicom.truncated", True)
+
+
+def test_a_cut_report_beside_a_scan_is_left_out_aloud(
+    tmp_path: Path,
+    body: Scan,
+    write_series: Callable[..., list[Path]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    report = pydicom.dcmread(write_series(tmp_path)[0])
+    report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    report.save_as(tmp_path / "report.dcm")
+    (tmp_path / "report.dcm").write_bytes((tmp_path / "report.dcm").read_bytes()[:-9])
+    np.testing.assert_array_equal(read_scan(tmp_path).hu, body.hu)
+    assert "Skipped report.dcm: damaged" in caplog.text
 
 
 def test_exact_copies_are_dropped(
