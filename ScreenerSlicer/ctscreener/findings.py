@@ -197,10 +197,11 @@ def _measure(
 
 def _row_ends(region: np.ndarray, width: int) -> np.ndarray:
     """The voxels of a region that begin or end a run in a row: its box and hull are theirs."""
+    apart = np.ones(len(region) + 1, bool)
+    # In the type of the indices: a region may be most of a long scan.
+    apart[1:-1] = region[1:] - region[:-1] != 1
     column = region % width
-    begins = (np.diff(region, prepend=-2) != 1) | (column == 0)
-    ends = np.append(np.diff(region) != 1, True) | (column == width - 1)
-    return region[begins | ends]
+    return region[apart[:-1] | apart[1:] | (column == 0) | (column == width - 1)]
 
 
 def _mean_at(hu: np.ndarray, region: np.ndarray) -> float:
