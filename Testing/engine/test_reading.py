@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -64,13 +65,22 @@ def pid_of(reader: Reader) -> int:
     ],
 )
 def test_a_reader_that_is_ended_is_told_apart_and_the_next_scan_is_read(
-    whole: Path, number: int, code: str, told: str
+    whole: Path, number: int, code: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Reader() as reader:
         reader.read(whole)
-        os.kill(pid_of(reader), number)
-        with pytest.raises(InputError, match=told) as refused:
-            reader.read(whole)
+        connected = reader._connected
+
+        def ended_then() -> Connection:
+            # Before that a dead process is no fault of the scan: it is replaced without a word.
+            pipe = connected()
+            os.kill(pid_of(reader), number)
+            return pipe
+
+        with monkeypatch.context() as patch:
+            patch.setattr(reader, "_connected", ended_then)
+            with pytest.raises(InputError, match=told) as refused:
+                reader.read(whole)
         assert refused.value.code == code
         assert refused.value.message.count("whole.nrrd") == 1
         assert reader.read(whole).shape == SCAN.shape
