@@ -173,7 +173,7 @@ REACHED_BY = {
     "training.datasets.stage": "training/datasets/test_stages",
     "training.inserted": "training/test_inserted",
     "training.page.table_rows": "training/test_tables",
-    "training.loop.pace": "training/test_minutes",
+    "training.loop.flop": "training/test_minutes",
     "training.loop.skipping": "training/test_loop",
     "training.loop.start": "training/test_loop",
     "training.phantoms": "training/test_phantoms",

@@ -13,9 +13,10 @@ from torch import nn
 from ctscreener.density import Density
 from ctscreener.errors import InputError
 from ctscreener.settings import read_json, write_json
+from ctscreener.whole_file import write_text
 from training.loop import processes
+from training.loop.flop import PACE
 from training.loop.loop import LoopSettings
-from training.loop.pace import PACE
 from training.presets import CONDITION, DENSITY, DESCRIPTOR
 
 SIDE = 8192
@@ -66,7 +67,7 @@ def main(settings: PaceSettings) -> str:
     text = "\n".join(lines).strip() + "\n"
     if settings.out:
         write_json(settings.out.with_suffix(".json"), {"ceiling": ceiling, "runs": paces})
-        settings.out.write_text(text, encoding="utf-8")
+        write_text(settings.out, text)
     print(text, end="")
     return text
 

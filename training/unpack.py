@@ -24,7 +24,7 @@ from training.flags import POSITIONAL
 from training.pack import FORMAT, FORMAT_VERSION, LIST, MANIFEST, RESULTS, RESULTS_VERSION
 from training.workers import pool
 
-SAFE = frozenset("/\\\0:")
+FORBIDDEN = frozenset("/\\\0:")
 """What no name of a scan has."""
 
 
@@ -95,7 +95,7 @@ def read_pack(path: Path) -> dict[str, Any]:
         raise InputError(
             "pack.damaged", f"Expected packed scans in {path}: {error}.", "Pack them again."
         ) from error
-    if found != (FORMAT, FORMAT_VERSION) or any(SAFE & set(name) for name in names):
+    if found != (FORMAT, FORMAT_VERSION) or any(FORBIDDEN & set(name) for name in names):
         raise InputError(
             "pack.version",
             f"Expected {FORMAT} version {FORMAT_VERSION} in {path}, found {found[0]} {found[1]}.",

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 DICOM_ROOT = "1.2.840.10008."
 STORED_CLASSES = ("1.2.840.10008.5.1.4.", "1.2.840.10008.1.3.10")
 """What the classes of objects that are kept begin with, and the class of a DICOMDIR."""
-CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2",)
-"""What SOP classes of CT begin with: plain, enhanced, and legacy converted enhanced."""
+CT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.2{kind}" for kind in ("", ".1", ".2"))
+"""SOP classes of CT: plain, enhanced, and legacy converted enhanced."""
 # Rows and columns at right angles, as far as a few digits can tell.
 PERPENDICULAR = 1e-3
 # Farther than that nothing is from the middle of a scanner.
@@ -184,7 +184,7 @@ def _says_other(meta: Elements) -> bool:
 
 def _says_ct(meta: Elements) -> bool:
     """Tell whether a file says that it holds a CT image."""
-    return meta.text(tags.CLASS).startswith(CT_CLASSES)
+    return meta.text(tags.CLASS) in CT_CLASSES
 
 
 def _is_placed_ct(elements: Elements) -> bool:

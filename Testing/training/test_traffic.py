@@ -16,8 +16,8 @@ from Testing.engine.valueless_card import CARD, Traffic, card
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.rivals import one_scan
 from Testing.training.small_store import make_store
+from Testing.training.step_on_card import step
 from Testing.training.test_every_rival import settings_of
-from Testing.training.valueless_card import step
 from training import ape, condition, contrastive, density, descriptor, presets, tune
 from training.baselines import stage as rivals
 from training.baselines.method import RunSettings

@@ -18,9 +18,9 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 
 from ctscreener.errors import InputError
 from training.loop.compiling import compile_parts, products
+from training.loop.flop import counted
 from training.loop.journal import Journal
 from training.loop.memory import check_memory
-from training.loop.pace import counted
 from training.loop.prefetch import prefetch
 from training.loop.schedule import FREE, LoopSettings
 from training.loop.session import Session
