@@ -12,7 +12,6 @@ from typing import final
 
 import slicer
 
-from ctscreener.findings import FindingSettings
 from ScreenerSlicerLib.process.job import GIVE_WAY_SECONDS
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
@@ -66,7 +65,7 @@ class Taking:
     def _work(self) -> Generator[bool, None, None]:
         """Go from piece to piece; the earlier results go last, all at once."""
         grid = affine_of(self._scan_node)
-        settings = FindingSettings(self._request.threshold, self._request.min_volume_ml)
+        settings = self._request.findings
         findings, rarity = self._output.findings, self._output.rarity
         found = ScreenResult.all_in(self._scene, self._logics)
         # The last word on a finding is the one that counts.

@@ -230,6 +230,7 @@ class Screening:
         threshold: float,
         min_volume_ml: float | None = None,
         all_parts: bool | None = None,
+        most: int | None = None,
     ) -> None:
         """Find anew in the map at hand, without the model; does nothing where there is none.
 
@@ -237,6 +238,7 @@ class Screening:
             threshold: Lowest rarity of a finding.
             min_volume_ml: Smallest finding in ml; as before when None.
             all_parts: List findings of arms, head and legs, too; as before when None.
+            most: List so many findings at most, the rarest; as before when None.
 
         Raises:
             InputError: The scan was removed or changed, or a number means nothing.
@@ -246,7 +248,8 @@ class Screening:
             return
         before = result.table.settings
         smallest = before.min_volume_ml if min_volume_ml is None else min_volume_ml
-        result.find_again(FindingSettings(threshold, smallest, before.most), all_parts)
+        limit = before.most if most is None else most
+        result.find_again(FindingSettings(threshold, smallest, limit), all_parts)
 
     def cancel(self) -> None:
         """Ask the run to end; `poll` tells when it has."""

@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, default=3.0, help="lowest rarity of a finding, 0 to 20 (3)")
     add("--overlap", type=float, help="how much tiles overlap, 0 to 0.9 (0.5); not of all models")
     add("--min-volume", type=float, default=0.1, metavar="ML", help="smallest finding (0.1)")
+    add("--most", type=int, default=5, metavar="N", help="list the N rarest findings at most (5)")
     bounds = ("R0", "R1", "A0", "A1", "S0", "S1")
     add("--region", nargs=6, type=float, metavar=bounds, help="score this box alone, RAS mm")
     add("--all-parts", action="store_true", help="list findings in arms, head and legs, too")

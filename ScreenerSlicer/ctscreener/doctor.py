@@ -122,18 +122,19 @@ def self_test(device: str, model: str, progress: Progress = silent) -> Check:
         return Check("self test", f"{error.message} {error.action}", sound=False)
     seconds = f"{time.perf_counter() - began:.0f} s on {screened.device}"
     true = [bool(lesions[one.peak_index]) for one in screened.findings]
-    return Check("self test", f"{verdict(true)}; {seconds}", true[:1] == [True])
+    return Check("self test", f"{verdict(true, screened.found)}; {seconds}", true[:1] == [True])
 
 
-def verdict(true: list[bool]) -> str:
+def verdict(true: list[bool], found: int) -> str:
     """Say what was found in the sample.
 
     Arguments:
-        true: Of each finding, rarest first, whether its peak lies in a lesion.
+        true: Of each listed finding, rarest first, whether its peak lies in a lesion.
+        found: How many findings there are, listed or not.
 
     Example:
-        >>> verdict([True, True, False]), verdict([])
+        >>> verdict([True, True, False], 3), verdict([], 0)
         ('3 findings in the sample, the first is a lesion', '0 findings in the sample')
     """
-    count = f"{len(true)} finding{'s' * (len(true) != 1)} in the sample"
+    count = f"{found} finding{'s' * (found != 1)} in the sample"
     return f"{count}, the first is {'a' if true[0] else 'no'} lesion" if true else count

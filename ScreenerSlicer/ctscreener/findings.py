@@ -28,8 +28,9 @@ class FindingSettings:
     """Rarity from which a voxel belongs to a finding: 3 is 1 reference voxel in 1,000."""
     min_volume_ml: float = 0.1
     """Smallest finding kept, in millilitres."""
-    most: int = 50
-    """Most findings kept: the ones with the highest peaks."""
+    most: int = 5
+    """Most findings listed: the ones with the highest peaks. A reader has to look at each, and most
+    are false: so a scan shows no more than five for nothing. The rest is coloured and counted."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
@@ -152,9 +153,10 @@ def told_of_parts(elsewhere: Mapping[str, int]) -> str:
 
 def told_of_limit(kept: int, total: int) -> str:
     """Say that there are more findings than are listed, as a notice."""
+    listed = "the rarest is" if kept == 1 else f"the {kept} rarest are"
     return (
-        f"{total} regions lie above the threshold: the {kept} rarest are listed. A higher "
-        "threshold gives fewer."
+        f"{total} regions lie above the threshold and are coloured: {listed} listed. "
+        f"--most {total} lists all of them; a higher threshold gives fewer."
     )
 
 

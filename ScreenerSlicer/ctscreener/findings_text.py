@@ -22,26 +22,30 @@ _UNITS = {
 }
 
 
-def findings_to_csv(findings: list[Finding], counted: float | None = None) -> str:
+def findings_to_csv(
+    findings: list[Finding], counted: float | None = None, total: int | None = None
+) -> str:
     """Write findings as a table, one a line; the column names hold the units.
 
     Arguments:
         findings: What `find` returned.
         counted: The highest rarity that was counted: beyond it numbers give an order alone.
             None where that is not known.
+        total: As in `findings_to_json`; it stands in the column `found` of every line.
     """
     names = ["rank", "peak_rarity_log10", "mean_rarity_log10", "volume_ml", "diameter_mm"]
     names += ["mean_hu", "peak_right_mm", "peak_anterior_mm", "peak_superior_mm"]
     names += [f"{what}_{axis}_voxel" for what in ("peak", "box_min", "box_max") for axis in "dhw"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*names, "voxels", "part", "rarity_counted_up_to_log10"])
+    table.writerow([*names, "voxels", "part", "rarity_counted_up_to_log10", "found"])
     end = "" if counted is None else f"{counted:.4f}"
+    found = len(findings) if total is None else total
     for one in findings:
         measured = (one.peak_rarity, one.mean_rarity, one.volume_ml, one.diameter_mm, one.mean_hu)
         numbers = [f"{number:.4f}" for number in (*measured, *one.peak_ras)]
         boxes = (*one.peak_index, *one.box_min, *one.box_max)
-        table.writerow([one.rank, *numbers, *boxes, one.voxels, one.part, end])
+        table.writerow([one.rank, *numbers, *boxes, one.voxels, one.part, end, found])
     return text.getvalue()
 
 

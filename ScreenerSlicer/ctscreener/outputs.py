@@ -35,7 +35,7 @@ class SummaryRow:
     scan: str
     """What the scan is called, and its folder."""
     findings: int | None = None
-    """How many findings it has; none where it failed."""
+    """How many findings it has, listed or not; none where it failed."""
     top_rarity: float | None = None
     """The highest rarity of a finding; none where there is no finding."""
     seconds: float | None = None

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 DONE, FAULT, REFUSED = 0, 1, 2
 """Exit statuses: done; a fault of ours; the input or the model cannot be used."""
+MOST = 1_000_000
+"""Findings that can be asked for: more than any scan has."""
 
 
 def _check_range(option: str, value: float, low: float, high: float) -> None:
@@ -47,13 +49,14 @@ def _settings(options: argparse.Namespace) -> "ScreenSettings":
     for share in overlap.values():
         _check_range("--overlap", share, 0, 0.9)
     _check_range("--min-volume", options.min_volume, 0, 1e6)
+    _check_range("--most", options.most, 1, MOST)
     _check_range("--batch", options.batch, 1, 4096)
     from ctscreener.device import find_device
     from ctscreener.findings import FindingSettings
     from ctscreener.screening import ScreenSettings
 
     return ScreenSettings(
-        findings=FindingSettings(options.threshold, options.min_volume),
+        findings=FindingSettings(options.threshold, options.min_volume, options.most),
         region=tuple(options.region) if options.region else None,
         device=find_device(options.device),
         batch=options.batch,
@@ -154,7 +157,7 @@ def _screen_next(job: _Job, path: Path, name: str, folder: Path) -> SummaryRow:
     findings = record["findings"]
     top = max((finding["peak_rarity"] for finding in findings), default=None)
     seconds = round(sum(record["provenance"]["seconds"].values()), 1)
-    return SummaryRow(name, len(findings), top, seconds)
+    return SummaryRow(name, record.get("found", len(findings)), top, seconds)
 
 
 def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any]:
@@ -191,7 +194,7 @@ def _screen_one(job: _Job, path: Path, name: str, folder: Path) -> dict[str, Any
             "anomaly.nrrd": lambda file: write_map(file, screened.rarity, scan.affine),
             "parts.nrrd": lambda file: write_labels(file, parts.labels, parts.affine),
             "findings.csv": lambda file: _write_text(
-                file, findings_to_csv(screened.findings, counted)
+                file, findings_to_csv(screened.findings, counted, screened.found)
             ),
             "overview.png": lambda file: screened.picture(title).save(file),
             "findings.json": lambda file: _write_text(file, text),

@@ -138,8 +138,15 @@ def test_other_options_do_not_overwrite_a_run(
     assert "cohort.other_settings" in told
     assert "another parameters" in told
     assert (screened / "cohort.parquet").read_bytes() == before
-    assert cohort(data, screened, "--threshold", "1", "--run", "low") == 2
-    assert {run for run, _ in rows(screened)} == {"model", "low"}
+    assert cohort(data, screened, "--most", "6") == 2
+    assert "another parameters" in capsys.readouterr().err
+    values, _ = read_compact(screened / "runs" / "model" / "scans" / "s000" / "rarity.nrrd")
+    many = ["--threshold", f"{np.nanpercentile(values, 90):.3f}", "--min-volume", "0"]
+    assert cohort(data, screened, *many, "--most", "1", "--run", "one") == 2
+    table = rows(screened)
+    assert {run for run, _ in table} == {"model", "one"}
+    of_one = table["one", "s000"]
+    assert of_one["found"] > len(of_one["findings"]) == 1
 
 
 def test_a_second_model_stands_beside_the_first_and_is_compared(
@@ -170,6 +177,7 @@ def test_a_second_model_stands_beside_the_first_and_is_compared(
         (["SCANS"], "option.invalid"),
         (["SCANS", "--out", "SCANS/out"], "option.invalid"),
         (["SCANS", "--out", "x", "--threshold", "nan"], "option.invalid"),
+        (["SCANS", "--out", "x", "--most", "0"], "option.invalid"),
         (["SCANS", "--out", "x", "--model", "no_such_model"], "model.missing"),
         (["SCANS", "--out", "x", "--device", "abacus"], "device.unavailable"),
         (["SCANS", "--out", "x", "--run", "../up"], "cohort.run"),

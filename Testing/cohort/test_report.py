@@ -181,3 +181,13 @@ def test_a_browser_opens_the_page(place: Place) -> None:
         check=True,
     )
     assert "1 of 3" in ended.stdout
+
+
+def test_what_is_not_listed_is_counted_and_not_called_shown(place: Place) -> None:
+    four = [finding(n, 5.0 - n, 1.0, 0.5, 0.5) for n in (1, 2)]
+    many = {**row("d", four, [9, 9, 9, 9, 9]), "found": 19}
+    write_json(place.scans("m") / "f9" / ROW, many)
+    text = write_report(place).read_text()
+    counts = gather(place).runs["m"]
+    assert (counts.findings, counts.listed) == (22, 5)
+    assert "The 5 rarest of 5 that are listed, of 22 above the threshold;" in text

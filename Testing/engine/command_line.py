@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 
 import ctscreener
@@ -75,3 +76,9 @@ def whole_model(folder: Path, elsewhere: Elsewhere | None = None) -> Path:
     calibration = Calibration.fit(np.random.default_rng(0).normal(0, 1, 100_000))
     save_model(folder, Encoded(settings), calibration, {}, "# Whole\n")
     return folder
+
+
+def threshold_of_many(out: Path) -> str:
+    """A threshold above which a tenth of a result's voxels lie, in some ten pieces or more."""
+    rarity = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "anomaly.nrrd")))
+    return f"{np.nanpercentile(rarity, 90):.6f}"

@@ -42,6 +42,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--overlap", "1"], "option.invalid"),
         (["--batch", "0"], "option.invalid"),
         (["--min-volume", "-1"], "option.invalid"),
+        (["--most", "0"], "option.invalid"),
+        (["--most", "2.5"], "option.invalid"),
         (["--threshold", "high"], "option.invalid"),
         (["--no-such-option"], "option.invalid"),
     ],

@@ -18,6 +18,7 @@ from ctscreener.findings import (
     FindingSettings,
     find,
     found_in_parts,
+    told_of_limit,
     told_of_parts,
 )
 from ctscreener.findings_text import findings_to_csv
@@ -140,3 +141,29 @@ def test_findings_of_other_parts_are_counted_and_not_listed() -> None:
     limited = found_in_parts(rarity, scan, one_kept, names.__getitem__, "torso")
     assert [one.part for one in limited.findings] == ["torso"], "what is not listed takes no room"
     assert limited.total == 2
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.integers(1, 40))
+def test_a_limit_keeps_the_first_of_the_list_and_counts_all(seed: int, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Few values, so that peaks are often alike.
+    rarity = rng.integers(1, 6, (4, 9, 9)).astype(np.float32)
+    scan = scan_like(rarity, OBLIQUE)
+    whole = found_in_parts(rarity, scan, replace(ANY_SIZE, threshold=5.0, most=rarity.size))
+    some = found_in_parts(rarity, scan, replace(ANY_SIZE, threshold=5.0, most=most))
+    assert some.findings == whole.findings[:most]
+    assert [one.rank for one in some.findings] == list(range(1, len(some.findings) + 1))
+    assert some.total == whole.total == len(whole.findings)
+
+
+def test_five_are_listed_unless_more_are_asked_for() -> None:
+    rarity = np.zeros((1, 1, 20), np.float32)
+    rarity[0, 0, ::2] = np.arange(3, 13)
+    found = found_in_parts(rarity, scan_like(rarity), ANY_SIZE)
+    assert [one.peak_rarity for one in found.findings] == [12, 11, 10, 9, 8]
+    assert found.total == 10
+    told = told_of_limit(5, 10)
+    assert told.startswith("10 regions lie above the threshold and are coloured: the 5 rarest are")
+    assert "--most 10 lists all of them" in told
+    assert "the rarest is listed" in told_of_limit(1, 10)

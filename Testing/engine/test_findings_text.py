@@ -26,10 +26,11 @@ def test_csv_says_what_was_found_with_its_units() -> None:
     place = [float(row[f"peak_{axis}_mm"]) for axis in ("right", "anterior", "superior")]
     assert place == pytest.approx(finding[0].peak_ras, abs=1e-4)
     assert {"volume_ml", "diameter_mm", "mean_hu", "voxels"} <= set(row)
-    assert row["rarity_counted_up_to_log10"] == ""
-    (row,) = csv.DictReader(io.StringIO(findings_to_csv(finding, 3.125)))
+    assert (row["rarity_counted_up_to_log10"], row["found"]) == ("", "1")
+    (row,) = csv.DictReader(io.StringIO(findings_to_csv(finding, 3.125, 19)))
     assert float(row["peak_rarity_log10"]) == 3.25, "numbers stay numbers"
     assert float(row["rarity_counted_up_to_log10"]) == 3.125
+    assert row["found"] == "19", "listed or not"
 
 
 def test_json_is_strict_and_carries_the_notice() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctscreener.findings import NOTICE, find
+from ctscreener.findings import NOTICE, FindingSettings, find
 from ctscreener.scan import CANONICAL, Scan
 from ctscreener.screened import Screened
 
@@ -23,7 +23,7 @@ def screened() -> Screened:
     for number in range(12):
         rarity[4 * (number // 3) + 2, 10 * (number % 3) + 3, 12] = 5.9 - 0.2 * number
     scan = Scan(np.full(rarity.shape, 40.0, np.float32), affine)
-    findings = find(rarity, scan)
+    findings = find(rarity, scan, FindingSettings(most=12))
     return Screened(scan, "tiny <b>", rarity, findings, found=12, counted_up_to=5.75)
 
 

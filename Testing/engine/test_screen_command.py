@@ -22,6 +22,7 @@ from Testing.engine.command_line import (
     FILES,
     scan_and_model,
     screen,
+    threshold_of_many,
     whole_model,
 )
 
@@ -103,13 +104,13 @@ def test_options_reach_the_engine_and_default_to_its_settings(
     monkeypatch.setattr(ctscreener.screening, "screen", look)
     screen(data, tmp_path / "out")
     other = ["--threshold", "4", "--min-volume", "2", "--overlap", "0.25", "--batch", "3"]
-    other += ["--all-parts"]
+    other += ["--all-parts", "--most", "7"]
     other += ["--region", "-9", "9", "0", "20", "-5", "5.5"]
     screen(data, tmp_path / "out", *other)
     assert seen == [
         ScreenSettings(device="cpu"),
         ScreenSettings(
-            FindingSettings(4.0, 2.0),
+            FindingSettings(4.0, 2.0, 7),
             0.25,
             (-9.0, 9.0, 0.0, 20.0, -5.0, 5.5),
             "cpu",
@@ -135,6 +136,26 @@ def test_findings_beyond_the_limit_are_told(
     printed = capfd.readouterr()
     assert f"{notice} [findings.limit]" in printed.err
     assert f"{len(record['findings'])} of 59 findings" in printed.out
+
+
+def test_as_many_are_listed_as_are_asked_for_and_the_map_is_the_same(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert screen(data, tmp_path / "first") == 0
+    many = ["--threshold", threshold_of_many(tmp_path / "first"), "--min-volume", "0"]
+    for most in ("1", "1000"):
+        assert screen(data, tmp_path / most, *many, "--most", most) == 0
+    few, all_of_them = (
+        json.loads((tmp_path / most / "findings.json").read_text()) for most in ("1", "1000")
+    )
+    assert all_of_them["found"] == few["found"] == len(all_of_them["findings"]) > 1
+    assert few["findings"] == all_of_them["findings"][:1]
+    assert few["provenance"]["parameters"]["findings"]["most"] == 1
+    (row,) = csv.DictReader((tmp_path / "1" / "findings.csv").open())
+    assert int(row["found"]) == few["found"]
+    assert f"1 of {few['found']} findings" in capfd.readouterr().out
+    maps = [(tmp_path / most / "anomaly.nrrd").read_bytes() for most in ("1", "1000")]
+    assert maps[0] == maps[1]
 
 
 def test_a_whole_volume_model_is_screened_with_and_told_of_an_overlap_that_it_has_not(

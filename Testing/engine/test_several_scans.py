@@ -1,6 +1,7 @@
 """Several scans in one call: one that fails does not stop the others."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import ctscreener.files
 import ctscreener.screening
 from ctscreener.lock import held
 from ctscreener.reading import serve
-from Testing.engine.command_line import FILES, scan_and_model, screen
+from Testing.engine.command_line import FILES, scan_and_model, screen, threshold_of_many
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -44,7 +45,15 @@ def test_one_bad_scan_does_not_stop_the_rest_and_a_second_run_continues(
     assert screen(data, out, scans=scans) == 2
     assert (out / "scan" / "findings.json").stat().st_mtime_ns == before
     assert list(csv.DictReader((out / "summary.csv").open())) == rows
-    assert screen(data, out, "--threshold", "2", scans=scans) == 2
+    # Another limit is another question; the summary counts what is not listed, too.
+    many = ["--threshold", threshold_of_many(out / "scan"), "--min-volume", "0", "--most", "1"]
+    assert screen(data, out, *many, scans=scans) == 2
+    assert (out / "scan" / "findings.json").stat().st_mtime_ns != before
+    record = json.loads((out / "scan" / "findings.json").read_text())
+    first, *_ = csv.DictReader((out / "summary.csv").open())
+    assert int(first["findings"]) == record["found"] > len(record["findings"]) == 1
+    before = (out / "scan" / "findings.json").stat().st_mtime_ns
+    assert screen(data, out, *many[:-1], "2", scans=scans) == 2
     assert (out / "scan" / "findings.json").stat().st_mtime_ns != before
 
 

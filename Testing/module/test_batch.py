@@ -165,6 +165,31 @@ def test_a_scan_without_findings_is_shown_whole_when_it_is_opened(
     assert (listed.host.scene.views.red.pixels()[:, :128].max(axis=-1) > 0).mean() > 0.3
 
 
+def test_a_result_is_opened_with_the_limit_that_it_was_listed_by(
+    opened: Opened, folder: Path, tmp_path: Path
+) -> None:
+    for name in ("a.nrrd", "b.nrrd"):
+        (folder / name).unlink()
+    opened.ui.mostFindingsSpin.value = 1
+    listed = _listed(opened, folder, tmp_path)
+    listed.host.click(listed.ui.batchRunButton)
+    wait(listed)
+    assert rows(listed)[0][2:] == ["2", "5.0"], "all are counted"
+    opened.ui.mostFindingsSpin.value = 5
+    open_row(listed, 0)
+    assert listed.ui.mostFindingsSpin.value == 1
+    assert len(listed.table()) == 1
+    assert "the 1 rarest of 2" in listed.ui.findingsLabel.text
+    slicer.mrmlScene.Clear(0)
+    # Results of before do not say.
+    file = tmp_path / "out" / "Screener batch" / "c" / "findings.json"
+    record = json.loads(file.read_text())
+    del record["provenance"]["parameters"]["findings"]["most"]
+    file.write_text(json.dumps(record))
+    open_row(listed, 0)
+    assert listed.ui.mostFindingsSpin.value == 50
+
+
 def test_a_result_that_cannot_be_opened_is_told(
     screened: Opened, folder: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import vtk
 
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.process.job_maker import STUB
+from ScreenerSlicerLib.scene.findings_table import CONTENT
 from Testing.module.opened import Opened, torso
 
 VERDICT = 6
@@ -121,6 +122,66 @@ def test_sliders_show_at_once_and_the_list_follows(opened: Opened) -> None:
     opened.ui.colourRange.setValues(1.0, 5.0)
     assert result.heat_map.opacity == 0.25
     assert result.heat_map.colour_range == (1.0, 5.0)
+
+
+def test_as_many_are_listed_as_a_reader_asks_for(opened: Opened, tmp_path: Path) -> None:
+    opened.add(torso())
+    ui, spin = opened.ui, opened.ui.mostFindingsSpin
+    assert (spin.value, spin.minimum, spin.maximum) == (5, 1, 50)
+    spin.value = 1
+    result = opened.screen()
+    assert [row[0] for row in opened.table()] == ["1"]
+    assert "the 1 rarest of 2" in ui.findingsLabel.text
+    # The list says it: what a run tells of its own doing is kept free.
+    assert not ui.runNoticeLabel.visible
+    coloured = result.heat_map.threshold
+    opened.host.click(ui.rejectButton)
+
+    spin.value = 7
+    opened.host.wait(lambda: len(opened.table()) == 2)
+    assert "From rarity 3.0 on: 2," in ui.findingsLabel.text
+    assert opened.result is result, "no run was needed"
+    opened.click_row(1)
+    opened.host.click(ui.acceptButton)
+    spin.value = 1
+    opened.host.wait(lambda: len(opened.table()) == 1)
+    assert result.heat_map.threshold == coloured
+    opened.host.click(ui.exportButton)
+    ui.folderEdit.currentPath = str(tmp_path)
+    opened.host.click(ui.tablesButton)
+    kept = json.loads((tmp_path / "CT findings.json").read_text(encoding="utf-8"))
+    assert (kept["found"], len(kept["findings"]), kept["found_with"]["most"]) == (2, 1, 1)
+
+    opened.host.scene.save(tmp_path / "scene.mrb")
+    slicer.mrmlScene.Clear(0)
+    assert spin.value == 5
+    opened.host.scene.load(tmp_path / "scene.mrb")
+    opened.host.wait(lambda: opened.table() != [])
+    assert spin.value == 1
+    assert len(opened.table()) == 1
+    spin.value = 2
+    opened.host.wait(lambda: len(opened.table()) == 2)
+    assert [row[VERDICT] for row in opened.table()] == ["rejected", "accepted"]
+
+
+@pytest.mark.parametrize("said", [50, None])
+def test_a_scene_of_before_opens_with_the_list_that_it_had(
+    opened: Opened, tmp_path: Path, said: int | None
+) -> None:
+    opened.add(torso())
+    node = opened.screen().table_node
+    content = json.loads(node.GetAttribute(CONTENT))
+    del content["settings"]["most"]
+    if said:
+        content["settings"]["most"] = said
+    node.SetAttribute(CONTENT, json.dumps(content))
+    opened.parameters.parameterNode.UnsetParameter("mostFindings")
+    opened.host.scene.save(tmp_path / "scene.mrb")
+    slicer.mrmlScene.Clear(0)
+    opened.host.scene.load(tmp_path / "scene.mrb")
+    opened.host.wait(lambda: opened.table() != [])
+    assert opened.ui.mostFindingsSpin.value == 50
+    assert len(opened.table()) == 2
 
 
 def test_the_bare_scan_is_seen_until_the_colours_are_wanted_again(seen: Opened) -> None:

@@ -86,10 +86,10 @@ def test_the_objects_are_those_that_are_made_here(rarity: np.ndarray, tmp_path: 
     here = {
         "map": rarity_map(headers, rarity, AFFINE, PROVENANCE),
         "segments": segments,
-        "report": report(headers, segments, rows, SETTINGS, PROVENANCE),
+        "report": report(headers, segments, rows, SETTINGS, PROVENANCE, 19),
     }
     files: dict[Kind, Path] = {kind: tmp_path / f"{kind}.there" for kind in KINDS}
-    work = DicomWork(files, source, Scan(rarity, AFFINE), PROVENANCE, rows, SETTINGS)
+    work = DicomWork(files, source, Scan(rarity, AFFINE), PROVENANCE, rows, SETTINGS, 19)
     job = new_job(work, tmp_path / "temporary")
     stages = finish(job)
     assert job.state == "done", job.error

@@ -1,5 +1,6 @@
 """The list keeps findings and reviews: through thresholds, through files, in any words."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import slicer
 
 from ctscreener.findings import NOTICE, FindingSettings, find
-from ScreenerSlicerLib.scene.findings_table import FindingsTable
+from ScreenerSlicerLib.scene.findings_table import CONTENT, FindingsTable
 from ScreenerSlicerLib.scene.place import Place
 from ScreenerSlicerLib.scene.reviews import brought_over
 from ScreenerSlicerLib.scene.row import Row
@@ -211,3 +212,17 @@ def test_a_list_counts_voxels_as_its_map_does(slicer_scene: SlicerScene) -> None
         assert (row.verdict, row.comment) == (old.verdict, old.comment)
     table.fill(expected, [PLACE] * 3, turned, lumps.SETTINGS)
     assert [row.comment for row in table.rows()] == ["", "seen", ""]
+
+
+@pytest.mark.parametrize("said", [50, None])
+def test_a_list_of_before_stays_as_long_as_it_was(
+    slicer_scene: SlicerScene, said: int | None
+) -> None:
+    table = filled(slicer_scene.scene)
+    content = json.loads(table.node.GetAttribute(CONTENT))
+    assert content["settings"].pop("most") == 5
+    if said:
+        content["settings"]["most"] = said
+    table.node.SetAttribute(CONTENT, json.dumps(content))
+    assert table.settings.most == 50
+    assert len(table.rows()) == 3

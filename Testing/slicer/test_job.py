@@ -46,10 +46,10 @@ def body(shape: tuple[int, int, int] = (40, 48, 56)) -> Scan:
 
 
 def new_job(
-    scan: Scan, folder: Path, worker: str = STUB, **variables: str
+    scan: Scan, folder: Path, worker: str = STUB, most: int = 5, **variables: str
 ) -> BackgroundJob[ScreenOutput]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    request = ScreenRequest(threshold=2.5, min_volume_ml=0.01)
+    request = ScreenRequest(threshold=2.5, min_volume_ml=0.01, most=most)
     return screen_job(
         scan, request, [sys.executable], folder, worker=worker, environment=environment
     )
@@ -243,13 +243,23 @@ def test_no_call_blocks_on_a_large_scan(
     assert max(usual, usual_tick) < BLOCKED_AT_MOST
 
 
+def test_what_a_list_leaves_out_is_no_notice_of_the_run(tmp_path: Path) -> None:
+    job = new_job(body(), tmp_path, most=1, SCREENER_STUB=json.dumps({"notice": "smaller tiles"}))
+    job.start()
+    told = finish(job)
+    assert {one.notice for one in told if one.stage == "writing"} == {"smaller tiles"}
+    output = job.output()
+    assert (len(output.findings), output.beyond.total) == (1, 2)
+
+
 def test_the_engine_understands_every_request(tmp_path: Path) -> None:
     region = (-1e-5, 100.25, -200.0, 0.0, -1234.5, 7.0)
-    request = ScreenRequest(tmp_path, "cuda:1", 0.25, 3.5, 0.05, region=region)
+    request = ScreenRequest(tmp_path, "cuda:1", 0.25, 3.5, 0.05, most=12, region=region)
     options = ["screen", "scan.nrrd", "--out", "result", *request.options()]
     read = command._parser().parse_args(options)
     assert read.region == pytest.approx(region, abs=1e-5)
-    assert (read.overlap, read.threshold, read.min_volume) == (0.25, 3.5, 0.05)
+    assert (read.overlap, read.threshold, read.min_volume, read.most) == (0.25, 3.5, 0.05, 12)
+    assert request.findings == FindingSettings(3.5, 0.05, 12)
     assert (read.model, read.device) == (str(tmp_path), "cuda:1")
     assert "--region" not in ScreenRequest().options()
 

@@ -26,13 +26,15 @@ __all__ = ["rarity"]
 AFFINE = GRIDS["tilted"]
 
 
-def written(folder: Path, rarity: np.ndarray, rows: list[Row]) -> tuple[Path, pydicom.Dataset]:
+def written(
+    folder: Path, rarity: np.ndarray, rows: list[Row], found: int = 0
+) -> tuple[Path, pydicom.Dataset]:
     """Write a report; returns it and the segments that it refers to."""
     headers = read_source(write_series(folder, AFFINE), SHAPE, AFFINE)
     regions = regions_of([row.finding for row in rows], rarity, SETTINGS.threshold)
     segments = segmentation(headers, regions, SHAPE, AFFINE, PROVENANCE)
     path = folder / "report.dcm"
-    save(path, report(headers, segments, rows, SETTINGS, PROVENANCE))
+    save(path, report(headers, segments, rows, SETTINGS, PROVENANCE, found))
     return path, segments
 
 
@@ -84,6 +86,15 @@ def test_highdicom_reads_it_and_finds_the_segments(rarity: np.ndarray, tmp_path:
     ]
     (volume,) = groups[1].get_measurements(name=codes.SCT.Volume)
     assert volume.value == pytest.approx(rows[1].finding.volume_ml, abs=1e-3)
+
+
+@pytest.mark.parametrize(("found", "told"), [(19, True), (2, False), (0, False)])
+def test_it_tells_how_many_were_not_listed(
+    rarity: np.ndarray, tmp_path: Path, found: int, told: bool
+) -> None:
+    path, _ = written(tmp_path, rarity, rows_of(rarity, AFFINE), found)
+    content = path.read_bytes()
+    assert (b"; listed: the 5 rarest of 19" in content) is (b"; listed:" in content) is told
 
 
 def test_a_rarity_that_was_not_counted_is_told_as_more_than_that(

@@ -57,6 +57,11 @@ def test_another_threshold_finds_anew_without_a_job(
     assert [round(one.peak_rarity, 1) for one in result.findings] == [7.0]
     screening.set_threshold(3.0)
     assert len(result.findings) == 1
+    screening.set_threshold(3.0, 0.05, most=2)
+    assert [round(one.peak_rarity, 1) for one in result.findings] == [7.0, 5.5]
+    assert (result.table.settings.most, result.table.beyond.total) == (2, 3)
+    screening.set_threshold(3.5)
+    assert result.table.settings.most == 2
     assert len(jobs.made) == 1
 
 

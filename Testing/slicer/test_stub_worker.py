@@ -85,6 +85,19 @@ def test_its_result_says_that_no_model_was_run(
     ]
 
 
+def test_it_lists_as_many_as_it_is_asked_for_and_tells_of_the_rest(
+    scan: Scan, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_map(tmp_path / "scan.nrrd", scan.hu, scan.affine)
+    line = ["screen", str(tmp_path / "scan.nrrd"), "--out", str(tmp_path / "result")]
+    assert main([*line, "--events", "--most", "1"]) == 0
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [one["code"] for one in events if one["event"] == "notice"] == ["findings.limit"]
+    result = events[-1]
+    assert (len(result["findings"]), result["found"]) == (1, len(PEAKS))
+    assert result["provenance"]["parameters"]["findings"]["most"] == 1
+
+
 @pytest.mark.parametrize("wishes", [{"fail": "scoring", "error": ["a.b", "No.", "Do."]}])
 def test_it_fails_when_asked(
     wishes: dict[str, object],

@@ -88,6 +88,15 @@ def test_the_json_gives_back_findings_and_reviews(rows: list[Row], tmp_path: Pat
     assert "NaN" not in to_json([], SETTINGS, {})
 
 
+def test_both_tell_how_many_there_are_where_that_is_known(rows: list[Row]) -> None:
+    for found, told in ((19, 19), (2, 2), (0, None)):
+        text = to_csv(rows, SETTINGS, PROVENANCE, found)
+        cells = [row["found"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+        assert cells == ["" if told is None else str(told)] * 2
+        assert json.loads(to_json(rows, SETTINGS, PROVENANCE, found))["found"] == told
+    assert json.loads(to_json([], SETTINGS, PROVENANCE))["found"] == 0
+
+
 def test_no_finding_is_a_table_too() -> None:
     assert to_csv([], SETTINGS, {}).count("\n") == 1
     assert json.loads(to_json([], SETTINGS, {}))["findings"] == []

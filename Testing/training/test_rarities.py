@@ -75,7 +75,8 @@ def test_without_lesions_every_finding_of_a_screening_is_false() -> None:
     scan = Scan(np.zeros(rarity.shape, np.float32), AFFINE)
     found = Rarities.of(rarity, nothing)
     for k, threshold in enumerate(THRESHOLDS):
-        assert found.findings[k] == len(find(rarity, scan, FindingSettings(threshold=threshold)))
+        settings = FindingSettings(threshold=threshold, most=rarity.size)
+        assert found.findings[k] == len(find(rarity, scan, settings))
     assert found.findings[0] > 0
     assert found.met.sum() == found.lesions == 0
 

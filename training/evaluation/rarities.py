@@ -2,7 +2,7 @@
 
 Rarity r promises that a share of 10^-r of the voxels is at least as rare. That holds in the scans
 that a model was calibrated on; in others it is to be measured. A finding is what `ctscreener
-screen` calls one at a threshold of r, without its limit of 50 a scan.
+screen` calls one at a threshold of r, whether its list is long enough for it or not.
 """
 
 from collections.abc import Sequence

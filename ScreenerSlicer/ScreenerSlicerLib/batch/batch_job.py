@@ -24,7 +24,7 @@ class Screened:
 
     Arguments:
         folder: Where its files are.
-        findings: How many there are.
+        findings: How many there are, listed or not.
         top_rarity: The highest rarity of one; None where there is none.
         seconds: How long it took, all stages together.
         counted: The highest rarity that was counted on the reference scans.
@@ -73,6 +73,7 @@ class BatchWork:
             peaks = [float(one["peak_rarity"]) for one in record["findings"]]
             seconds = sum(record["provenance"]["seconds"].values())
             counted = counted_up_to(record["provenance"])
+            found = int(record["found"])
         except (KeyError, TypeError) as error:
             raise InputError(
                 "result.unreadable",
@@ -82,7 +83,7 @@ class BatchWork:
                 _("Screen the volume again."),
             ) from error
         top = max(peaks, default=None)
-        return Screened(self._out, len(peaks), top, round(seconds, 1), counted, rarity)
+        return Screened(self._out, found, top, round(seconds, 1), counted, rarity)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ctscreener.scan import Scan
 from ScreenerSlicerLib.process.job import GIVE_WAY_SECONDS
 from ScreenerSlicerLib.process.run import Cancelled
 from ScreenerSlicerLib.process.screen_job import ScreenOutput, ScreenRequest, output_in
+from ScreenerSlicerLib.scene.findings_content import MOST_BEFORE
 from ScreenerSlicerLib.translation import tr as _
 
 
@@ -29,7 +30,7 @@ class Reopened:
     Arguments:
         scan: The scan, in 16 bits where these hold its values.
         output: What was found in it.
-        request: With which threshold and smallest volume.
+        request: With which threshold, smallest volume and most findings.
     """
 
     scan: Scan
@@ -81,6 +82,7 @@ class Reopening:
                 threshold=float(asked["threshold"]),
                 min_volume_ml=float(asked["min_volume_ml"]),
                 all_parts=every,
+                most=int(asked.get("most", MOST_BEFORE)),
             )
             scan = _small(self._read_scan())
             output = output_in(self._folder, record, scan, every, self._check)

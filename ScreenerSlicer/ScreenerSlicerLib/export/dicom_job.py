@@ -58,6 +58,7 @@ class DicomWork:
         provenance: Of the run.
         rows: What becomes segments and entries of the report.
         settings: What these were found with.
+        found: How many findings there are, listed or not; 0 where that is not known.
     """
 
     files: Mapping[Kind, Path]
@@ -66,6 +67,7 @@ class DicomWork:
     provenance: Mapping[str, Any]
     rows: Sequence[Row] = ()
     settings: FindingSettings = FindingSettings()
+    found: int = 0
 
     def __post_init__(self) -> None:
         """A report refers to segments, which must be there too."""
@@ -85,6 +87,7 @@ class DicomWork:
             "provenance": self.provenance,
             "rows": [row.to_json() for row in self.rows],
             "settings": asdict(self.settings),
+            "found": self.found,
         }
         _save(folder / VALUES, self.rarity.hu, check)
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")

@@ -77,7 +77,7 @@ def _objects(
     segments = segmentation(headers, regions, rarity.shape, affine, provenance)
     yield "segments", segments
     if "report" in job["objects"]:
-        yield "report", report_of(headers, segments, rows, settings, provenance)
+        yield "report", report_of(headers, segments, rows, settings, provenance, job["found"])
 
 
 def _refused(failure: Exception) -> InputError:

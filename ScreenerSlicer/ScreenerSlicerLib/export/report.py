@@ -42,6 +42,7 @@ def report(
     reviewed: "Sequence[Reviewed]",
     settings: FindingSettings,
     provenance: Mapping[str, Any],
+    found: int = 0,
 ) -> "Dataset":
     """Make a report of findings.
 
@@ -51,6 +52,7 @@ def report(
         reviewed: The findings, with place, verdict and comment.
         settings: What they were found with.
         provenance: Of the run.
+        found: How many findings there are, listed or not; 0 where that is not known.
 
     Raises:
         ImportError: highdicom is missing.
@@ -71,7 +73,7 @@ def report(
     )
     counted = counted_up_to(provenance)
     algorithm = hd.sr.AlgorithmIdentification(
-        name="Screener", version=VERSION, parameters=_parameters(settings, provenance)
+        name="Screener", version=VERSION, parameters=_parameters(settings, provenance, found)
     )
     groups = [
         _group(one, number, segments, counted, algorithm)
@@ -97,14 +99,16 @@ def report(
     return made
 
 
-def _parameters(settings: FindingSettings, provenance: Mapping[str, Any]) -> list[str]:
+def _parameters(settings: FindingSettings, provenance: Mapping[str, Any], found: int) -> list[str]:
     """What the findings come from; the first line is what readers of one line alone see."""
     model = provenance.get("model", {})
     synthetic = " SYNTHETIC: no model was run." if provenance.get("synthetic") else ""
+    limit = f"; listed: the {settings.most} rarest of {found}" if found > settings.most else ""
     return [
         NOTICE + synthetic,
         f"model {model.get('name')}, weights SHA-256 {model.get('weights_sha256')}",
-        f"rarity at least {settings.threshold:g}, volume at least {settings.min_volume_ml:g} ml",
+        f"rarity at least {settings.threshold:g}, volume at least {settings.min_volume_ml:g} ml"
+        + limit,
     ]
 
 

@@ -48,6 +48,7 @@ def write_tables(
     rows: Sequence[Reviewed],
     settings: FindingSettings,
     provenance: Mapping[str, Any],
+    found: int = 0,
 ) -> list[Path]:
     """Write both tables, replacing older ones.
 
@@ -57,6 +58,7 @@ def write_tables(
         settings: What these findings were found with, perhaps with another threshold than the
             run's.
         provenance: Model, hashes, device and parameters, as the run gave them.
+        found: How many findings there are, listed or not; 0 where that is not known.
 
     Returns:
         The two files.
@@ -66,8 +68,8 @@ def write_tables(
     """
     texts = {
         # With a mark at its start: spreadsheets would else misread letters beyond ASCII.
-        path.with_suffix(".csv"): ("utf-8-sig", to_csv(rows, settings, provenance)),
-        path.with_suffix(".json"): ("utf-8", to_json(rows, settings, provenance)),
+        path.with_suffix(".csv"): ("utf-8-sig", to_csv(rows, settings, provenance, found)),
+        path.with_suffix(".json"): ("utf-8", to_json(rows, settings, provenance, found)),
     }
     for file, (encoding, text) in texts.items():
         with whole_file(file) as part:
@@ -76,7 +78,10 @@ def write_tables(
 
 
 def to_csv(
-    rows: Sequence[Reviewed], settings: FindingSettings, provenance: Mapping[str, Any]
+    rows: Sequence[Reviewed],
+    settings: FindingSettings,
+    provenance: Mapping[str, Any],
+    found: int = 0,
 ) -> str:
     """Write one finding a line; every line says what made it, since lines get copied.
 
@@ -84,11 +89,13 @@ def to_csv(
         rows: In the order of the list.
         settings: As in `write_tables`.
         provenance: As in `write_tables`.
+        found: As in `write_tables`.
     """
     model = provenance.get("model", {})
     origin = {
         "threshold_log10": settings.threshold,
         "min_volume_ml": settings.min_volume_ml,
+        "found": _known(found, rows),
         "model": cell(str(model.get("name", ""))),
         "weights_sha256": model.get("weights_sha256", ""),
         "rarity_counted_up_to_log10": model.get(COUNTED, ""),
@@ -101,17 +108,20 @@ def to_csv(
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(names)
     for row in rows:
-        found = row.finding
+        one = row.finding
         words = [row.verdict, cell(row.comment)]
         words += [row.place.side, row.place.level] if row.place else ["", ""]
-        measured = (found.peak_rarity, found.mean_rarity, found.volume_ml, found.diameter_mm)
-        numbers = [f"{x:.4f}" for x in (*measured, found.mean_hu, *found.peak_ras)]
-        table.writerow([found.rank, *words, *numbers, found.voxels, *origin.values()])
+        measured = (one.peak_rarity, one.mean_rarity, one.volume_ml, one.diameter_mm)
+        numbers = [f"{x:.4f}" for x in (*measured, one.mean_hu, *one.peak_ras)]
+        table.writerow([one.rank, *words, *numbers, one.voxels, *origin.values()])
     return text.getvalue()
 
 
 def to_json(
-    rows: Sequence[Reviewed], settings: FindingSettings, provenance: Mapping[str, Any]
+    rows: Sequence[Reviewed],
+    settings: FindingSettings,
+    provenance: Mapping[str, Any],
+    found: int = 0,
 ) -> str:
     """Write findings, reviews and provenance as strict JSON.
 
@@ -119,6 +129,7 @@ def to_json(
         rows: In the order of the list.
         settings: As in `write_tables`.
         provenance: As in `write_tables`.
+        found: As in `write_tables`.
 
     Raises:
         ValueError: A number is not finite.
@@ -129,6 +140,7 @@ def to_json(
         "notice": NOTICE,
         "provenance": dict(provenance),
         "found_with": asdict(settings),
+        "found": _known(found, rows),
         "findings": [
             {
                 **asdict(row.finding),
@@ -140,3 +152,8 @@ def to_json(
         ],
     }
     return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _known(found: int, rows: Sequence[Reviewed]) -> int | None:
+    """How many findings there are; scenes of before do not say."""
+    return found if found >= len(rows) else None

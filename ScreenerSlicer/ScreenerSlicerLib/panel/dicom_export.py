@@ -171,6 +171,7 @@ class DicomExport:
             result.provenance,
             kept_rows(result),
             result.table.settings,
+            result.table.beyond.total,
         )
         self._export = _Export(self._new_job(work), deposit)
         self._export.job.start()

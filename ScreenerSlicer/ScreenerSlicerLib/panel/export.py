@@ -117,7 +117,8 @@ class ExportPanel:
         assert folder is not None, "the button is disabled"
         path = _free(folder, _("{scan} findings"), result, (".csv", ".json"))
         try:
-            written = write_tables(path, result.rows, result.table.settings, result.provenance)
+            settings, found = result.table.settings, result.table.beyond.total
+            written = write_tables(path, result.rows, settings, result.provenance, found)
         except (InputError, OSError) as error:
             self._ui.exportLabel.text = str(error)
             return

@@ -13,12 +13,15 @@ from slicer.parameterNodeWrapper import (
     parameterNodeWrapper,
 )
 
+from ctscreener.findings import FindingSettings
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.translation import tr as _
 
 LOWEST, HIGHEST, HIGHEST_COLOUR = 1.0, 6.0, 9.0
 """Thresholds that can be chosen, and the last rarity that colours can be spread to."""
 LARGEST_ML = 100.0
+LONGEST_LIST = 50
+"""Findings that can be listed at most: more of them nobody walks through."""
 
 
 class Quality(enum.Enum):
@@ -49,6 +52,7 @@ class ScreenerSlicerParameterNode:
     threshold: Annotated[float, WithinRange(LOWEST, HIGHEST)] = 3.0
     minVolume: Annotated[float, WithinRange(0.0, LARGEST_ML)] = 0.1
     allParts: bool = False
+    mostFindings: Annotated[int, WithinRange(1, LONGEST_LIST)] = FindingSettings.most
     opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.7
     colourRange: Annotated[
         FloatRange, RangeBounds(0.0, HIGHEST_COLOUR), Default(FloatRange(0.0, 6.0))
@@ -76,6 +80,7 @@ def take_over(parameters: ScreenerSlicerParameterNode, result: ScreenResult) -> 
     parameters.threshold = min(max(settings.threshold, LOWEST), HIGHEST)
     parameters.minVolume = min(settings.min_volume_ml, LARGEST_ML)
     parameters.allParts = result.table.beyond.all_parts
+    parameters.mostFindings = min(settings.most, LONGEST_LIST)
     parameters.opacity = heat_map.opacity
     parameters.colourRange = FloatRange(low, high)
     parameters.showOutline = result.outline.node is not None

@@ -104,9 +104,9 @@ class Reading:
         """Whether the list is not the one that the parameters ask for."""
         if self.result is None:
             return False
-        table = self.result.table
-        found = (table.settings.threshold, table.settings.min_volume_ml, table.beyond.all_parts)
-        return found != (parameters.threshold, parameters.minVolume, parameters.allParts)
+        settings, every = self.result.table.settings, self.result.table.beyond.all_parts
+        found = (settings.threshold, settings.min_volume_ml, every, settings.most)
+        return found != _asked(parameters)
 
     def _find_again(self) -> None:
         parameters = self._parameters
@@ -115,10 +115,18 @@ class Reading:
         # Its finding may be gone afterwards.
         self._findings.keep_comment()
         try:
-            self._logic().screening.set_threshold(
-                parameters.threshold, parameters.minVolume, parameters.allParts
-            )
+            self._logic().screening.set_threshold(*_asked(parameters))
         except InputError as error:
             self._say(str(error))
         self._findings.fill()
         self._export.update()
+
+
+def _asked(parameters: ScreenerSlicerParameterNode) -> tuple[float, float, bool, int]:
+    """What decides on the list, in the order of `Screening.set_threshold`."""
+    return (
+        parameters.threshold,
+        parameters.minVolume,
+        parameters.allParts,
+        parameters.mostFindings,
+    )

@@ -212,6 +212,7 @@ class ScreenerPanel:
             parameters.threshold,
             parameters.minVolume,
             parameters.allParts,
+            parameters.mostFindings,
             remote=self._remote.machine(model),
             keep_earlier=parameters.keepEarlier,
         )

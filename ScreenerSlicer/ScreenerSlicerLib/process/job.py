@@ -28,6 +28,9 @@ GIVE_WAY_SECONDS = 0.01
 Python's lock, so that between two calls of a timer they stand still."""
 EXIT_SECONDS = 2.0
 """How long an application that ends waits for a run that nobody closed."""
+OF_THE_LIST = "findings."
+"""How codes of notices begin that tell what a list leaves out. The list itself tells that, as it is
+now; and all was done as asked for."""
 
 
 @final
@@ -110,6 +113,8 @@ class BackgroundJob(Generic[Output]):
     def _after(self, event: Mapping[str, Any]) -> JobProgress:
         """Where the run is after an event; a notice stays until another replaces it."""
         last = self._progress
+        if event.get("event") == "notice" and str(event.get("code", "")).startswith(OF_THE_LIST):
+            return last
         if event.get("event") == "notice":
             return replace(last, notice=str(event.get("message", "")))
         if event.get("event") != "progress":

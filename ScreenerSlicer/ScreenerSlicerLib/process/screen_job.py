@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from ctscreener.errors import InputError
-from ctscreener.findings import Finding
+from ctscreener.findings import Finding, FindingSettings
 from ctscreener.parts import Parts
 from ctscreener.scan import Scan
 from ScreenerSlicerLib.process.job import BackgroundJob
@@ -42,6 +42,8 @@ class ScreenRequest:
     """Smallest finding in ml."""
     all_parts: bool = False
     """List findings of arms, head and legs, too."""
+    most: int = FindingSettings.most
+    """List so many findings at most, the rarest."""
     region: Bounds | None = None
     """The only part that is scored: lowest and highest R, A, S in mm, in the volume's own frame."""
     remote: Remote | None = None
@@ -49,6 +51,11 @@ class ScreenRequest:
     keep_earlier: bool = False
     """Leave earlier maps of the same volume in the scene, beside the new one; else it takes their
     place, with what was said of their findings. The engine knows nothing of this."""
+
+    @property
+    def findings(self) -> FindingSettings:
+        """What counts as a finding."""
+        return FindingSettings(self.threshold, self.min_volume_ml, self.most)
 
     def options(self) -> tuple[str, ...]:
         """Return the engine's arguments for this."""
@@ -63,6 +70,7 @@ class ScreenRequest:
                 "--overlap": None if self.overlap is None else float(self.overlap),
                 "--threshold": float(self.threshold),
                 "--min-volume": float(self.min_volume_ml),
+                "--most": int(self.most),
                 "--region": self.region and tuple(float(side) for side in self.region),
             }
         )

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from ctscreener.errors import InputError
 from ctscreener.events import reporter
 from ctscreener.files import read_scan, write_map
-from ctscreener.findings import FindingSettings, find
+from ctscreener.findings import FindingSettings, found_in_parts, told_of_limit
 from ctscreener.findings_text import findings_to_csv, findings_to_json
 from ctscreener.outputs import publish
 from ctscreener.reporter import Reporter
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, default=3.0)
     add("--overlap", type=float)
     add("--min-volume", type=float, default=0.1)
+    add("--most", type=int, default=5)
     add("--all-parts", action="store_true")
     add("--encoder", type=Path)
     add("--region", nargs=6, type=float)
@@ -83,16 +85,19 @@ def _screen(options: argparse.Namespace, report: Reporter, wishes: dict[str, Any
     _stage("restoring", 1, report, wishes)
     rarity = synthetic_rarity(scan, options.region)
     _stage("findings", 1, report, wishes)
-    settings = FindingSettings(options.threshold, options.min_volume)
-    findings = find(rarity, scan, settings)
+    settings = FindingSettings(options.threshold, options.min_volume, options.most)
+    everything = found_in_parts(rarity, scan, settings)
+    findings, total = everything.findings, everything.total
+    if total > len(findings):
+        report.notice("findings.limit", told_of_limit(len(findings), total))
     _stage("writing", 1, report, wishes)
     seconds = {"all": round(time.perf_counter() - began, 3)}
-    text = findings_to_json(findings, _provenance(options, scan, settings, seconds))
+    text = findings_to_json(findings, _provenance(options, scan, settings, seconds), total)
     publish(
         options.out,
         {
             "anomaly.nrrd": lambda file: write_map(file, rarity, scan.affine),
-            "findings.csv": lambda file: _write(file, findings_to_csv(findings)),
+            "findings.csv": lambda file: _write(file, findings_to_csv(findings, total=total)),
             "findings.json": lambda file: _write(file, text),
         },
     )
@@ -151,13 +156,12 @@ def synthetic_rarity(scan: Scan, region: Sequence[float] | None = None) -> np.nd
 def _provenance(
     options: argparse.Namespace, scan: Scan, settings: FindingSettings, seconds: dict[str, float]
 ) -> dict[str, object]:
-    findings = {"threshold": settings.threshold, "min_volume_ml": settings.min_volume_ml}
     return {
         "synthetic": True,
         "software": {"name": "Screener stub worker", "version": VERSION},
         "model": {"name": SYNTHETIC, "weights_sha256": "", "settings_sha256": ""},
         "parameters": {
-            "findings": findings,
+            "findings": asdict(settings),
             "overlap": options.overlap,
             "region": options.region,
         },

@@ -15,6 +15,8 @@ from ScreenerSlicerLib.scene.reviews import Review
 
 SAME_MM = 1e-3
 """Files keep places a little less exactly than memory does."""
+MOST_BEFORE = 50
+"""Findings that were listed at most where a scene or a result does not say."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Content:
         """Take what `to_json` returned."""
         reviews = [Review(**_tuples(one)) for one in data["reviews"]]
         return cls(
-            FindingSettings(**data["settings"]),
+            FindingSettings(**{"most": MOST_BEFORE, **data["settings"]}),
             [Finding(**_tuples(one)) for one in data["findings"]],
             [Place(**one) if one else None for one in data["places"]],
             reviews,

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ctscreener.errors import InputError
+from ctscreener.screen_command import MOST
 
 if TYPE_CHECKING:
     from ctscreener.model import Model
@@ -22,6 +23,7 @@ class Asked:
         device: As `ScreenSettings.device`.
         threshold: As `FindingSettings.threshold`.
         min_volume: As `FindingSettings.min_volume_ml`.
+        most: As `FindingSettings.most`.
         overlap: As `ScreenSettings.overlap`; None for the default.
         all_parts: As `ScreenSettings.all_parts`.
         full: Keep the map of float32 and the picture, too.
@@ -32,6 +34,7 @@ class Asked:
     device: str = "auto"
     threshold: float = 3.0
     min_volume: float = 0.1
+    most: int = 5
     overlap: float | None = None
     all_parts: bool = False
     full: bool = False
@@ -45,6 +48,7 @@ class Asked:
         ranges = {
             "--threshold": (self.threshold, 0, 20),
             "--min-volume": (self.min_volume, 0, 1e6),
+            "--most": (self.most, 1, MOST),
             "--overlap": (0 if self.overlap is None else self.overlap, 0, 0.9),
         }
         for option, (value, low, high) in ranges.items():
@@ -62,7 +66,7 @@ class Asked:
         from ctscreener.screening import ScreenSettings
 
         settings = ScreenSettings(
-            findings=FindingSettings(self.threshold, self.min_volume),
+            findings=FindingSettings(self.threshold, self.min_volume, self.most),
             device=find_device(self.device),
             all_parts=self.all_parts,
         )

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threshold", type=float, default=3.0, help="as for screen (3)")
     add("--overlap", type=float, help="as for screen")
     add("--min-volume", type=float, default=0.1, metavar="ML", help="as for screen (0.1)")
+    add("--most", type=int, default=5, metavar="N", help="as for screen (5)")
     add("--all-parts", action="store_true", help="as for screen")
     add("--events", action="store_true", help="JSON lines on stdout, for programs")
 
@@ -90,6 +91,7 @@ def _screen(index: Path, options: argparse.Namespace, report: "Reporter") -> int
         device=options.device,
         threshold=options.threshold,
         min_volume=options.min_volume,
+        most=options.most,
         overlap=options.overlap,
         all_parts=options.all_parts,
         full=options.full,

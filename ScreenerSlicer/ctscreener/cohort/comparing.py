@@ -28,7 +28,7 @@ class Pair:
         scan: Its id.
         findings: Listed findings of the first run.
         findings_2: Those of the second.
-        met: Findings of the first whose peak lies in the box of one of the second.
+        met: Those of the first whose peak lies in the box of one of the second.
         met_2: The other way round.
         top: Highest rarity of a finding of the first; none where it has none.
         top_2: Likewise of the second.
@@ -114,8 +114,8 @@ def told(found: Sequence[Pair], runs: Sequence[str]) -> list[str]:
     met, met_2 = sum(p.met for p in found), sum(p.met_2 for p in found)
     lines = [
         f"{len(found)} scans by both.",
-        f"{runs[0]}: {total} findings, of which {runs[1]} has {met}.",
-        f"{runs[1]}: {total_2} findings, of which {runs[0]} has {met_2}.",
+        f"{runs[0]}: {total} listed findings, of which {runs[1]} lists {met}.",
+        f"{runs[1]}: {total_2} listed findings, of which {runs[0]} lists {met_2}.",
     ]
     tops = np.array([(p.top, p.top_2) for p in found if p.top is not None and p.top_2 is not None])
     if len(tops) > 2 and np.all(np.ptp(tops, axis=0) > 0):

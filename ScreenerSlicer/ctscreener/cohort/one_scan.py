@@ -49,7 +49,7 @@ class Screening:
     seconds: float
 
     def __call__(self, entry: Entry) -> int:
-        """Screen one scan; how many findings it has.
+        """Screen one scan; how many findings are listed.
 
         Raises:
             InputError: The scan cannot be used, or nothing can be written.
@@ -130,7 +130,7 @@ class Screening:
         findings, rarity = screened.findings, screened.rarity
         writers: dict[str, Callable[[Path], Any]] = {
             compact_map.NAME: lambda file: compact_map.write_compact(file, rarity, scan.affine),
-            "findings.csv": _text(findings_to_csv(findings, counted)),
+            "findings.csv": _text(findings_to_csv(findings, counted, screened.found)),
             "findings.json": _text(findings_to_json(findings, origin, screened.found, counted)),
         }
         if findings:

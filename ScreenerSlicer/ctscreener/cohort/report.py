@@ -36,6 +36,7 @@ class Counts:
         scans: How many there are.
         failed: How many of them have no result.
         findings: How many findings all have, those beyond a scan's limit included.
+        listed: How many of them are listed.
         without: How many scans have none.
         voxels: Scored voxels of all scans.
         above: Those at or above each of `LEVELS`, `(5,)`.
@@ -45,6 +46,7 @@ class Counts:
     scans: int = 0
     failed: int = 0
     findings: int = 0
+    listed: int = 0
     without: int = 0
     voxels: int = 0
     above: np.ndarray = field(default_factory=lambda: np.zeros(len(LEVELS), np.int64))
@@ -57,6 +59,7 @@ class Counts:
             self.failed += 1
             return
         self.findings += row["found"]
+        self.listed += len(row["findings"])
         self.without += not row["found"]
         self.voxels += row["voxels"]
         self.above += np.array(row["above"], np.int64)
@@ -90,7 +93,7 @@ class Report:
     Arguments:
         runs: Counts by the name of the run.
         causes: How many scans failed by each cause, with one message.
-        rarest: The rarest findings of all, the rarest first.
+        rarest: The rarest findings of all that are listed, the rarest first.
         pictures: Pictures of the first of them, by their number in `rarest`, as data URIs.
     """
 

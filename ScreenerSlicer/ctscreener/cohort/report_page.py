@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from ctscreener.cohort.place import Place
-from ctscreener.cohort.report import RAREST, Counts, Report, gather
+from ctscreener.cohort.report import Counts, Report, gather
 from ctscreener.cohort.table import NOTICE, write_table
 from ctscreener.texts import plain
 from ctscreener.whole_file import write_text
@@ -188,7 +188,9 @@ def _held(runs: Mapping[str, Counts]) -> Iterator[str]:
 def _rarest(report: Report) -> Iterator[str]:
     """Lay out filters, pictures and the empty table, which the script fills."""
     total = sum(some.findings for some in report.runs.values())
-    yield f"<h2>The rarest findings</h2><p>The {min(total, RAREST)} rarest of {total}; "
+    listed = sum(some.listed for some in report.runs.values())
+    shown = f"The {len(report.rarest)} rarest of {listed} that are listed"
+    yield f"<h2>The rarest findings</h2><p>{shown}, of {total} above the threshold; "
     yield 'shown: <span id="count"></span>, 200 lines at most.</p><p>'
     for name, choices in {"run": tuple(report.runs), **CHOICES}.items():
         options = "".join(f"<option>{_text(each)}</option>" for each in choices)
