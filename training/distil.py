@@ -25,8 +25,9 @@ from ctscreener.settings import from_json, read_json, write_json
 from ctscreener.student import StudentSettings
 from ctscreener.tiled import autocast
 from training.data.cache import tiles_of
+from training.data.parcel import Parcel, pack
 from training.data.store import Store
-from training.data.teacher_scores import Lesson, Lessons, draw, learn, some_scores
+from training.data.teacher_scores import Lessons, draw, learn, some_scores
 from training.data.views import check_precision
 from training.flags import FLAT
 from training.imitation import Imitation, set_scale, watch, weights_of
@@ -142,17 +143,15 @@ class Boxes:
     scale: Calibration
     descriptor: UNet
 
-    def load(self, index: int) -> tuple[Lesson, Tensor]:
+    def load(self, index: int) -> Parcel:
         """Draw the boxes of one step, with the weights of their voxels."""
         return self._drawn(index, self.settings.per_step)
 
-    def render(
-        self, drawn: tuple[Lesson, Tensor], device: torch.device
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def render(self, drawn: Parcel, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Describe boxes on a device: descriptors, positions, the teacher's scores, weights."""
-        lesson, weight = drawn
-        y = described(self.descriptor.to(device), lesson.image.to(device), self.lessons.pool)
-        return y, lesson.positions.to(device), lesson.nll.to(device), weight.to(device)
+        there = drawn.opened(device)
+        y = described(self.descriptor.to(device), there["image"], self.lessons.pool)
+        return y, there["positions"], there["nll"], there["weight"]
 
     def need(self) -> Need:
         """How the memory of a step grows: with its boxes."""
@@ -162,10 +161,12 @@ class Boxes:
             lambda units: f"--per-step {units}",
         )
 
-    def _drawn(self, index: int, count: int) -> tuple[Lesson, Tensor]:
+    def _drawn(self, index: int, count: int) -> Parcel:
         s = self.settings
         lesson = draw(self.lessons, index, count, s.block, s.loop.seed)
-        return lesson, weights_of(lesson.nll, self.scale, s.tail)
+        weight = weights_of(lesson.nll, self.scale, s.tail)
+        arrays = {"image": lesson.image, "positions": lesson.positions, "nll": lesson.nll}
+        return pack({name: t.numpy() for name, t in {**arrays, "weight": weight}.items()})
 
 
 def load_teacher(name: str, store: Store) -> Model:

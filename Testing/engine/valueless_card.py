@@ -47,12 +47,21 @@ def card(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let chance and reduced precision do without a card."""
     generator = torch.Generator
 
+    class OnCard(generator):
+        """Says that it draws on the card, so that a number asked of it there is waited for."""
+
+        device = CARD
+
+    class Made:
+        def __new__(cls, device: object = "cpu") -> torch.Generator:  # pyright: ignore[reportInconsistentConstructor]
+            return OnCard() if torch.device(str(device)) == CARD else generator()
+
     class NoAutocast(contextlib.nullcontext):
         def __init__(self, *given: object, **named: object) -> None:
             super().__init__()
 
     with patch.context() as while_it_lasts:
-        while_it_lasts.setattr(torch, "Generator", lambda device=None: generator())
+        while_it_lasts.setattr(torch, "Generator", Made)
         while_it_lasts.setattr(torch, "autocast", NoAutocast)
         # The optimizer's kernel knows shapes without values; its list of devices does not say so.
         adam = sys.modules["torch.optim.adam"]

@@ -12,7 +12,7 @@ from ctscreener.preprocess import PreprocessSettings
 from Testing.training.rivals import LOOP, one_scan, random_features
 from training.baselines.bgad import BgadSettings, Boundary, phases
 from training.baselines.cflow import build
-from training.baselines.parts.blobs import draw_blob, with_blobs
+from training.baselines.parts.blobs import draw_blob, draw_blobs, with_blobs
 from training.baselines.parts.semi_push_pull import (
     boundary,
     boundary_guided,
@@ -80,11 +80,13 @@ def test_anomalies_count_after_the_first_part(tmp_path: Path) -> None:
     objective = phase.task.objective
     assert isinstance(objective, Boundary)
     batch = phase.task.render(phase.task.load(4), CPU)
-    assert [len(part) for part in batch[1:]] == [64, 64, 32, 32] * 2
+    assert [len(part) for part in batch[2:]] == [64, 64, 32, 32] * 2
     later, sooner = objective(*batch), objective(torch.tensor(False), *batch[1:])
     assert later["push"] > 0
     assert sooner["push"] == 0
     torch.testing.assert_close(later["loss"], sooner["loss"] + later["push"])
+    # Without a made-up anomaly in the crops, what stands in its place is none.
+    assert objective(batch[0], torch.tensor(False), *batch[2:])["push"] == 0
     none = replace(settings, anomalous=0)
     (phase,) = phases(none, rival, Store(tmp_path / "store"))
     assert objective(*phase.task.render(phase.task.load(9), CPU))["push"] == 0
@@ -97,7 +99,7 @@ def test_blobs_are_changed_where_the_mask_says_and_within_the_body() -> None:
     clean = torch.rand(6, 1, 12, 20, 20)
     body = torch.zeros_like(clean, dtype=torch.bool)
     body[..., 2:-2, :] = True
-    changed, mask = with_blobs(clean, body, SPACING, (5.0, 8.0), rng)
+    changed, mask = with_blobs(clean, body, draw_blobs(6, (12, 20, 20), SPACING, (5.0, 8.0), rng))
     assert mask.any()
     assert not (mask & ~body).any()
     assert torch.equal(changed[~body], clean[~body])

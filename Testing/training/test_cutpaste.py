@@ -24,7 +24,10 @@ from training.baselines.cutpaste import (
     scar_sides,
     three_kinds,
 )
+from training.data.chance import chances_of
 from training.data.patches import PatchSettings
+
+CPU = torch.device("cpu")
 
 SETTINGS = CutPasteSettings(
     patches=PatchSettings(size=(8, 12, 12), count=4),
@@ -55,9 +58,9 @@ def test_it_learns_the_kinds_and_scores_the_body(
 
 def test_a_piece_comes_from_the_crop_itself_and_fills_a_box() -> None:
     image = torch.rand(1, 10, 12, 14)
-    generator = torch.Generator().manual_seed(0)
+    chances = chances_of(0, CPU)
     for _ in range(10):
-        changed = paste(image, (3, 4, 5), 0.0, generator)
+        changed = paste(image, (3, 4, 5), 0.0, chances)
         where = torch.nonzero(changed[0] != image[0])
         assert len(where) <= 60
         known = set(image.flatten().tolist())
@@ -70,19 +73,19 @@ def test_a_piece_comes_from_the_crop_itself_and_fills_a_box() -> None:
 
 
 def test_boxes_cover_the_share_asked_for_and_scars_are_long_and_thin() -> None:
-    generator, shape = torch.Generator().manual_seed(0), (24, 36, 36)
-    shares = [np.prod(box_sides(shape, SETTINGS, generator)) / np.prod(shape) for _ in range(200)]
+    chances, shape = chances_of(0, CPU), (24, 36, 36)
+    shares = [np.prod(box_sides(shape, SETTINGS, chances)) / np.prod(shape) for _ in range(200)]
     assert 0.015 < min(shares) < 0.04
     assert 0.11 < max(shares) < 0.17
     for _ in range(50):
-        thin, thick, long = sorted(scar_sides(shape, SETTINGS, generator))
+        thin, thick, long = sorted(scar_sides(shape, SETTINGS, chances))
         assert thin == thick <= 5
         assert 2.5 <= long / thick <= 6.5
 
 
 def test_every_crop_is_shown_in_all_kinds() -> None:
     clean = torch.rand(3, 1, 8, 12, 12)
-    crops, kinds = three_kinds(clean, SETTINGS, torch.Generator().manual_seed(0))
+    crops, kinds = three_kinds(clean, SETTINGS, chances_of(0, CPU))
     assert kinds.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert torch.equal(crops[:3], clean)
     assert all((crops[3 * k + n] != clean[n]).any() for k in (1, 2) for n in range(3))

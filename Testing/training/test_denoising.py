@@ -13,8 +13,11 @@ from Testing.training.rivals import (
 from training.baselines.denoising import Denoising, DenoisingSettings, coarse_noise, phases
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.stage import METHODS
+from training.data.chance import chances_of
 from training.data.patches import PatchSettings
 from training.data.store import Store
+
+CPU = torch.device("cpu")
 
 SETTINGS = DenoisingSettings(
     patches=PatchSettings(size=(8, 16, 16), count=4),
@@ -35,8 +38,8 @@ def test_it_learns_a_scan_and_a_lump_stands_out(tmp_path: Path) -> None:
 
 
 def test_noise_is_drawn_on_a_coarser_grid_and_brought_up_linearly() -> None:
-    generator = torch.Generator().manual_seed(0)
-    noise = coarse_noise(torch.Size((40, 1, 32, 32, 32)), 8, generator)
+    chances = chances_of(0, CPU)
+    noise = coarse_noise(torch.Size((40, 1, 32, 32, 32)), 8, chances)
     assert noise.shape == (40, 1, 32, 32, 32)
     assert noise.mean().abs() < 0.05
     # Linear between coarse voxels: the second difference is 0 all but where pieces meet.
@@ -44,7 +47,7 @@ def test_noise_is_drawn_on_a_coarser_grid_and_brought_up_linearly() -> None:
     assert bends.any()
     single = noise[:1].diff(dim=2).diff(dim=2).abs().amax(dim=(0, 1, 3, 4)) > 1e-4
     assert 0 < single.sum() <= 2 * (32 // 8 + 1)
-    again = coarse_noise(torch.Size((40, 1, 32, 32, 32)), 8, torch.Generator().manual_seed(0))
+    again = coarse_noise(torch.Size((40, 1, 32, 32, 32)), 8, chances_of(0, CPU))
     assert torch.equal(noise, again)
 
 

@@ -23,7 +23,10 @@ from training.baselines.draem import (
     with_anomalies,
 )
 from training.baselines.parts.ssim import ssim
+from training.data.chance import chances_of
 from training.data.patches import PatchSettings
+
+CPU = torch.device("cpu")
 
 SETTINGS = DraemSettings(
     patches=PatchSettings(size=(8, 16, 16), count=4),
@@ -50,7 +53,7 @@ def test_anomalies_lie_in_the_body_where_the_mask_says_and_half_of_the_crops_hav
     clean = torch.rand(60, 1, 8, 12, 12)
     body = torch.zeros(60, 1, 8, 12, 12, dtype=torch.bool)
     body[:, :, 1:-1, 2:-2, 2:-2] = True
-    changed, mask = with_anomalies(clean, body, SETTINGS, torch.Generator().manual_seed(0))
+    changed, mask = with_anomalies(clean, body, SETTINGS, chances_of(0, CPU))
     assert torch.equal(changed[~mask], clean[~mask])
     assert (changed[mask] != clean[mask]).float().mean() > 0.95
     assert not (mask & ~body).any()
@@ -61,7 +64,7 @@ def test_anomalies_lie_in_the_body_where_the_mask_says_and_half_of_the_crops_hav
     weak = replace(SETTINGS, clean=0.0, beta=(0.8, 0.8))
     moved = []
     for settings in (opaque, weak):
-        changed, mask = with_anomalies(clean, body, settings, torch.Generator().manual_seed(0))
+        changed, mask = with_anomalies(clean, body, settings, chances_of(0, CPU))
         moved.append((changed - clean)[mask].abs().mean())
     assert moved[1] == pytest.approx(0.2 * float(moved[0]), rel=1e-3)
 

@@ -22,6 +22,7 @@ from training.baselines.mood_top1 import (
 )
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.synthetic import ball_mask
+from training.data.chance import chances_of
 from training.data.patches import PatchSettings
 
 SETTINGS = MoodSettings(
@@ -49,7 +50,7 @@ def test_anomalies_lie_in_the_body_where_the_mask_says_and_most_crops_have_one()
     clean = torch.rand(80, 1, 16, 16, 16)
     body = torch.zeros_like(clean, dtype=torch.bool)
     body[:, :, 2:-2, 2:-2, 2:-2] = True
-    changed, mask = with_anomalies(clean, body, SETTINGS, torch.Generator().manual_seed(0))
+    changed, mask = with_anomalies(clean, body, SETTINGS, chances_of(0, CPU))
     assert torch.equal(changed[~mask], clean[~mask])
     assert (changed[mask] != clean[mask]).float().mean() > 0.9
     assert not (mask & ~body).any()
@@ -58,9 +59,9 @@ def test_anomalies_lie_in_the_body_where_the_mask_says_and_most_crops_have_one()
 
 
 def test_shapes_have_the_sizes_asked_for() -> None:
-    generator = torch.Generator().manual_seed(0)
+    chances = chances_of(0, CPU)
     for _ in range(50):
-        mask = draw_mask(torch.Size((20, 30, 40)), SETTINGS, generator)
+        mask = draw_mask(torch.Size((20, 30, 40)), SETTINGS, chances)
         sides = [len(index.unique()) for index in torch.nonzero(mask, as_tuple=True)]
         assert all(
             0 < side <= 0.6 * extent + 1 for side, extent in zip(sides, mask.shape, strict=True)
@@ -82,9 +83,9 @@ def test_a_seamless_edge_meets_the_image_and_keeps_what_is_within() -> None:
 def test_every_kind_of_edge_occurs() -> None:
     image, foreign = torch.zeros(1, 16, 16, 16), torch.ones(1, 16, 16, 16)
     mask = ball_mask((16, 16, 16), (11, 11, 11), (2, 2, 2), CPU)
-    generator = torch.Generator().manual_seed(0)
+    chances = chances_of(0, CPU)
     values = {
-        tuple(put_in(image, foreign, mask, 1.0, generator)[0][mask].unique().tolist())
+        tuple(put_in(image, foreign, mask, 1.0, chances)[0][mask].unique().tolist())
         for _ in range(30)
     }
     assert (1.0,) in values  # hard

@@ -20,6 +20,7 @@ from training.baselines.parts.synthetic import (
     recoloured,
     softened,
 )
+from training.data.chance import chances_of
 from training.data.patches import PatchSettings, PatchSource, check_patches, draw_patch
 from training.data.store import Store
 from training.loop.schedule import LoopSettings
@@ -64,17 +65,17 @@ def test_noise_is_perlins(rng: np.random.Generator) -> None:
 
 
 def test_noise_vanishes_at_the_lattice_and_stays_within_one() -> None:
-    noise = perlin((16, 24, 32), (4, 4, 4), torch.Generator().manual_seed(1))
+    noise = perlin((16, 24, 32), (4, 4, 4), chances_of(1, CPU))
     assert noise[::4, ::6, ::8].abs().max() < 1e-6
     assert 0.3 < noise.abs().max() <= 1
-    again = perlin((16, 24, 32), (4, 4, 4), torch.Generator().manual_seed(1))
+    again = perlin((16, 24, 32), (4, 4, 4), chances_of(1, CPU))
     assert torch.equal(noise, again)
 
 
 def test_as_many_voxels_are_marked_as_pixels_in_two_dimensions() -> None:
     """DRAEM's threshold of .5 marks 5.3% of pixels, measured on 300 images of 256 pixels."""
-    generator = torch.Generator().manual_seed(0)
-    marked = [perlin_mask((32, 48, 48), 0.36, generator).float().mean() for _ in range(150)]
+    chances = chances_of(0, CPU)
+    marked = [perlin_mask((32, 48, 48), 0.36, chances).float().mean() for _ in range(150)]
     assert 0.03 < torch.stack(marked).mean() < 0.08
 
 
@@ -103,13 +104,13 @@ def test_a_mixture_changes_the_mask_alone(rng: np.random.Generator) -> None:
 
 
 def test_other_crops_are_others_and_recoloured_ones_stay_grey_values() -> None:
-    generator = torch.Generator().manual_seed(0)
+    chances = chances_of(0, CPU)
     for _ in range(20):
-        assert all(n != m for n, m in enumerate(others(4, generator)))
-    assert others(1, generator) == [0]
+        assert all(n != m for n, m in enumerate(others(4, chances)))
+    assert others(1, chances) == [0]
     image = torch.rand(1, 6, 7, 8)
     for _ in range(10):
-        changed = recoloured(image, generator)
+        changed = recoloured(image, chances)
         assert changed.shape == image.shape
         assert 0 <= changed.min() <= changed.max() <= 1
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,30 @@ from torch import nn
 from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.flow import FlowSettings
 from ctscreener.networks import NetworkSettings
+from ctscreener.preprocess import PreprocessSettings
+from ctscreener.settings import from_json
 from Testing.engine.valueless_card import CARD, Traffic, card
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.rivals import one_scan
 from Testing.training.small_store import make_store
 from Testing.training.step_on_card import step
+from Testing.training.test_distil import settings_for as distilled
+from Testing.training.test_distil import write_teacher
 from Testing.training.test_every_rival import settings_of
-from training import ape, condition, contrastive, density, descriptor, presets, tune
-from training.baselines import stage as rivals
-from training.baselines.method import RunSettings
+from training import ape, condition, contrastive, density, descriptor, distil, presets, tune
+from training.baselines.method import TrainedSettings
+from training.baselines.methods import METHODS
 from training.data.crops import CropSettings
 from training.data.masking import MaskSettings
+from training.data.store import Store
 from training.descriptor import ContrastSettings
 from training.fit_heads import Reader, Table, fit_step
-from training.loop.loop import LoopSettings, Task
+from training.loop.loop import LoopSettings, Task, seeded
 
 LOOP = LoopSettings(steps=4, warmup=1, precision="32-true", device="cpu")
 CROPS = CropSettings(size=(16, 24, 24), pairs=2, positions=32)
 MOST = 2
 """Copies a step."""
-GUARDED = ("autoencoder", "f_anogan", "cutpaste", "msflow", "edc", "ae_flow")
-"""Rivals that draw nothing on the card that the host would have to know."""
 
 
 class Caught(Exception):
@@ -177,16 +181,42 @@ def untrained(run: Path, network: NetworkSettings) -> None:
     write(run, network)
 
 
-@pytest.mark.parametrize("name", GUARDED)
+RIVALS: list[tuple[str, dict[str, Any]]] = [
+    (name, {}) for name, some in METHODS.items() if issubclass(some.settings, TrainedSettings)
+]
+RIVALS += [
+    ("simple_slice_net", {"tuning_steps": 2}),
+    ("two_phase", {"pseudo": False}),
+    ("diffusion", {"octaves": 0}),
+    ("bgad", {"anomalous": 0}),
+]
+
+
+@pytest.mark.parametrize(("name", "changed"), RIVALS)
 def test_a_step_of_a_rival_is_sent_in_two_copies_at_most(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(name, tmp_path)
-    store = one_scan(tmp_path / "store", "ab", rivals.METHODS[name].plain(settings))
-    settings = replace(settings, data=RunSettings(store, tmp_path / "run"), loop=LOOP)  # pyright: ignore[reportCallIssue]
-    task = caught(rivals, lambda: rivals.main(name, settings), monkeypatch)
+    method = METHODS[name]
+    settings = replace(settings_of(name, tmp_path), loop=LOOP, **changed)  # pyright: ignore[reportCallIssue]
+    store = one_scan(tmp_path / "store", "ab", method.plain(settings))
+    with seeded(0):
+        rival = method.build(settings, from_json(PreprocessSettings, Store(store).preprocess))
+    # After tuning, features are looked at on the processor, and a card without values has none.
+    last = 1 if "tuning_steps" in changed else None
+    for phase in islice(method.phases(settings, rival, Store(store)), last):
+        traffic = step(phase.task, LOOP, tmp_path / "none", monkeypatch)
+        assert 1 <= len(traffic.copies) <= MOST, (phase.name, traffic.copies)
+        assert traffic.kernels["aten._fused_adamw_.default"] >= 1
+
+
+def test_a_step_of_the_distillation_is_sent_at_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_teacher(tmp_path / "teacher")
+    settings = replace(distilled(tmp_path, "run", 4), store=folder / "store", held_out=())
+    task = caught(distil, lambda: distil.main(settings), monkeypatch)
     traffic = step(task, LOOP, tmp_path / "none", monkeypatch)
-    assert len(traffic.copies) <= MOST, traffic.copies
+    assert len(traffic.copies) == 1, traffic.copies
 
 
 def test_a_step_of_the_discriminator_sends_nothing_once_its_rows_are_there(

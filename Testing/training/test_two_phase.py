@@ -20,6 +20,7 @@ from training.baselines.two_phase import (
     phases,
     with_shifts,
 )
+from training.data.chance import chances_of
 from training.data.patches import PatchSettings
 from training.data.store import Store
 
@@ -48,7 +49,7 @@ def test_shapes_are_shifted_by_one_value_within_the_body() -> None:
     clean = 0.5 + 0.05 * torch.rand(40, 1, 12, 20, 20)
     body = torch.zeros_like(clean, dtype=torch.bool)
     body[..., 2:-2, 2:-2] = True
-    changed, mask = with_shifts(clean, body, SPACING, SETTINGS, torch.Generator().manual_seed(0))
+    changed, mask = with_shifts(clean, body, SPACING, SETTINGS, chances_of(0, CPU))
     assert torch.equal(changed[~mask], clean[~mask])
     assert not (mask & ~body).any()
     with_one = mask.flatten(1).any(dim=1)
@@ -64,11 +65,11 @@ def test_shapes_are_shifted_by_one_value_within_the_body() -> None:
 
 
 def test_shapes_have_no_speck_that_the_ball_does_not_fit_into() -> None:
-    generator = torch.Generator().manual_seed(1)
+    chances = chances_of(1, CPU)
     settings = replace(SETTINGS, opening=6.0)
     sizes = []
     for _ in range(8):
-        mask = noise_mask(torch.Size((16, 32, 32)), SPACING, settings, generator)
+        mask = noise_mask(torch.Size((16, 32, 32)), SPACING, settings, chances)
         sizes.append(float(mask.float().mean()))
         reach = [1, 2, 2]
         assert torch.equal(dilated(eroded(mask, reach), reach), mask)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ctscreener.flow import FlowSettings
 from training.baselines.cflow import Cflow, CflowSettings, build, stages, standardized
 from training.baselines.method import Method, Phase
-from training.baselines.parts.blobs import with_blobs
+from training.baselines.parts.blobs import draw_blobs, with_blobs
 from training.baselines.parts.efficientnet import features_file
 from training.baselines.parts.semi_push_pull import (
     boundary_guided,
@@ -28,6 +28,7 @@ from training.baselines.parts.semi_push_pull import (
     focal_normal,
 )
 from training.baselines.parts.slice_rows import SliceRows, encode
+from training.data.parcel import Parcel
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop import processes
@@ -66,25 +67,29 @@ class Boundary(nn.Module):
         super().__init__()
         self.flows, self.settings = flows, settings
 
-    def forward(self, pushes: Tensor, *levels: Tensor) -> dict[str, Tensor]:
+    def forward(self, pushes: Tensor, there: Tensor, *levels: Tensor) -> dict[str, Tensor]:
         """Fit normal features, and push anomalous ones away.
 
         Arguments:
             pushes: Whether anomalies count by now, bool, a scalar on the host.
+            there: Whether the crops have any, bool, a scalar; without one anomalous features are
+                none.
             levels: For each stage standardized features `(n, C)` and conditions `(n, k)`, normal
                 ones, then anomalous ones.
         """
         likelihoods, pushed = [], []
         for number, flow in enumerate(stages(self.flows)):
-            rows, where, odd, there = levels[4 * number : 4 * number + 4]
+            rows, where, odd, place = levels[4 * number : 4 * number + 4]
             normal = -flow.nll(rows, where) / rows.shape[1]
             weight = focal_normal(normal, self.settings.scale) if self._focal else 1.0
             likelihoods.append((-F.logsigmoid(normal) * weight).mean())
             if pushes and len(odd):
-                anomalous = -flow.nll(odd, there) / odd.shape[1]
+                anomalous = -flow.nll(odd, place) / odd.shape[1]
                 pushed.append(self._pushed(normal, anomalous))
         likelihood = torch.stack(likelihoods).mean()
-        push = torch.stack(pushed).mean() if pushed else torch.zeros_like(likelihood)
+        push = torch.zeros_like(likelihood)
+        if pushed:
+            push = torch.where(there, torch.stack(pushed).mean(), push)
         return {
             "loss": likelihood + push,
             "likelihood": likelihood.detach(),
@@ -113,21 +118,27 @@ def phases(settings: BgadSettings, rival: Cflow, store: Store) -> Iterator[Phase
     """Train the flows on frozen features of crops with and without anomalies."""
     check_patches(settings.patches, (1,), settings.loop)
     rival.describe.load(settings.features)
-    source = PatchSource(store, settings.patches, settings.seed)
+    spacing = np.array(rival.settings.preprocess.spacing)
+
+    def blobs(seed: int, count: int) -> Parcel:
+        rng = np.random.default_rng(seed)
+        return draw_blobs(count, settings.patches.size, spacing, settings.radii, rng)
+
+    beside = blobs if settings.anomalous else None
+    source = PatchSource(store, settings.patches, settings.seed, beside)
     rows = SliceRows(source, rival.describe, settings.rows)
     odd = SliceRows(source, rival.describe, settings.anomalous)
     standardized(rival, rows)
-    spacing = np.array(rival.settings.preprocess.spacing)
     plain = round(settings.plain_share * settings.loop.steps)
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         normal, anomalous = rows.levels(drawn, device), []
-        if settings.anomalous:
+        there = torch.zeros((), dtype=torch.bool, device=device)
+        if drawn.beside:
             clean, body = (f(settings.patches.size, device) for f in (drawn.images, drawn.bodies))
-            rng = np.random.default_rng(drawn.seed)
-            changed, mask = with_blobs(clean, body, spacing, settings.radii, rng)
-            anomalous = odd.levels_of(drawn, changed, mask[:, 0])
-        batch = [torch.tensor(drawn.index // processes.count() >= plain)]
+            changed, mask = with_blobs(clean, body, drawn.beside)
+            anomalous, there = odd.levels_of(drawn, changed, mask[:, 0]), mask.any()
+        batch = [torch.tensor(drawn.index // processes.count() >= plain), there]
         for number, standard in enumerate(rival.standard):
             for found, places in (normal[number], *anomalous[number : number + 1]):
                 batch += [standard.to(device)(found), encode(places, settings.condition)]

@@ -24,8 +24,8 @@ from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import convolutions
 from training.baselines.parts.gaussian import Gaussian, Moments
 from training.baselines.parts.store_tiles import store_tiles
-from training.baselines.parts.synthetic import chance, whole
 from training.baselines.tiling import Tiling
+from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop import processes
@@ -143,65 +143,63 @@ class ThreeWay(nn.Module):
         return {"loss": F.cross_entropy(logits, kinds), "right": right}
 
 
-def paste(
-    image: Tensor, sides: tuple[int, ...], jitter: float, generator: torch.Generator
-) -> Tensor:
+def paste(image: Tensor, sides: tuple[int, ...], jitter: float, chances: Chances) -> Tensor:
     """Copy a box of a crop to another place, turned over and a little changed.
 
     Arguments:
         image: Values 0 to 1, `(1, D, H, W)`.
         sides: Voxels of the box.
         jitter: Change of brightness and contrast at most.
-        generator: The source of chance.
+        chances: The sources of chance.
     """
     spans = [extent - side + 1 for extent, side in zip(image.shape[1:], sides, strict=True)]
     source, target = (
         tuple(
             slice(start, start + side)
-            for start, side in zip([whole(generator, n) for n in spans], sides, strict=True)
+            for start, side in zip([chances.whole(n) for n in spans], sides, strict=True)
         )
         for _ in "ab"
     )
-    piece = image[:, *source].flip([axis for axis in (1, 2, 3) if chance(generator) < 0.5])
-    contrast = 1 + chance(generator, -jitter, jitter)
-    piece = (piece - piece.mean()) * contrast + piece.mean() + chance(generator, -jitter, jitter)
+    piece = image[:, *source].flip(chances.axes())
+    contrast = 1 + chances.number(-jitter, jitter)
+    piece = (piece - piece.mean()) * contrast + piece.mean() + chances.number(-jitter, jitter)
     changed = image.clone()
     changed[:, *target] = piece.clamp(0, 1)
     return changed
 
 
 def box_sides(
-    shape: tuple[int, ...], settings: CutPasteSettings, generator: torch.Generator
+    shape: tuple[int, ...], settings: CutPasteSettings, chances: Chances
 ) -> tuple[int, ...]:
     """Draw the sides of a box that covers a share of a crop."""
-    share = chance(generator, *settings.share)
+    share = chances.number(*settings.share)
     reach = math.log(settings.aspect) / 2
-    ratios = np.exp([chance(generator, -reach, reach) for _ in shape])
+    ratios = np.exp([chances.number(-reach, reach) for _ in shape])
     ratios /= np.prod(ratios) ** (1 / 3)
     sides = np.array(shape) * share ** (1 / 3) * ratios
     return tuple(int(n) for n in np.clip(np.rint(sides), 1, shape))
 
 
 def scar_sides(
-    shape: tuple[int, ...], settings: CutPasteSettings, generator: torch.Generator
+    shape: tuple[int, ...], settings: CutPasteSettings, chances: Chances
 ) -> tuple[int, ...]:
     """Draw the sides of a long thin box along one of the axes."""
     low, high = settings.scar
-    thick = low + whole(generator, high - low + 1)
+    thick = low + chances.whole(high - low + 1)
     sides = [thick] * len(shape)
-    sides[whole(generator, len(shape))] = round(thick * chance(generator, 3, 6))
+    sides[chances.whole(len(shape))] = round(thick * chances.number(3, 6))
     return tuple(min(side, extent) for side, extent in zip(sides, shape, strict=True))
 
 
 def three_kinds(
-    clean: Tensor, settings: CutPasteSettings, generator: torch.Generator
+    clean: Tensor, settings: CutPasteSettings, chances: Chances
 ) -> tuple[Tensor, Tensor]:
     """Each crop as it is, with a box and with a scar, `(3m, 1, D, H, W)`, and their kinds."""
     shape = tuple(clean.shape[2:])
     kinds = [clean]
     for draw in (box_sides, scar_sides):
         moved = [
-            paste(image, draw(shape, settings, generator), settings.jitter, generator)
+            paste(image, draw(shape, settings, chances), settings.jitter, chances)
             for image in clean
         ]
         kinds.append(torch.stack(moved))
@@ -225,7 +223,7 @@ def phases(settings: CutPasteSettings, rival: CutPaste, store: Store) -> Iterato
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         clean = drawn.images(settings.patches.size, device)
-        return three_kinds(clean, settings, drawn.generator(device))
+        return three_kinds(clean, settings, drawn.chances(device))
 
     task = Task(ThreeWay(rival), source.load, render, source.need(render))
     yield Phase("three_way", task, settings.loop)

@@ -19,6 +19,7 @@ from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.tiling import Tiling
+from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop.loop import LoopSettings, Task
@@ -74,25 +75,22 @@ class Denoising(nn.Module):
         return {"loss": (error * body).sum() / body.sum().clamp(min=1)}
 
 
-def coarse_noise(shape: torch.Size, coarse: int, generator: torch.Generator) -> Tensor:
+def coarse_noise(shape: torch.Size, coarse: int, chances: Chances) -> Tensor:
     """Draw noise that varies slowly.
 
     Arguments:
         shape: `(m, 1, D, H, W)`.
         coarse: Voxels of the image for one of the noise.
-        generator: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         Noise of standard deviation 1 before it is brought up, `shape`.
     """
     sides = [-(-side // coarse) for side in shape[2:]]
-    device = generator.device
-    drawn = torch.randn(*shape[:2], *sides, generator=generator, device=device)
+    drawn = chances.normal([*shape[:2], *sides])
     # A whole number of coarse voxels, moved around by chance, so that its grid is not learnt.
     fine = F.interpolate(drawn, scale_factor=coarse, mode="trilinear")
-    moves = [
-        int(torch.randint(side, (), generator=generator, device=device)) for side in fine.shape[2:]
-    ]
+    moves = [chances.whole(side) for side in fine.shape[2:]]
     d, h, w = shape[2:]
     return fine.roll(moves, dims=(2, 3, 4))[:, :, :d, :h, :w]
 
@@ -113,7 +111,7 @@ def phases(settings: DenoisingSettings, rival: Residual, store: Store) -> Iterat
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         clean = drawn.images(settings.patches.size, device)
         body = drawn.bodies(settings.patches.size, device)
-        noise = coarse_noise(clean.shape, settings.coarse, drawn.generator(device))
+        noise = coarse_noise(clean.shape, settings.coarse, drawn.chances(device))
         return clean + settings.noise * noise * body, clean, body
 
     task = Task(Denoising(rival.network), source.load, render, source.need(render))

@@ -23,8 +23,8 @@ from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.parts.perlin import perlin
-from training.baselines.parts.synthetic import whole
 from training.baselines.tiling import Tiling
+from training.data.chance import Chances, chances_of
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop.loop import LoopSettings, Task
@@ -75,8 +75,8 @@ class PatchedDiffusion(MapScorer):
             settings.timesteps,
             settings.screened,
         )
-        generator = torch.Generator().manual_seed(SCREENING)
-        drawn = smooth_noise(settings.patch, settings.octaves, generator)
+        chances = chances_of(SCREENING, torch.device("cpu"))
+        drawn = smooth_noise(settings.patch, settings.octaves, chances)
         self.register_buffer("noise", drawn, persistent=False)
 
     def restored(self, noisy: Tensor, step: Tensor) -> Tensor:
@@ -129,15 +129,15 @@ def drowned(image: Tensor, noise: Tensor, step: Tensor, steps: int) -> Tensor:
     return share.sqrt() * image + (1 - share).sqrt() * noise
 
 
-def smooth_noise(shape: Shape, octaves: int, generator: torch.Generator) -> Tensor:
+def smooth_noise(shape: Shape, octaves: int, chances: Chances) -> Tensor:
     """Draw noise of mean 0 and variance 1 that varies slowly, `shape`."""
     if not octaves:
-        return torch.randn(shape, generator=generator, device=generator.device)
-    total = torch.zeros(shape, device=generator.device)
+        return chances.normal(shape)
+    total = torch.zeros(shape, device=chances.device)
     for octave in range(octaves):
         # Not 1 cell, whose noise is 0 at all corners of the patch.
         d, h, w = (min(side, 2**octave + 1) for side in shape)
-        total = total + FALL**octave * perlin(shape, (d, h, w), generator)
+        total = total + FALL**octave * perlin(shape, (d, h, w), chances)
     return (total - total.mean()) / total.std().clamp(min=1e-6)
 
 
@@ -168,24 +168,24 @@ class Diffusing(nn.Module):
 
 
 def with_patch(
-    clean: Tensor, settings: DiffusionSettings, generator: torch.Generator
+    clean: Tensor, settings: DiffusionSettings, chances: Chances
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Drown one patch of the grid of each crop in noise.
 
     Arguments:
         clean: -1 to 1, `(m, 1, D, H, W)`.
         settings: Patches and noise.
-        generator: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         The noisy crops, the step of each, and where the patches are.
     """
     noisy, mask = clean.clone(), torch.zeros_like(clean, dtype=torch.bool)
-    grid, count, device = boxes(clean.shape[2:], settings.patch), (len(clean),), clean.device
-    step = 1 + torch.randint(settings.timesteps, count, generator=generator, device=device)
+    grid = boxes(clean.shape[2:], settings.patch)
+    step = 1 + chances.below(settings.timesteps, len(clean))
     for number in range(len(clean)):
-        box = grid[whole(generator, len(grid))]
-        noise = smooth_noise(settings.patch, settings.octaves, generator)
+        box = grid[chances.whole(len(grid))]
+        noise = smooth_noise(settings.patch, settings.octaves, chances)
         one = slice(number, number + 1)
         noisy[one, :, *box] = drowned(clean[one, :, *box], noise, step[one], settings.timesteps)
         mask[one, :, *box] = True
@@ -210,7 +210,7 @@ def phases(settings: DiffusionSettings, rival: PatchedDiffusion, store: Store) -
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         clean = 2 * drawn.images(settings.patches.size, device) - 1
-        noisy, step, mask = with_patch(clean, settings, drawn.generator(device))
+        noisy, step, mask = with_patch(clean, settings, drawn.chances(device))
         return noisy, clean, step, mask
 
     task = Task(Diffusing(rival), source.load, render, source.need(render))

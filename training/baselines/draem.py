@@ -19,8 +19,9 @@ from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.map_scorer import MapScorer
 from training.baselines.parts.ssim import ssim
-from training.baselines.parts.synthetic import blended, chance, others, perlin_mask, recoloured
+from training.baselines.parts.synthetic import blended, others, perlin_mask, recoloured
 from training.baselines.tiling import Tiling
+from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop.loop import LoopSettings, Task
@@ -119,7 +120,7 @@ def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def with_anomalies(
-    clean: Tensor, body: Tensor, settings: DraemSettings, generator: torch.Generator
+    clean: Tensor, body: Tensor, settings: DraemSettings, chances: Chances
 ) -> tuple[Tensor, Tensor]:
     """Put shapes of other textures into crops.
 
@@ -127,18 +128,18 @@ def with_anomalies(
         clean: Values 0 to 1, `(m, 1, D, H, W)`.
         body: Where there may be anomalies, bool, the same shape.
         settings: How many and how strong.
-        generator: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         The changed crops, and where they are changed, bool.
     """
     changed, masks = [], []
-    for number, other in enumerate(others(len(clean), generator)):
+    for number, other in enumerate(others(len(clean), chances)):
         image, mask = clean[number], torch.zeros_like(body[number])
-        texture = recoloured(clean[other], generator)
-        drawn = perlin_mask(image.shape[1:], settings.threshold, generator)  # pyright: ignore[reportArgumentType]
-        beta = chance(generator, *settings.beta)
-        if chance(generator) >= settings.clean:
+        texture = recoloured(clean[other], chances)
+        drawn = perlin_mask(image.shape[1:], settings.threshold, chances)  # pyright: ignore[reportArgumentType]
+        beta = chances.number(*settings.beta)
+        if chances.number() >= settings.clean:
             mask = drawn[None] & body[number]
         changed.append(blended(image, texture, 1 - beta, mask))
         masks.append(mask)
@@ -165,7 +166,7 @@ def phases(settings: DraemSettings, rival: Draem, store: Store) -> Iterator[Phas
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         clean = drawn.images(settings.patches.size, device)
         body = drawn.bodies(settings.patches.size, device)
-        changed, mask = with_anomalies(clean, body, settings, drawn.generator(device))
+        changed, mask = with_anomalies(clean, body, settings, drawn.chances(device))
         return changed, clean, mask
 
     objective = Discriminative(rival, settings.window)

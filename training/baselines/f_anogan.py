@@ -237,9 +237,9 @@ def phases(settings: AnoganSettings, rival: Anogan, store: Store) -> Iterator[Ph
     turns = settings.critic_steps + 1
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
-        real, generator = drawn.images(settings.patches.size, device), drawn.generator(device)
-        z = torch.randn(len(real), settings.latent, generator=generator, device=device)
-        share = torch.rand(len(real), 1, 1, 1, 1, generator=generator, device=device)
+        real, chances = drawn.images(settings.patches.size, device), drawn.chances(device)
+        z = chances.normal((len(real), settings.latent))
+        share = chances.even((len(real), 1, 1, 1, 1))
         # All processes take the same turn.
         step = drawn.index // processes.count()
         return real, z, share, torch.tensor(step % turns < settings.critic_steps)

@@ -25,13 +25,12 @@ from training.baselines.parts.synthetic import (
     ball_mask,
     blended,
     box_mask,
-    chance,
     others,
     perlin_mask,
     softened,
-    whole,
 )
 from training.baselines.tiling import Tiling
+from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop.loop import LoopSettings, Task
@@ -104,29 +103,27 @@ class DeepSupervision(nn.Module):
         return {"loss": total / weights, "finest": losses[0].detach()}
 
 
-def draw_mask(shape: torch.Size, settings: MoodSettings, generator: torch.Generator) -> Tensor:
+def draw_mask(shape: torch.Size, settings: MoodSettings, chances: Chances) -> Tensor:
     """Draw where an anomaly is: a box, an ellipsoid or a blob, bool, `(D, H, W)`."""
     d, h, w = shape
     sides, first = [], []
     for extent in shape:
         most = max(settings.least, round(settings.largest * extent))
-        side = min(extent, settings.least + whole(generator, most - settings.least + 1))
+        side = min(extent, settings.least + chances.whole(most - settings.least + 1))
         sides.append(side)
         # At least half of it lies within the crop.
-        first.append(whole(generator, extent) - side // 2)
-    kind = whole(generator, 3)
+        first.append(chances.whole(extent) - side // 2)
+    kind = chances.whole(3)
     if kind == 0:
-        return box_mask((d, h, w), sides, first, generator.device)
-    mask = ball_mask((d, h, w), sides, first, generator.device)
+        return box_mask((d, h, w), sides, first, chances.device)
+    mask = ball_mask((d, h, w), sides, first, chances.device)
     if kind == 1:
         return mask
-    blob = mask & perlin_mask((d, h, w), 0.0, generator)
-    return blob if blob.any() else mask
+    blob = mask & perlin_mask((d, h, w), 0.0, chances)
+    return torch.where(blob.any(), blob, mask)
 
 
-def put_in(
-    image: Tensor, foreign: Tensor, mask: Tensor, alpha: float, generator: torch.Generator
-) -> Tensor:
+def put_in(image: Tensor, foreign: Tensor, mask: Tensor, alpha: float, chances: Chances) -> Tensor:
     """Mix a foreign crop in, with a hard, a soft or a seamless edge.
 
     Arguments:
@@ -134,9 +131,9 @@ def put_in(
         foreign: The same shape.
         mask: Where, bool, `(D, H, W)`.
         alpha: Share of the foreign crop.
-        generator: Decides the edge.
+        chances: Decide the edge.
     """
-    kind, width = whole(generator, 3), 1 + whole(generator, SOFT)
+    kind, width = chances.whole(3), 1 + chances.whole(SOFT)
     if kind == 2:
         foreign = seamless(image, foreign, mask)
     # A soft edge stays within the mask: what is marked is what is changed.
@@ -160,7 +157,8 @@ def seamless(image: Tensor, foreign: Tensor, mask: Tensor) -> Tensor:
     kernel = torch.zeros(1, 1, 3, 3, 3, device=image.device)
     for d, h, w in ((0, 1, 1), (2, 1, 1), (1, 0, 1), (1, 2, 1), (1, 1, 0), (1, 1, 2)):
         kernel[0, 0, d, h, w] = 1 / 6
-    move = torch.where(inside, difference[~inside].mean() if (~inside).any() else 0.0, difference)
+    outside = (~inside).sum().clamp(min=1)
+    move = torch.where(inside, difference.masked_fill(inside, 0.0).sum() / outside, difference)
     for _ in range(SWEEPS):
         spread = F.conv3d(F.pad(move, (1,) * 6, mode="replicate"), kernel)
         move = torch.where(inside, spread, difference)
@@ -168,7 +166,7 @@ def seamless(image: Tensor, foreign: Tensor, mask: Tensor) -> Tensor:
 
 
 def with_anomalies(
-    clean: Tensor, body: Tensor, settings: MoodSettings, generator: torch.Generator
+    clean: Tensor, body: Tensor, settings: MoodSettings, chances: Chances
 ) -> tuple[Tensor, Tensor]:
     """Put foreign patches into crops.
 
@@ -176,18 +174,18 @@ def with_anomalies(
         clean: Values 0 to 1, `(m, 1, D, H, W)`.
         body: Where there may be anomalies, bool, the same shape.
         settings: How many, how large and how strong.
-        generator: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         The changed crops, and where they are changed, bool.
     """
     changed, masks = [], []
-    for number, other in enumerate(others(len(clean), generator)):
+    for number, other in enumerate(others(len(clean), chances)):
         image = clean[number]
-        mask = draw_mask(image.shape[1:], settings, generator) & body[number, 0]
-        foreign = clean[other].flip([axis for axis in (1, 2, 3) if chance(generator) < 0.5])
-        mixed = put_in(image, foreign, mask, chance(generator, *settings.alpha), generator)
-        if chance(generator) >= settings.anomalies:
+        mask = draw_mask(image.shape[1:], settings, chances) & body[number, 0]
+        foreign = clean[other].flip(chances.axes())
+        mixed = put_in(image, foreign, mask, chances.number(*settings.alpha), chances)
+        if chances.number() >= settings.anomalies:
             mixed, mask = image, torch.zeros_like(mask)
         changed.append(mixed)
         masks.append(mask[None])
@@ -213,7 +211,7 @@ def phases(settings: MoodSettings, rival: Marker, store: Store) -> Iterator[Phas
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         clean = drawn.images(settings.patches.size, device)
         body = drawn.bodies(settings.patches.size, device)
-        return with_anomalies(clean, body, settings, drawn.generator(device))
+        return with_anomalies(clean, body, settings, drawn.chances(device))
 
     objective = DeepSupervision(rival.network)
     yield Phase("mood", Task(objective, source.load, render, source.need(render)), settings.loop)

@@ -34,8 +34,8 @@ from training.baselines.parts.reverse import (
 from training.baselines.parts.sinkhorn import divergence
 from training.baselines.parts.slice_features import FeatureSettings, SliceFeatures, inside_of
 from training.baselines.parts.slice_scorer import SliceScorer
-from training.baselines.parts.synthetic import whole
 from training.baselines.tiling import Tiling
+from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.flags import FLAT
@@ -201,26 +201,26 @@ def contrast(noisy: list[Tensor], projected: list[Tensor], margin: float | None)
     return torch.stack(parts).sum()
 
 
-def with_noise(clean: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def with_noise(clean: Tensor, strength: float, chances: Chances) -> Tensor:
     """Add smooth noise to every slice, in a box of up to an eighth of its sides.
 
     Arguments:
         clean: Values 0 to 1, `(B, 1, D, H, W)`.
         strength: Of the noise.
-        generator: The source of chance.
+        chances: The sources of chance.
     """
     noisy = clean.clone()
     count, _, depth, height, width = clean.shape
     for place in range(count * depth):
         h, w = (
-            min(max(4, side // 26) + whole(generator, max(1, side // 8 - 4)), side)
+            min(max(4, side // 26) + chances.whole(max(1, side // 8 - 4)), side)
             for side in (height, width)
         )
-        top, left = whole(generator, height - h + 1), whole(generator, width - w + 1)
+        top, left = chances.whole(height - h + 1), chances.whole(width - w + 1)
         noise = torch.zeros(h, w, device=clean.device)
         for octave in range(OCTAVES):
             cells = (1, min(2**octave, h), min(2**octave, w))
-            noise += FALL**octave * perlin((1, h, w), cells, generator)[0]
+            noise += FALL**octave * perlin((1, h, w), cells, chances)[0]
         box = (slice(top, top + h), slice(left, left + w))
         noisy[place // depth, 0, place % depth][box] += strength * noise
     return noisy
@@ -239,11 +239,11 @@ def phases(settings: RdppSettings, rival: Rdpp, store: Store) -> Iterator[Phase]
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         rival.describe.to(device)
-        clean, generator = drawn.images(settings.patches.size, device), drawn.generator(device)
-        noisy = with_noise(clean, settings.strength, generator)
+        clean, chances = drawn.images(settings.patches.size, device), drawn.chances(device)
+        noisy = with_noise(clean, settings.strength, chances)
         maps = [*rival.describe.maps(clean), *rival.describe.maps(noisy)]
-        order = torch.randperm(len(maps[0]), generator=generator, device=device)
-        chosen = torch.rand(settings.points, generator=generator, device=device)
+        order = chances.order(len(maps[0]))
+        chosen = chances.even((settings.points,))
         return order, chosen, *maps
 
     objective = Distillation(rival.student, settings)

@@ -213,10 +213,9 @@ def training(settings: SliceNetSettings, rival: SliceNet, source: PatchSource) -
         found = rival.volume(drawn.images(size, device))
         shape = tuple(found.shape[1:4])
         inside = inside_of(drawn.bodies(size, device)[:, 0], shape)
-        rows, places = found[inside], places_of(drawn.positions(size, device), shape)[inside]
-        generator = drawn.generator(device)
-        chosen = torch.randint(len(rows), (settings.rows,), generator=generator, device=device)
-        return rows[chosen], places[chosen]
+        places = places_of(drawn.positions(size, device), shape)
+        chosen = drawn.chances(device).some_of(inside, settings.rows)
+        return found.flatten(0, 3)[chosen], places.flatten(0, 3)[chosen]
 
     looks = [drawn_rows(source.load(index), device)[0].cpu() for index in range(LOOKS)]
     rival.standard.fit(torch.cat(looks))
@@ -224,9 +223,8 @@ def training(settings: SliceNetSettings, rival: SliceNet, source: PatchSource) -
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         rows, places = drawn_rows(drawn, device)
         rows = rival.standard.to(device)(rows)
-        generator = drawn.generator(device)
-        noise = torch.randn(rows.shape, generator=generator, device=device)
-        order = torch.randperm(len(rows), generator=generator, device=device)
+        chances = drawn.chances(device)
+        noise, order = chances.normal(rows.shape), chances.order(len(rows))
         return rows, encode(places, settings.condition), noise, order
 
     objective = SemiPushPull(rival.flow, settings)

@@ -127,8 +127,7 @@ def phases(settings: SimpleNetSettings, rival: SimpleNet, store: Store) -> Itera
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, ...]:
         found = rival.standard.to(device)(rows.joined(drawn, device))
-        chance = torch.randn(found.shape, generator=drawn.generator(device), device=device)
-        return found, chance
+        return found, drawn.chances(device).normal(found.shape)
 
     hinge = Hinge(rival.adaptor, rival.discriminator, settings.noise, settings.margin)
     task = Task(hinge, source.load, render, source.need(render))

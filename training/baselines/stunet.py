@@ -136,9 +136,7 @@ def phases(settings: StuNetFlowSettings, rival: StuNetFlow, store: Store) -> Ite
         rival.network.to(device)
         found = rival.features(drawn.images(size, device))
         inside = inside_of(drawn.bodies(size, device)[:, 0], tuple(found.shape[1:4]))
-        rows, generator = found[inside], drawn.generator(device)
-        count = (settings.rows,)
-        return rows[torch.randint(len(rows), count, generator=generator, device=device)]
+        return found.flatten(0, 3)[drawn.chances(device).some_of(inside, settings.rows)]
 
     device = processes.device()
     rival.standard.fit(torch.cat([drawn_rows(source.load(n), device).cpu() for n in range(LOOKS)]))

@@ -26,7 +26,8 @@ from training.baselines.draem import Discriminative, Draem, DraemSettings, focal
 from training.baselines.method import Method, Phase
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.ssim import blurred
-from training.baselines.parts.synthetic import blended, chance
+from training.baselines.parts.synthetic import blended
+from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
 from training.data.store import Store
 from training.loop.loop import LoopSettings, Task
@@ -90,7 +91,7 @@ def noise_mask(
     shape: torch.Size,
     spacing: tuple[float, ...],
     settings: TwoPhaseSettings,
-    chances: torch.Generator,
+    chances: Chances,
 ) -> Tensor:
     """Draw shapes: noise that is blurred, stretched to 0..1, thresholded, opened and closed.
 
@@ -98,16 +99,15 @@ def noise_mask(
         shape: `(D, H, W)`.
         spacing: Voxel size in mm.
         settings: Blur, threshold and ball.
-        chances: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         bool, `shape`; empty at times.
     """
-    device = chances.device
     coarse = [max(1.0, settings.blur / (2 * step)) for step in spacing]
     # The same blur on a coarser grid costs a hundredth: a blurred noise has nothing finer.
     sides = [max(4, round(n / c)) + 8 for n, c in zip(shape, coarse, strict=True)]
-    drawn = torch.rand(1, 1, *sides, generator=chances, device=device)
+    drawn = chances.even([1, 1, *sides])
     smooth = blurred(drawn, 9, 2.0)
     fine = F.interpolate(smooth, list(shape), mode="trilinear")[0, 0]
     low, high = fine.amin(), fine.amax()
@@ -134,7 +134,7 @@ def with_shifts(
     body: Tensor,
     spacing: tuple[float, ...],
     settings: TwoPhaseSettings,
-    chances: torch.Generator,
+    chances: Chances,
 ) -> tuple[Tensor, Tensor]:
     """Shift the grey values of shapes within crops.
 
@@ -143,7 +143,7 @@ def with_shifts(
         body: Where there may be anomalies, bool, the same shape.
         spacing: Voxel size in mm.
         settings: How many and how strong.
-        chances: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         The changed crops, and where they are changed, bool.
@@ -151,10 +151,10 @@ def with_shifts(
     changed, masks = [], []
     for image, inside in zip(clean, body, strict=True):
         mask = noise_mask(image.shape[1:], spacing, settings, chances)[None] & inside
-        if chance(chances) < settings.clean:
+        if chances.number() < settings.clean:
             mask = torch.zeros_like(mask)
-        sign = 1 if chance(chances) < 0.5 else -1
-        shifted = (image + sign * chance(chances, *settings.shift)).clamp(0, 1)
+        sign = 1 if chances.number() < 0.5 else -1
+        shifted = (image + sign * chances.number(*settings.shift)).clamp(0, 1)
         changed.append(blended(image, shifted, 1.0, mask))
         masks.append(mask)
     return torch.stack(changed), torch.stack(masks)
@@ -177,7 +177,7 @@ def phases(settings: TwoPhaseSettings, rival: Draem, store: Store) -> Iterator[P
 
     def render(drawn: Drawn, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         clean, body = drawn.images(size, device), drawn.bodies(size, device)
-        chances = drawn.generator(device)
+        chances = drawn.chances(device)
         if settings.pseudo:
             changed, mask = with_shifts(clean, body, spacing, settings, chances)
         else:

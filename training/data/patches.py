@@ -11,7 +11,7 @@ from ctscreener.conditions import tile_positions
 from ctscreener.errors import InputError
 from ctscreener.networks import NetworkSettings
 from ctscreener.scan import Shape
-from training.data.chance import generator_of
+from training.data.chance import Chances, chances_of
 from training.data.crops import (
     Crop,
     CropSettings,
@@ -70,12 +70,14 @@ class Drawn:
         patches: The crops.
         seed: Decides what is drawn on the device.
         parcel: What a device needs to cut them.
+        beside: What else a device needs.
     """
 
     index: int
     patches: list[Patch]
     seed: int
     parcel: Parcel
+    beside: Parcel | None = None
     _there: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
 
     def images(self, size: Shape, device: torch.device) -> Tensor:
@@ -93,9 +95,9 @@ class Drawn:
         ]
         return torch.stack(places)
 
-    def generator(self, device: torch.device) -> torch.Generator:
-        """A source of chance on a device, the same at every call."""
-        return generator_of(self.seed, device)
+    def chances(self, device: torch.device) -> Chances:
+        """Sources of chance for a device, the same at every call."""
+        return chances_of(self.seed, device)
 
     def _cut(self, part: str, factor: float, size: Shape, device: torch.device) -> Tensor:
         # Whatever is asked of a batch, it goes to the device once.
@@ -127,11 +129,13 @@ class PatchSource:
         store: Where the scans are.
         settings: How crops are drawn.
         seed: Decides every draw.
+        beside: Draws what else a step needs on the host, from the batch's seed and number of crops.
     """
 
     store: Store
     settings: PatchSettings
     seed: int
+    beside: Callable[[int, int], Parcel] | None = None
 
     def load(self, index: int) -> Drawn:
         """Draw the batch of an index."""
@@ -149,7 +153,8 @@ class PatchSource:
         rng = np.random.default_rng([self.seed, index])
         patches = [draw_patch(rng, self.store, self.settings) for _ in range(count)]
         seed = int(rng.integers(2**62))
-        return Drawn(index, patches, seed, packed(patches, self.settings.size))
+        beside = self.beside(seed, count) if self.beside else None
+        return Drawn(index, patches, seed, packed(patches, self.settings.size), beside)
 
 
 def draw_patch(rng: np.random.Generator, store: Store, settings: PatchSettings) -> Patch:

@@ -1,15 +1,35 @@
 """Foreign blobs put into crops, in the shapes of the project's own synthetic anomalies."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ctscreener.scan import Shape
 from training.baselines.parts.synthetic import others
+from training.data.chance import chances_of
+from training.data.parcel import Parcel, pack
 from training.synthetic.shapes import draw_shape
 
 HALF = 0.5
 """Share of a voxel that a blob fills where it counts as an anomaly."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """What a blob shows, and where it is from.
+
+    Arguments:
+        other: Number of the crop that it shows.
+        turned: Axes of `(1, D, H, W)` along which that one is turned over.
+        brighter: What is added to its values.
+    """
+
+    other: int
+    turned: Sequence[int]
+    brighter: float
 
 
 def draw_blob(
@@ -35,33 +55,51 @@ def draw_blob(
     return found
 
 
-def with_blobs(
-    clean: Tensor,
-    body: Tensor,
+def draw_blobs(
+    count: int,
+    shape: Shape,
     spacing: np.ndarray,
     radii: tuple[float, float],
     rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Put a blob of another crop, made brighter or darker, into every crop.
+) -> Parcel:
+    """Draw a blob for every crop of a batch, on the host.
 
     Arguments:
-        clean: Values 0 to 1, `(m, 1, D, H, W)`.
-        body: Where there may be anomalies, bool, the same shape.
+        count: Crops.
+        shape: Voxels of a crop.
         spacing: Voxel size in mm, `(3,)`.
         radii: Least and largest radius in mm.
         rng: The source of chance.
 
     Returns:
+        `share`, how much of each voxel they fill, float32, `(count, D, H, W)`; the fact `blobs` is
+        a `Blob` for each.
+    """
+    chances = chances_of(int(rng.integers(2**62)), torch.device("cpu"))
+    shares, blobs = [], []
+    for other in others(count, chances):
+        shares.append(draw_blob(shape, spacing, radii, rng))
+        turned = [axis for axis in (1, 2, 3) if rng.random() < 0.5]
+        blobs.append(Blob(other, turned, float(rng.uniform(-0.4, 0.4))))
+    return pack({"share": np.stack(shares)}, {"blobs": blobs})
+
+
+def with_blobs(clean: Tensor, body: Tensor, drawn: Parcel) -> tuple[Tensor, Tensor]:
+    """Put a blob of another crop, made brighter or darker, into every crop.
+
+    Arguments:
+        clean: Values 0 to 1, `(m, 1, D, H, W)`.
+        body: Where there may be anomalies, bool, the same shape.
+        drawn: The blobs, from `draw_blobs`.
+
+    Returns:
         The changed crops, and where they are changed, bool.
     """
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    shares = drawn.opened(clean.device)["share"]
     changed, masks = [], []
-    d, h, w = clean.shape[2:]
-    for number, other in enumerate(others(len(clean), generator)):
-        drawn = draw_blob((d, h, w), spacing, radii, rng)
-        share = torch.from_numpy(drawn).to(clean.device)[None] * body[number]
-        foreign = clean[other].flip([axis for axis in (1, 2, 3) if rng.random() < 0.5])
-        foreign = (foreign + float(rng.uniform(-0.4, 0.4))).clamp(0, 1)
+    for number, blob in enumerate(drawn.facts["blobs"]):
+        share = shares[number][None] * body[number]
+        foreign = (clean[blob.other].flip(blob.turned) + blob.brighter).clamp(0, 1)
         changed.append((1 - share) * clean[number] + share * foreign)
         masks.append(share > HALF)
     return torch.stack(changed), torch.stack(masks)

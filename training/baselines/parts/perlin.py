@@ -6,21 +6,21 @@ import torch
 from torch import Tensor
 
 from ctscreener.scan import Shape
+from training.data.chance import Chances
 
 
-def perlin(shape: Shape, cells: Shape, generator: torch.Generator) -> Tensor:
+def perlin(shape: Shape, cells: Shape, chances: Chances) -> Tensor:
     """Draw gradient noise.
 
     Arguments:
         shape: Voxels along (D, H, W).
         cells: Cells of the lattice along each axis.
-        generator: The source of chance; the noise is made on its device.
+        chances: Draw the lattice; the noise is made on their device.
 
     Returns:
         float32, -1 to 1, 0 at the lattice's points, `shape`.
     """
-    device = generator.device
-    drawn = torch.randn([n + 1 for n in cells] + [3], generator=generator, device=device)
+    drawn = chances.normal([n + 1 for n in cells] + [3])
     return interpolated(drawn / drawn.norm(dim=-1, keepdim=True).clamp(min=1e-6), shape)
 
 

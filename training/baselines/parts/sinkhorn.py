@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 HALVINGS = 12
-"""Of the entropy on the way from the size of the costs down to what is asked for, at most."""
+"""Of the entropy on the way down to what is asked for."""
 SWEEPS = 8
 """At the last entropy."""
 
@@ -46,12 +46,13 @@ def transport(first: Tensor, second: Tensor, blur: float) -> Tensor:
 
 
 def _potentials(cost: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """Potentials of both sides, from large entropies to small ones."""
+    """Potentials of both sides, from large entropies to small ones.
+
+    The first is the same whatever the costs: to begin at their size would be to wait for it.
+    """
     f, g = torch.zeros_like(cost[:, :, 0]), torch.zeros_like(cost[:, 0])
-    largest = max(epsilon, float(cost.amax()))
-    halvings = min(HALVINGS, math.ceil(math.log2(largest / epsilon)))
-    for step in range(halvings + SWEEPS):
-        now = max(epsilon, epsilon * 2.0 ** (halvings - step))
+    for step in range(HALVINGS + SWEEPS):
+        now = max(epsilon, epsilon * 2.0 ** (HALVINGS - step))
         f, g = _soft_minimum(cost, g, now, 2), _soft_minimum(cost, f, now, 1)
         # Averaging keeps both sides in step.
         f = 0.5 * (f + _soft_minimum(cost, g, now, 2))

@@ -63,7 +63,8 @@ class SliceRows:
         """Rows of all maps joined, `(count, C)`."""
         x, body = drawn.images(self.size, device), drawn.bodies(self.size, device)[:, 0]
         found = self.describe.to(device).joined(x)
-        return self._some(found[inside_of(body, tuple(found.shape[1:4]))], drawn)
+        inside = inside_of(body, tuple(found.shape[1:4]))
+        return found.flatten(0, 3)[drawn.chances(device).some_of(inside, self.count)]
 
     def levels(self, drawn: Drawn, device: torch.device) -> list[tuple[Tensor, Tensor]]:
         """Rows of each map, `(count, C)`, with the share of the body's box there, `(count, 3)`."""
@@ -76,23 +77,17 @@ class SliceRows:
         Arguments:
             drawn: Where the crops lie; a source of chance.
             x: The crops, `(m, 1, D, H, W)`.
-            where: Which voxels count, bool, `(m, D, H, W)`; without any there are no rows.
+            where: Which voxels count, bool, `(m, D, H, W)`; without any all rows are one of others.
         """
         positions, parts = drawn.positions(self.size, x.device), []
         for level in by_volume(self.describe.to(x.device).maps(x), len(x)):
             inside = inside_of(where, tuple(level.shape[1:4]))
             rows = torch.cat([level, places_of(positions, tuple(level.shape[1:4]))], dim=-1)
-            chosen = self._some(rows[inside], drawn)
+            # As many rows as asked for, again and again where there are fewer.
+            numbers = drawn.chances(x.device).some_of(inside, self.count)
+            chosen = rows.flatten(0, 3)[numbers]
             parts.append((chosen[:, :-3], chosen[:, -3:]))
         return parts
-
-    def _some(self, rows: Tensor, drawn: Drawn) -> Tensor:
-        """As many rows as asked for, again and again where there are fewer; none of none."""
-        if not len(rows):
-            return rows
-        generator = drawn.generator(rows.device)
-        chosen = torch.randint(len(rows), (self.count,), generator=generator, device=rows.device)
-        return rows[chosen]
 
 
 def by_volume(maps: list[Tensor], count: int) -> list[Tensor]:

@@ -8,56 +8,45 @@ from torch import Tensor
 
 from ctscreener.scan import Shape
 from training.baselines.parts.perlin import perlin
+from training.data.chance import Chances
 
 OCTAVES = 6
 """Lattices of 1, 2, 4 ... cells along an axis."""
 
 
-def chance(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
-    """Draw a number, evenly from `low` to `high`."""
-    drawn = torch.rand((), generator=generator, device=generator.device).item()
-    return low + (high - low) * drawn
-
-
-def whole(generator: torch.Generator, count: int) -> int:
-    """Draw a whole number below `count`."""
-    return int(torch.randint(count, (), generator=generator, device=generator.device))
-
-
-def perlin_mask(shape: Shape, threshold: float, generator: torch.Generator) -> Tensor:
+def perlin_mask(shape: Shape, threshold: float, chances: Chances) -> Tensor:
     """Draw odd shapes: where Perlin noise of a random lattice exceeds a threshold.
 
     Arguments:
         shape: Voxels along (D, H, W).
         threshold: Of the noise, -1 to 1.
-        generator: The source of chance.
+        chances: The sources of chance.
 
     Returns:
         bool, `shape`; empty at times.
     """
-    d, h, w = (2 ** whole(generator, OCTAVES) for _ in range(3))
-    return perlin(shape, (d, h, w), generator) > threshold
+    d, h, w = (2 ** chances.whole(OCTAVES) for _ in range(3))
+    return perlin(shape, (d, h, w), chances) > threshold
 
 
-def recoloured(image: Tensor, generator: torch.Generator) -> Tensor:
+def recoloured(image: Tensor, chances: Chances) -> Tensor:
     """Change the grey values of a crop, and turn it over along some axes.
 
     Arguments:
         image: Values 0 to 1, `(1, D, H, W)`.
-        generator: The source of chance.
+        chances: The sources of chance.
     """
-    turned = [axis for axis in (1, 2, 3) if chance(generator) < 0.5]
-    image = image.flip(turned)
-    if chance(generator) < 0.5:
+    image = image.flip(chances.axes())
+    if chances.number() < 0.5:
         image = 1 - image
-    image = image.clamp(0, 1) ** chance(generator, 0.5, 2.0)
-    image = (image - 0.5) * chance(generator, 0.5, 1.5) + 0.5 + chance(generator, -0.3, 0.3)
+    image = image.clamp(0, 1) ** chances.number(0.5, 2.0)
+    image = (image - 0.5) * chances.number(0.5, 1.5) + 0.5 + chances.number(-0.3, 0.3)
     return image.clamp(0, 1)
 
 
-def others(count: int, generator: torch.Generator) -> list[int]:
+def others(count: int, chances: Chances) -> list[int]:
     """For each crop of a batch another one, by chance; itself where there is no other."""
-    return [(n + 1 + whole(generator, max(1, count - 1))) % count for n in range(count)]
+    return [(n + 1 + chances.whole(max(1, count - 1))) % count for n in range(count)]
 
 
 def blended(image: Tensor, foreign: Tensor, weight: Tensor | float, mask: Tensor) -> Tensor:
