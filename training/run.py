@@ -8,13 +8,15 @@ from functools import partial
 from typing import Literal, TypeVar, get_args
 
 from ctscreener.errors import InputError
-from ctscreener.streams import open_streams
+from ctscreener.streams import open_streams, until_reader_goes
 from ctscreener.threads import share_the_machine
 from training.flags import parse
 
 Settings = TypeVar("Settings")
 DISK = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a disk that is full, and of one of which a user may fill no more."""
+STOPPED = 130
+"""Exit status of a stage that was stopped."""
 Preset = Literal["tiny", "minutes", "small", "paper"]
 
 USAGE = """usage: python training/run.py STAGE [--preset tiny|minutes|small|paper] [flags]
@@ -49,10 +51,16 @@ def main(arguments: list[str]) -> int:
         arguments: The command line without the name of the program.
 
     Returns:
-        Exit status: 0 done, 2 the input cannot be used, 130 stopped by Ctrl-C.
+        Exit status: 0 done, 2 the input cannot be used, 130 stopped by Ctrl-C or as the reader of
+        what is printed has gone.
     """
     share_the_machine()
     open_streams()
+    return until_reader_goes(partial(_run, arguments), STOPPED)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one stage; gives the exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
@@ -73,7 +81,7 @@ def main(arguments: list[str]) -> int:
             "Stopped before the end. Run the same command again: it goes on where it was.",
             file=sys.stderr,
         )
-        return 130
+        return STOPPED
     except OSError as error:
         if error.errno not in DISK:
             raise

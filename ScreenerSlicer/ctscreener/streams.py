@@ -1,7 +1,9 @@
 """The standard streams: open, and with nothing on them that a terminal would obey."""
 
 import os
+import select
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 from ctscreener.texts import plain
@@ -36,3 +38,35 @@ def open_streams() -> None:
                 os.close(empty)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+
+
+def until_reader_goes(run: Callable[[], int], gone: int) -> int:
+    """Run a command; end it without a word where whoever read what it prints has gone.
+
+    Arguments:
+        run: The command; gives its exit status, or raises SystemExit, as for `--help`.
+        gone: The exit status where the reader has gone, as `head` goes after ten lines.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        try:
+            return run()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        # Python's last flush must not meet the broken pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return gone
+
+
+def _reader_is_gone() -> bool:
+    """Whether it was this pipe that broke, and not one of our own to another process."""
+    if not hasattr(select, "poll"):
+        return False
+    watched = select.poll()
+    watched.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))

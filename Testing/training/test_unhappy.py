@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from safetensors import SafetensorError
 
 from ctscreener.errors import InputError
 from ctscreener.settings import read_json, write_json
+from Testing.training.bare_machine import ROOT
 from Testing.training.small_store import make_store
 from training import run
 from training.loop.checkpoint import saved_whole
@@ -197,3 +200,24 @@ def test_the_first_process_alone_claims_a_folder(
     monkeypatch.setattr("training.loop.processes.rank", lambda: 1)
     claim_run(tmp_path / "run", run, (), "descriptor")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+@pytest.mark.parametrize("words", [["--help"], ["datasets", "--help"], ["datasets"]])
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(words: list[str]) -> None:
+    """As `run.py datasets --help | head -1` does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "training" / "run.py"), *words]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_a_pipe_of_our_own_that_breaks_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: object) -> None:
+        raise BrokenPipeError("a worker has gone")
+
+    monkeypatch.setitem(run.STAGES, "datasets", broken)
+    with pytest.raises(BrokenPipeError, match="a worker has gone"):
+        run.main(["datasets"])
