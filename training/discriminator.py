@@ -26,7 +26,7 @@ from ctscreener.heads import GaussianSettings, Source
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
 from ctscreener.whole_file import whole_file
-from training.data.drawn_rows import DrawSettings, all_rows
+from training.data.drawn_rows import Budget, Drawing, DrawSettings, all_rows, drawing_of
 from training.data.folds import fold_of
 from training.data.placed_rows import Placed, placed_rows
 from training.data.rows import Rows, describe
@@ -122,11 +122,15 @@ def main(settings: DiscriminatorSettings) -> None:
     processes.wait()
     kept = settings.rows_at or settings.run / "rows"
     drawn = partial(all_rows, settings.draw, kept, store, encoder, about.sha256, sources, folds)
+    budget = Budget(settings.draw.max_minutes)
     # Several processes share out what is kept in files: each then finds there what it has not made.
     if processes.count() > 1:
-        dict(drawn(processes.shared(store.names)))
+        dict(drawn(processes.shared(store.names), budget))
+        # All of them have to learn from the same rows.
+        budget = replace(budget, minutes=0.0 if settings.draw.max_minutes is not None else None)
     processes.wait()
-    rows = dict(drawn(store.names))
+    rows = dict(drawn(store.names, budget))
+    drawing = drawing_of(settings.draw, kept, store.names, budget.seconds())
     pairs = [
         (fold, seed) for fold in sorted(set(folds.values())) for seed in range(settings.seeds)
     ]
@@ -152,7 +156,7 @@ def main(settings: DiscriminatorSettings) -> None:
     if not processes.is_first():
         return
     parts = scored(store.names)
-    finish(settings, store, model, parts, folds, time.monotonic() - began)
+    finish(settings, store, model, parts, folds, time.monotonic() - began, drawing)
 
 
 def check_density(density: GaussianSettings, sources: Sequence[Source]) -> None:
@@ -327,6 +331,7 @@ def finish(
     parts: Mapping[str, Mapping[str, np.ndarray]],
     folds: Mapping[str, int],
     seconds: float,
+    drawing: Drawing,
 ) -> None:
     """Write what `export` needs: settings, heads, data, and what came out."""
     scales = {}
@@ -354,5 +359,8 @@ def finish(
             "scans": len(parts),
             # Of this run: what an earlier one had finished took no time.
             "seconds": seconds,
+            "draws": drawing.made,
+            "draws_asked": drawing.asked,
+            "draw_seconds": drawing.seconds,
         },
     )

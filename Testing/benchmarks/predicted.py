@@ -7,6 +7,8 @@ kernel its floating-point operations are counted, by torch's own formulas, and t
 reads and writes. A kernel takes as long as its slowest part: operations at the share of the card's
 peak that such kernels reach, bytes at the share of its bandwidth that they reach, or its launch.
 The shares are assumed and printed; they are the largest doubt. Networks and heads are in bfloat16.
+Of the density a step is counted from its cache on the card on: standardization, noise, the flow. It
+is taken to score as many voxels as the preset asks for, which its blocks have where body fills them.
 
 This is a prediction. No card was asked.
 """
@@ -14,7 +16,7 @@ This is a prediction. No card was asked.
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +29,11 @@ from torch.utils.flop_counter import flop_registry
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "ScreenerSlicer")]
 
+from ctscreener.conditions import ConditionSettings
+from ctscreener.density import Density
 from training import presets
 from training.ape import Positions
+from training.density import DensityStageSettings
 from training.descriptor import Contrast
 
 META = torch.device("meta")
@@ -109,7 +114,9 @@ def main() -> None:
     """Print a table."""
     flags = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     flags.add_argument("--presets", nargs="+", default=["minutes", "small", "paper"])
-    flags.add_argument("--stages", nargs="+", default=["descriptor", "condition", "ape"])
+    flags.add_argument(
+        "--stages", nargs="+", default=["descriptor", "condition", "ape", "density"]
+    )
     flags.add_argument("--card", default="h100", choices=list(CARDS))
     options = flags.parse_args()
     card = CARDS[options.card]
@@ -128,7 +135,9 @@ def main() -> None:
 
 
 def cost_of(stage: str, preset: str, card: Card) -> Cost:
-    """What a step of a stage on pairs of crops takes."""
+    """What a step of a stage takes."""
+    if stage == "density":
+        return density_cost(presets.DENSITY[preset], preset, card)
     table = {"descriptor": presets.DESCRIPTOR, "condition": presets.CONDITION, "ape": presets.APE}
     settings = table[stage][preset]
     crops, network = settings.crops, settings.network
@@ -149,14 +158,51 @@ def cost_of(stage: str, preset: str, card: Card) -> Cost:
         places = torch.empty(count, crops.positions // crops.pairs, 3)
     world = (places[: crops.pairs],) if stage == "ape" else ()
     cost = Cost(card)
+    with without_autocast(), cost:
+        objective(images, places, *world)["loss"].backward()
+    return with_optimiser(cost, objective)
+
+
+def density_cost(settings: DensityStageSettings, preset: str, card: Card) -> Cost:
+    """What a step of the density takes, whose cache lies on the card."""
+    described = presets.DESCRIPTOR[preset].network.out
+    known = ConditionSettings(settings.sincos, presets.CONDITION[preset].network)
+    widths = described, known.channels(described)
+    density = Density(*widths, settings.head, torch.Generator().manual_seed(0)).to(META)
+    for part in density.modules():
+        if isinstance(part, nn.Linear):
+            # As autocast has it: products in bfloat16 of rows in float32, which are converted.
+            part.bfloat16()
+            part.register_forward_pre_hook(lambda part, given: (given[0].bfloat16(),))
+    shape = (settings.per_step, *settings.block)
+    cached = [
+        torch.empty(shape[0], n, *shape[1:], dtype=torch.float16, device=META) for n in widths
+    ]
+    numbers = torch.empty(settings.voxels, dtype=torch.int64, device=META)
+    cost, noise = Cost(card), settings.noise
+    with without_autocast(), cost:
+        # As `training.likelihood.noisy` has it, from where the blocks are stacked.
+        y, c = (torch.stack(list(maps)).float() for maps in cached)
+        y, c = density.standardize_y(y), density.standardize_c(c)
+        y, c = (maps + noise * torch.randn(maps.shape, device=META) for maps in (y, c))
+        density.rows(y, c, numbers).mean().backward()
+    return with_optimiser(cost, density)
+
+
+@contextlib.contextmanager
+def without_autocast() -> Iterator[None]:
+    """Leave precision as it is: the card without values has no autocast."""
     autocast, torch.autocast = torch.autocast, lambda *a, **k: contextlib.nullcontext()  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        with cost:
-            objective(images, places, *world)["loss"].backward()
+        yield
     finally:
         torch.autocast = autocast
+
+
+def with_optimiser(cost: Cost, objective: nn.Module) -> Cost:
+    """Add what follows the way back."""
     # AdamW reads and writes weight, gradient and two moments, the average reads and writes twice.
-    cost.seconds += 12 * 4 * count_of(objective) / (card.moved * card.memory)
+    cost.seconds += 12 * 4 * count_of(objective) / (cost.card.moved * cost.card.memory)
     return cost
 
 

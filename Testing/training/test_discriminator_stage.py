@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,7 @@ from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.small_store import make_store
 from training import discriminator, export, fit_density
 from training.data import drawn_rows, placed_rows
-from training.data.drawn_rows import DrawSettings, all_rows, donors_of
+from training.data.drawn_rows import Budget, DrawSettings, all_rows, donors_of, drawing_of
 from training.data.rows import RowSettings
 from training.data.store import Store
 from training.discriminator import DiscriminatorSettings
@@ -315,3 +316,31 @@ def test_scans_that_other_processes_corrupt_give_the_same_rows(folder: Path) -> 
             np.testing.assert_array_equal(
                 one.features["stage0_cube1"], other.features["stage0_cube1"]
             )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_where_the_time_is_up_each_scan_has_one_draw_and_a_later_run_goes_on(
+    workers: int, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, (encoder, about) = Store(folder / "store"), load_encoder(folder / "encoder")
+    draw = replace(SETTINGS.draw, workers=workers, max_minutes=0.5)
+    draw = replace(draw, rows=replace(draw.rows, draws=2))
+    folds = {"a": 0, "b": 1, "c": 0, "d": 1}
+
+    def drawn(budget: Budget | None) -> list[int]:
+        given = (draw, tmp_path, store, encoder, about.sha256, (Source(0),), folds)
+        return [len(own) for own in dict(all_rows(*given, budget=budget)).values()]
+
+    # Half of the time is over when the first begins: the first two scans of four have no more.
+    late = Budget(0.5, time.monotonic() - 15.0)
+    assert drawn(late)[:2] == [1, 1]
+    for path in tmp_path.glob("[cd]-1.npz"):
+        path.unlink()
+    assert drawn(Budget(0.0)) == [1, 1, 1, 1]
+    told = drawing_of(draw, tmp_path, store.names, 3.0)
+    assert (told.made, told.asked, told.seconds) == (4, 8, 3.0)
+    assert "4 of 8 draws were made, as the 0.5 minutes of" in capsys.readouterr().out
+    assert drawn(Budget(None)) == [2, 2, 2, 2]
+    assert drawn(Budget(0.0)) == [2, 2, 2, 2]
+    drawing_of(draw, tmp_path, store.names, 3.0)
+    assert "draws were made" not in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from Testing.training.plain_store import make_plain_store, write_encoder
 from training import pack, unpack
 from training.pack import PackSettings
 
+RECIPE = ROOT / "training" / "recipes" / "minutes.sh"
 SMALL = {
     "TUNE": "--crops.size 8 16 16 --crops.pairs 2 --crops.positions 64 --contrast.width 32 "
     "--contrast.projected 8 --precision 32-true --log-every 1 --workers 1",
@@ -58,7 +60,7 @@ def machine(place: Path, out: Path, route: str) -> None:
     script.chmod(0o755)
     names = {"OUT": str(out), "ROUTE": route, "PYTHON": str(script), "WORKERS": "2"}
     names |= {"DRAWS": "1", "STEPS": "4", "TUNE_MINUTES": ".05", "NETWORK_MINUTES": ".05"}
-    names |= {"DENSITY_MINUTES": ".05", "LEFT_OUT": "d"}
+    names |= {"DENSITY_MINUTES": ".05", "LEFT_OUT": "d", "LIMIT": "900"}
     names |= {f"SMALL_{name}": flags for name, flags in SMALL.items()}
     lines = "".join(f'export {name}="{value}"\n' for name, value in names.items())
     (place / "environment").write_text(lines)
@@ -66,9 +68,8 @@ def machine(place: Path, out: Path, route: str) -> None:
 
 def there(place: Path, call: str) -> None:
     """Make a call of the recipe there."""
-    recipe = ROOT / "training" / "recipes" / "minutes.sh"
     done = subprocess.run(
-        ["bash", "-c", f". {place}/environment && bash {recipe} {call}"],
+        ["bash", "-c", f". {place}/environment && bash {RECIPE} {call}"],
         capture_output=True,
         text=True,
         check=False,
@@ -84,3 +85,120 @@ def screened(model: Path, out: Path) -> bool:
     flags = ["screen", str(sample), "--model", str(model), "--out", str(out), "--device", "cpu"]
     assert ctscreener([*flags, "--overlap", "0"]) == 0
     return any(out.rglob("anomaly.nrrd"))
+
+
+STAND_IN = """#!/bin/sh
+# Notes what is asked of it, and leaves the folders that a stage would.
+[ "$1" = -c ] && exec {python} "$@"
+shift
+echo "$*" >>{place}/calls
+case "$*" in
+  *"--run "*) run=$(echo "$*" | sed 's/.*--run \\([^ ]*\\).*/\\1/') ;;
+  *) run=$(echo "$*" | sed 's/.*--out \\([^ ]*\\).*/\\1/') ;;
+esac
+name=$1_$(basename "$run")
+[ -f "{place}/fails_$name" ] && exit 3
+[ -f "{place}/hangs_$name" ] && sleep 60
+case $1 in pace) echo pace >"$run" ;; *) mkdir -p "$run" ;; esac
+[ $1 = discriminator ] && cp {place}/told "$run/result.json"
+exit 0
+"""
+
+
+def rehearsed(place: Path, limit: int, **more: str) -> tuple[int, list[str], str, float]:
+    """Make the main call with a Python that only notes what is asked of it.
+
+    Returns:
+        Status, the stages that were asked for, the lines of what was left out, and seconds.
+    """
+    stand_in = place / "stand_in"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, place=place))
+    stand_in.chmod(0o755)
+    out = place / "out"
+    (out / "unpacked_encoder").mkdir(parents=True)
+    (out / "unpacked_encoder" / "manifest.json").write_text("{}")
+    if not (place / "told").exists():
+        (place / "told").write_text('{"seconds": 30.0, "draw_seconds": 20.0}')
+    names = {"OUT": str(out), "PYTHON": str(stand_in), "LIMIT": str(limit), "LEFT_OUT": ""}
+    began = time.monotonic()
+    done = subprocess.run(
+        ["bash", str(RECIPE), "main"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], **names, **more},
+    )
+    seconds = time.monotonic() - began
+    calls = (place / "calls").read_text().splitlines()
+    told = out / "left_out_main.txt"
+    lines = told.read_text() if told.exists() else ""
+    assert all(line in done.stderr for line in lines.splitlines())
+    return done.returncode, calls, lines, seconds
+
+
+def asked(calls: list[str], stage: str) -> list[str]:
+    """The calls of a stage."""
+    return [call for call in calls if call.split()[0] == stage]
+
+
+def flag(call: str, name: str) -> float:
+    """The number that a flag of a call has."""
+    words = call.split()
+    return float(words[words.index(name) + 1])
+
+
+def test_trainings_and_draws_are_shortened_to_the_limit(tmp_path: Path) -> None:
+    status, calls, lines, _ = rehearsed(tmp_path, 140)
+    assert (status, lines) == (0, "")
+    # Of 100 seconds beside those for packing: 45 of tuning, 30 of draws, and of those that are left
+    # all but the 11 that the first took after its draws, at most 30.
+    (tuning,) = asked(calls, "encoder")
+    first, second = asked(calls, "discriminator")
+    assert flag(tuning, "--max-minutes") == pytest.approx(0.75, abs=0.05)
+    assert flag(first, "--draw.max-minutes") == pytest.approx(0.5, abs=0.05)
+    assert flag(second, "--draw.max-minutes") == pytest.approx(0.5, abs=0.05)
+    assert len(asked(calls, "pack")) == 2
+    last = asked(calls, "pack")[-1]
+    assert all(f"/out/{name}" in last for name in ("public", "tuned_model", "tuned"))
+    assert (tmp_path / "out" / "back").is_dir()
+
+
+def test_a_second_discriminator_that_has_no_time_is_left_out_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "told").write_text('{"seconds": 900.0, "draw_seconds": 20.0}')
+    status, calls, lines, _ = rehearsed(tmp_path, 140)
+    assert status == 0
+    assert len(asked(calls, "discriminator")) == 1
+    assert lines.count("\n") == 1
+    assert "left out the discriminator of the tuned encoder" in lines
+    assert "it takes 881 s beside draws" in lines
+    assert [" ".join(c.split()[2:4]).count("/out/") for c in asked(calls, "pack")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("hanging", "status", "back"),
+    [
+        ("discriminator_discriminator_tuned", 0, "model of the public encoder"),
+        ("encoder_tuned", 1, "model of the public encoder"),
+        ("discriminator_discriminator_public", 1, "tuned encoder"),
+    ],
+)
+def test_what_is_not_done_in_time_is_ended_and_what_there_is_comes_back(
+    hanging: str, status: int, back: str, tmp_path: Path
+) -> None:
+    (tmp_path / "told").write_text('{"seconds": 0.5, "draw_seconds": 0.5}')
+    (tmp_path / f"hangs_{hanging}").touch()
+    found, calls, lines, seconds = rehearsed(tmp_path, 6, SPARE="3")
+    assert found == status
+    assert seconds < 30
+    assert lines.count("\n") == 1
+    assert f"the {back} comes back" in lines
+    assert ("/out/public" if "model" in back else "/out/tuned") in asked(calls, "pack")[-1]
+    assert (tmp_path / "out" / "back").is_dir()
+
+
+def test_a_failure_that_is_not_the_time_is_one(tmp_path: Path) -> None:
+    (tmp_path / "fails_discriminator_discriminator_tuned").touch()
+    status, calls, lines, _ = rehearsed(tmp_path, 140)
+    assert status == 1
+    assert "ended with status 3" in lines
+    assert len(asked(calls, "pack")) == 2

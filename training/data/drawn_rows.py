@@ -1,5 +1,6 @@
 """Rows of every scan of a store, drawn once and kept."""
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -45,6 +46,29 @@ class DrawSettings:
     """Decides the anomalies."""
     workers: int = 1
     """Processes that corrupt scans ahead of the encoder; 1 for none beside this one."""
+    max_minutes: float | None = None
+    """Minutes for all draws; each scan gets the same share, and one draw at least."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long drawing may take.
+
+    Arguments:
+        minutes: Of all draws; None for no limit.
+        began: When the first began, by `time.monotonic`.
+    """
+
+    minutes: float | None
+    began: float = field(default_factory=time.monotonic)
+
+    def is_up(self, share: float) -> bool:
+        """Whether a share of the time is over, 0 to 1."""
+        return self.minutes is not None and self.seconds() >= share * 60 * self.minutes
+
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
 
 
 def tissue_of(store: Store, name: str) -> Tissue:
@@ -87,6 +111,7 @@ def all_rows(
     sources: Sequence[Source],
     folds: Mapping[str, int],
     names: Sequence[str] | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[tuple[str, list[Rows]]]:
     """Rows of every scan, drawn or read.
 
@@ -99,6 +124,8 @@ def all_rows(
         sources: Which of its maps.
         folds: Which fold each scan is in.
         names: The scans to draw rows of; all of the store where none are given.
+        budget: How long it may take; where none is given, what the settings say, from now on. Rows
+            that are kept are read however late it is.
 
     Yields:
         The name of a scan and its rows, one for each time that it was corrupted.
@@ -112,6 +139,7 @@ def all_rows(
         "rows": replace(settings.rows, draws=0),
         "encoder": sha256,
     }
+    budget = Budget(settings.max_minutes) if budget is None else budget
     missing = [
         Job(store.folder, name, store.scans[name].sha256, tuple(donors_in[folds[name]]), draw)
         for name in names
@@ -128,13 +156,16 @@ def all_rows(
         digests = [store.scans[other].sha256 for other in donors_in[folds[name]]]
         found = []
         for draw in range(settings.rows.draws):
+            kept = folder / f"{name}-{draw}.npz"
+            if draw and not kept.is_file() and budget.is_up((number + 1) / len(names)):
+                continue
             key = {**base, "scan": own, "donors": digests, "seed": [settings.seed, draw]}
             rng = np.random.default_rng([settings.seed, draw, _number(own)])
             drawn = partial(draw_rows, clean, donors, settings.rows, rng)
             if (name, draw) in made_elsewhere:
-                corrupted, rng = next(ahead)
+                corrupted, rng = asked_for(ahead, name, draw)
                 drawn = partial(rows_of_corrupted, clean, corrupted, settings.rows, rng)
-            found.append(kept_rows(folder / f"{name}-{draw}.npz", key, sources, drawn))
+            found.append(kept_rows(kept, key, sources, drawn))
         for other in (some for some in inserted if some.host == own):
             key = {**base, "scan": own, "inserted": other.name}
             drawn = partial(rows_of_inserted, other, settings.rows, clean.describe)
@@ -166,7 +197,48 @@ Ahead = tuple[Corrupted, np.random.Generator]
 """A corrupted scan, and the source of chance as it was after."""
 
 
-def corrupted_ahead(jobs: Sequence[Job], settings: DrawSettings) -> Iterator[Ahead]:
+@dataclass(frozen=True)
+class Drawing:
+    """How many draws of anomalies there are.
+
+    Arguments:
+        made: Draws whose rows are kept.
+        asked: Draws that the settings ask for.
+        seconds: That drawing, or reading, took.
+    """
+
+    made: int
+    asked: int
+    seconds: float
+
+
+def drawing_of(
+    settings: DrawSettings, folder: Path, names: Sequence[str], seconds: float
+) -> Drawing:
+    """Count the draws whose rows are kept, and say where they are fewer than asked for."""
+    draws = settings.rows.draws
+    made = sum((folder / f"{name}-{n}.npz").is_file() for name in names for n in range(draws))
+    if made < draws * len(names):
+        print(
+            f"discriminator: {made} of {draws * len(names)} draws were made, as the "
+            f"{settings.max_minutes:g} minutes of --draw.max-minutes were up",
+            flush=True,
+        )
+    return Drawing(made, draws * len(names), seconds)
+
+
+def asked_for(ahead: Iterator[tuple[Job, Future[Ahead]]], name: str, draw: int) -> Ahead:
+    """Wait for one corrupted scan, and let go of those before it, which are not asked for."""
+    for job, future in ahead:
+        if (job.name, job.draw) == (name, draw):
+            return future.result()
+        future.cancel()
+    raise ValueError(f"draw {draw} of {name} is not among the jobs, or was taken before")
+
+
+def corrupted_ahead(
+    jobs: Sequence[Job], settings: DrawSettings
+) -> Iterator[tuple[Job, Future[Ahead]]]:
     """Corrupt scans in several processes, a few ahead of the one that is asked for.
 
     Arguments:
@@ -174,16 +246,21 @@ def corrupted_ahead(jobs: Sequence[Job], settings: DrawSettings) -> Iterator[Ahe
         settings: How.
 
     Yields:
-        What each job gives: the same as in this process.
+        Each job, and what it is going to give: the same as in this process.
     """
-    waiting: deque[Future[Ahead]] = deque()
+    waiting: deque[tuple[Job, Future[Ahead]]] = deque()
     with pool(settings.workers, 1) as processes:
-        for job in jobs:
-            waiting.append(processes.submit(corrupt_one, job, settings))
-            if len(waiting) > 2 * settings.workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        try:
+            for job in jobs:
+                waiting.append((job, processes.submit(corrupt_one, job, settings)))
+                if len(waiting) > 2 * settings.workers:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            # Where the time was up, the last ones are not asked for.
+            for _, future in waiting:
+                future.cancel()
 
 
 def corrupt_one(job: Job, settings: DrawSettings) -> Ahead:

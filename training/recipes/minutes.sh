@@ -3,7 +3,8 @@
 # Pillow and safetensors are all that it needs there.
 #   training/recipes/minutes.sh pack              at home: scans (SCREENER_SCANS) and encoder into $OUT/in, which travels beside this tree
 #   training/recipes/minutes.sh smoke             there, 75 s at most: unpacks, a few steps of everything, and how fast they are
-#   training/recipes/minutes.sh main              there, 580 s at most: trains, writes model folders and parts of 15 MB to bring back
+#   training/recipes/minutes.sh main              there, 580 s at most: trains, writes model folders and parts of 15 MB to bring back;
+#                                                 what there is to bring back is written before what may come too late
 #   training/recipes/minutes.sh unpack            at home: model folders from the parts in $OUT/back
 # ROUTE=encoder (else scratch) trains the discriminator on the public encoder with many draws, at the same time tunes the encoder, and
 # trains another discriminator on that: which of both models is better is measured at home. ROUTE=scratch trains descriptor and condition
@@ -11,8 +12,11 @@
 #   OUT            folder of everything (runs/minutes)
 #   PYTHON         Python of the machine
 #   WORKERS        processes for what has no use of a card
-#   DRAWS          how often each scan is corrupted, for each discriminator
-#   TUNE_MINUTES, NETWORK_MINUTES, DENSITY_MINUTES      minutes of training
+#   LIMIT          seconds of a call there, 75 (smoke) and 580 (main): trainings and draws are shortened to fit, and what does not is
+#                  left out or ended, with a line that says so
+#   SPARE          seconds of LIMIT that are kept for exporting and packing (40)
+#   DRAWS          how often each scan is corrupted, for each discriminator, as far as the time reaches
+#   TUNE_MINUTES, NETWORK_MINUTES, DENSITY_MINUTES      minutes of training, as far as the time reaches
 #   LEFT_OUT       names of scans that stay at home; those with outlined lesions where it is not set
 #   STEPS          steps of the smoke call
 #   SMALL_*        flags of a stage, for trying out on a processor: TUNE, DISCRIMINATOR, NETWORK, CONDITION, DENSITY
@@ -32,12 +36,43 @@ if [ ${#left_out[@]} -gt 0 ]; then exclude=(--exclude "${left_out[@]}"); fi
 # Spinning OpenMP threads cost more than they save when anything else runs.
 export OMP_WAIT_POLICY=PASSIVE
 mkdir -p "$out"
+case $call in smoke) limit=${LIMIT:-75} ;; main) limit=${LIMIT:-580} ;; *) limit=0 ;; esac
+spare=${SPARE:-40} SECONDS=0
+if [ "$call" = smoke ]; then spare=0; fi
 
-run() { "${PYTHON:-.venv/bin/python}" training/run.py "$@"; }
+left() { echo $((limit - SECONDS - spare)); } # Seconds that may be spent before exporting and packing begin.
+say() { echo "minutes: $*" | tee -a "$out/left_out_$call.txt" >&2; }
+least() { echo $(($1 < $2 ? $1 : $2)); }
+seconds_of() { "$python" -c 'import sys; print(round(60 * float(sys.argv[1])))' "$1"; } # MINUTES
+minutes_of() { # SECONDS, no less than one
+  local seconds=$(($1 > 1 ? $1 : 1))
+  printf '%d.%04d\n' $((seconds / 60)) $((seconds % 60 * 10000 / 60))
+}
+python=${PYTHON:-.venv/bin/python}
+held=$spare # Seconds that whatever is run leaves over.
+run() { # Ends with status 124 what is not done in time; without a limit at home
+  local most=$((limit - SECONDS - held))
+  # A call that begins too late has a second: 0 is no limit.
+  if [ "$limit" = 0 ]; then most=0; elif [ $most -lt 1 ]; then most=1; fi
+  # In the background, as what timeout runs does not hear of Ctrl-C; `stop` tells it.
+  timeout -k 10 $most "$python" training/run.py "$@" &
+  wait $!
+}
+stop() {
+  trap - INT TERM
+  # shellcheck disable=SC2046
+  kill $(jobs -p) 2>/dev/null || true
+  wait
+  exit 130
+}
+trap stop INT TERM
+# What has failed leaves nothing behind that still runs.
+# shellcheck disable=SC2046
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 timed() { # NAME STAGE FLAGS: notes how long it took
   local began=$SECONDS name=$1
   shift
-  run "$@"
+  run "$@" || return
   echo "$name $((SECONDS - began))" >>"$out/seconds_$call.txt"
 }
 
@@ -92,42 +127,99 @@ smoke() {
   fi
 }
 
-# Waits for a process in the background; its failure ends the recipe.
-tuned() {
-  tune tuned --schedule minutes --max-minutes "${TUNE_MINUTES:-3.5}" >"$out/tuned.log" 2>&1
+bring() { # RUNS: writes those that are there into the parts, in the place of those before
+  local runs=() one
+  for one in "$@"; do if [ -d "$out/$one" ]; then runs+=("$out/$one"); fi; done
+  rm -rf "$out/back.new"
+  run pack --runs "${runs[@]}" --out "$out/back.new"
+  rm -rf "$out/back"
+  mv "$out/back.new" "$out/back"
+}
+
+took() { # RUN: seconds of a discriminator's draws, and of what comes after them
+  "$python" -c 'import json, sys; told = json.load(open(sys.argv[1])); drew = told["draw_seconds"]; print(round(drew), round(told["seconds"] - drew) + 1)' \
+    "$out/$1/result.json"
 }
 
 main_encoder() {
-  tuned &
-  local background=$! began=$SECONDS
-  discriminator discriminator_public "$out/in/encoder" --draw.rows.draws "${DRAWS:-12}" --seeds 3
-  wait "$background"
-  echo "tuned $((SECONDS - began))" >>"$out/seconds_main.txt"
-  discriminator discriminator_tuned "$out/tuned" --draw.rows.draws "${DRAWS:-12}" --seeds 3
+  local whole began=$SECONDS background minutes drew rest most status=0
+  whole=$(left)
+  # The second discriminator waits for the tuning.
+  minutes=$(minutes_of "$(least "$(seconds_of "${TUNE_MINUTES:-3.5}")" $((whole * 45 / 100)))")
+  (
+    trap stop INT TERM
+    tune tuned --schedule minutes --max-minutes "$minutes"
+  ) >"$out/tuned.log" 2>&1 &
+  background=$!
+  if ! discriminator discriminator_public "$out/in/encoder" --draw.rows.draws "${DRAWS:-12}" --seeds 3 \
+    --draw.max-minutes "$(minutes_of $((whole * 3 / 10)))"; then
+    say "the discriminator of the public encoder was not done in time, or failed; the tuned encoder comes back, and no model"
+    wait "$background" || true
+    held=0
+    bring tuned
+    return 1
+  fi
+  held=0
   timed export_public export --discriminator "$out/discriminator_public" --out "$out/public"
-  timed export_tuned export --discriminator "$out/discriminator_tuned" --out "$out/tuned_model"
+  bring public
+  held=$spare
+  if ! wait "$background"; then
+    tail -n 5 "$out/tuned.log" >&2
+    say "the encoder was not tuned, see tuned.log; the model of the public encoder comes back"
+    return 1
+  fi
+  echo "tuned $((SECONDS - began))" >>"$out/seconds_main.txt"
+  read -r drew rest <<<"$(took discriminator_public)"
+  most=$(left)
+  if [ $((most - rest)) -lt $((drew / 2)) ]; then
+    say "left out the discriminator of the tuned encoder: $most s are left, it takes $rest s beside draws, of which the first had $drew s; the model of the public encoder comes back"
+  else
+    discriminator discriminator_tuned "$out/tuned" --draw.rows.draws "${DRAWS:-12}" --seeds 3 \
+      --draw.max-minutes "$(minutes_of "$(least $((most - rest)) $((whole * 3 / 10)))")" || status=$?
+    held=0
+    if [ $status = 0 ]; then
+      timed export_tuned export --discriminator "$out/discriminator_tuned" --out "$out/tuned_model"
+    else
+      say "the discriminator of the tuned encoder ended with status $status (124: after the $most s that were left); the model of the public encoder comes back"
+    fi
+  fi
+  held=0
   run pace --runs "$out/tuned" --seconds "$out/seconds_main.txt" --out "$out/pace_main.md"
-  run pack --runs "$out/public" "$out/tuned_model" "$out/tuned" --out "$out/back"
+  bring public tuned_model tuned
+  # What was out of time has been told of; what has failed is a failure.
+  [ $status = 0 ] || [ $status = 124 ]
 }
 
 main_scratch() {
-  local began=$SECONDS
-  descriptor descriptor --max-minutes "${NETWORK_MINUTES:-6.4}" >"$out/descriptor.log" 2>&1 &
-  local background=$!
-  condition condition --max-minutes "${NETWORK_MINUTES:-6.4}"
+  local whole began=$SECONDS background minutes
+  whole=$(left)
+  minutes=$(minutes_of "$(least "$(seconds_of "${NETWORK_MINUTES:-6.4}")" $((whole * 72 / 100)))")
+  (
+    trap stop INT TERM
+    descriptor descriptor --max-minutes "$minutes"
+  ) >"$out/descriptor.log" 2>&1 &
+  background=$!
+  condition condition --max-minutes "$minutes"
   wait "$background"
   echo "networks $((SECONDS - began))" >>"$out/seconds_main.txt"
-  density density "" --max-minutes "${DENSITY_MINUTES:-1}"
+  bring descriptor condition
+  # As much again is left for describing the scans before, and for what comes after.
+  minutes=$(minutes_of "$(least "$(seconds_of "${DENSITY_MINUTES:-1}")" $(($(left) / 2)))")
+  if ! density density "" --max-minutes "$minutes"; then
+    say "the density was not done in time, or failed; descriptor and condition come back"
+    return 1
+  fi
+  held=0
   timed export export --store "$store" --density "$out/density" --out "$out/scratch"
   run pace --runs "$out/descriptor" "$out/condition" "$out/density" --seconds "$out/seconds_main.txt" --out "$out/pace_main.md"
-  run pack --runs "$out/scratch" "$out/descriptor" "$out/condition" "$out/density" --out "$out/back"
+  bring scratch descriptor condition density
 }
 
 case $call in
   pack) pack ;;
   smoke) smoke ;;
   main)
-    rm -f "$out/seconds_main.txt"
+    rm -f "$out/seconds_main.txt" "$out/left_out_main.txt"
     unpack_scans
     "main_$route"
     ;;
