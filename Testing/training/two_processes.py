@@ -20,11 +20,14 @@ from ctscreener.encoder import Encoder, EncoderSettings
 from ctscreener.flow import Flow, FlowSettings
 from ctscreener.networks import NetworkSettings
 from training.baselines.cflow import Decoders
+from training.baselines.parts.encoder_decoder import EncoderDecoder
+from training.baselines.two_phase import Restoring
 from training.dense_contrast import DenseContrast, draw_weights
 from training.descriptor import Contrast, ContrastSettings
 from training.likelihood import Likelihood
 from training.loop import processes
 from training.loop.loop import LoopSettings, Task, seeded, train
+from training.loop.shared_norm import share_statistics
 
 NETWORK = NetworkSettings(channels=(8, 16), out=8)
 PAIRS, POSITIONS = 4, 24
@@ -122,9 +125,11 @@ def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tens
         holder.density = Density(4, 3, flow, torch.Generator().manual_seed(0))
         encoder = Encoder(EncoderSettings((2, 3), (1, 1)))
         draw_weights(encoder)
-        # CFLOW-AD: without BatchNorm, whose statistics are of what a process sees.
+        # CFLOW, without BatchNorm; the first phase of the two-phase network has it.
         chance = torch.Generator().manual_seed(0)
         rival = Decoders(nn.ModuleList([Flow(4, 3, flow.flow, chance)]))
+        normed = Restoring(EncoderDecoder(1, 1, (4, 8)))
+        share_statistics(normed)
         tuned = DenseContrast(encoder, 0, CASES["simclr"])
     return {
         "density": (
@@ -141,11 +146,15 @@ def others() -> dict[str, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tens
                 places.repeat(1, 12, 1).reshape(-1, 3),
             ),
         ),
+        "rival with BatchNorm": (
+            normed,
+            lambda images, places: (images.square(), images, images > 0),
+        ),
         "tuned": (tuned, lambda images, places: (images, places, torch.zeros(()))),
     }
 
 
-OTHERS = ("density", "rival", "tuned")
+OTHERS = ("density", "rival", "rival with BatchNorm", "tuned")
 
 
 def work_others(out: Path, share: Share) -> None:

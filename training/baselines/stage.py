@@ -15,6 +15,7 @@ from training.loop import processes
 from training.loop.loop import seeded, train
 from training.loop.schedule import FREE
 from training.loop.settings import claim_run
+from training.loop.shared_norm import share_statistics
 from training.prepare import PrepareSettings
 from training.prepare import main as prepare
 
@@ -77,6 +78,7 @@ def main(name: str, settings: RivalSettings) -> bool:
         _check_grey(store, preprocess, method.plain(settings))
     for phase in method.phases(settings, rival, store):
         loop = phase.within(settings.data.seconds)
+        share_statistics(phase.task.objective)
         trained = train(phase.task, run / phase.name, loop, f"{name}, {phase.name}")
         if not trained.finished:
             return False
