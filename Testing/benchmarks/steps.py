@@ -3,7 +3,9 @@
     git worktree add ../before a06f1fd
     python Testing/benchmarks/steps.py --before ../before [--steps 12] [--rounds 2]
 
-For each stage of the preset `tiny`, on made-up scans:
+For each stage, on made-up scans, in sizes of the preset `tiny`; `tune` has none: there it is crops
+of 16 x 32 x 32, and an encoder of the public one's sizes. Of the rivals DRAEM stands for those on
+crops, CFLOW and AE-FLOW for those on features of a network for photographs, here of random weights:
 
 - seconds of a step, and seconds of the processor, of the whole loop: loading, cutting, networks,
   optimiser, running average, journal. Both versions go in turns, and the best round counts;
@@ -27,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("descriptor", "condition", "ape", "density")
+RIVALS = ("draem", "cflow", "ae_flow")
+STAGES = ("descriptor", "condition", "ape", "density", "tune", "distil", *RIVALS)
 
 
 def main() -> None:
@@ -109,6 +112,12 @@ def child(tree: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def task_of(benchmark: Any, stage: str, store: Path, work: Path) -> tuple[Any, Any]:  # noqa: ANN401
     """The task of a stage and its loop, caught where its training would begin."""
+    if stage in RIVALS:
+        return rival_task(stage, store, work)
+    if stage == "tune":
+        return tune_task(work)
+    if stage == "distil":
+        return distil_task(benchmark, store, work)
     module, table = benchmark.STAGES[stage]
     settings = replace(table["tiny"], store=store, run=work / stage)
     settings = replace(settings, loop=replace(settings.loop, precision="32-true"))
@@ -121,7 +130,62 @@ def task_of(benchmark: Any, stage: str, store: Path, work: Path) -> tuple[Any, A
             )
         }
         settings = replace(settings, tiles=8, **runs)
-    place, caught = benchmark.TRAINS[stage], []
+    return caught_at(benchmark.TRAINS[stage], lambda: module.main(settings)), settings.loop
+
+
+def tune_task(work: Path) -> tuple[Any, Any]:
+    """The task of tuning an encoder."""
+    from Testing.training.plain_store import make_plain_store
+    from training import tune
+    from training.data.crops import CropSettings
+    from training.loop.schedule import LoopSettings
+
+    make_plain_store(work / "plain", {"a": 1, "b": 2, "c": 3})
+    crops = CropSettings(size=(16, 32, 32), pairs=4, positions=1024)
+    loop = LoopSettings(precision="32-true")
+    settings = tune.TuneSettings(work / "plain", work / "tune", crops=crops, loop=loop)
+    return caught_at(tune, lambda: tune.main(settings)), loop
+
+
+def distil_task(benchmark: Any, store: Path, work: Path) -> tuple[Any, Any]:  # noqa: ANN401
+    """The task of the distillation, of a teacher of random weights."""
+    import numpy as np
+
+    from ctscreener.calibration import Calibration
+    from ctscreener.model import ModelSettings, Networks, save_model
+    from training import distil
+
+    network = benchmark.presets.DESCRIPTOR["tiny"].network
+    teacher = Networks(
+        ModelSettings(descriptor=network, tile=benchmark.presets.DENSITY["tiny"].tile)
+    )
+    scale = Calibration.fit(np.random.default_rng(0).gamma(2, 2, 500))
+    save_model(work / "teacher", teacher, scale, {"stages": {}}, "# Teacher\n")
+    settings = benchmark.presets.DISTIL["tiny"]
+    loop = replace(settings.loop, precision="32-true")
+    settings = replace(settings, store=store, run=work / "distil", tiles=4, loop=loop)
+    settings = replace(settings, model=str(work / "teacher"))
+    return caught_at(distil, lambda: distil.main(settings)), loop
+
+
+def rival_task(name: str, store: Path, work: Path) -> tuple[Any, Any]:
+    """The task of a rival's first phase."""
+    from Testing.training.rivals import random_features
+    from training.baselines import stage
+    from training.baselines.method import RunSettings
+
+    settings = stage.METHODS[name].preset("tiny")
+    loop = replace(settings.loop, precision="32-true")
+    settings = replace(settings, data=RunSettings(store, work / name), loop=loop)
+    if hasattr(settings, "features"):
+        features = replace(settings.features, features=random_features(work).features)
+        settings = replace(settings, features=features)
+    return caught_at(stage, lambda: stage.main(name, settings)), loop
+
+
+def caught_at(place: Any, run: Callable[[], object]) -> Any:  # noqa: ANN401
+    """The task that a stage would train, by the module whose `train` it calls."""
+    caught = []
 
     def stop(task: object, *others: object) -> None:
         caught.append(task)
@@ -130,10 +194,10 @@ def task_of(benchmark: Any, stage: str, store: Path, work: Path) -> tuple[Any, A
     real, place.train = place.train, stop
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            module.main(settings)
+            run()
     finally:
         place.train = real
-    return caught[0], settings.loop
+    return caught[0]
 
 
 def seconds_of(train: Any, task: Any, run: Path, loop: Any) -> tuple[float, float]:  # noqa: ANN401
@@ -167,11 +231,21 @@ def copies_of(task: Any) -> str:  # noqa: ANN401 - of any version
             return out
 
     generator, autocast = torch.Generator, torch.autocast
-    raw = task.load(1)
+
+    class OnCard(generator):
+        device = card
+
+    def made(device: object = "cpu") -> torch.Generator:
+        return OnCard() if torch.device(str(device)) == card else generator()
+
+    first, raw = task.load(0), task.load(1)
     task.objective.to(card)
-    torch.Generator = lambda device=None: generator()  # pyright: ignore[reportAttributeAccessIssue]
+    torch.Generator = made  # pyright: ignore[reportAttributeAccessIssue]
     torch.autocast = lambda *a, **k: contextlib.nullcontext()  # pyright: ignore[reportAttributeAccessIssue]
     try:
+        # What a first step sets up for good, such as frozen networks, is none of a step.
+        with contextlib.suppress(RuntimeError, NotImplementedError):
+            task.objective(*task.render(first, card))
         with Traffic():
             task.objective(*task.render(raw, card))["loss"].backward()
     except RuntimeError as error:
