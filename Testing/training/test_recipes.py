@@ -3,6 +3,7 @@
 import importlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,17 @@ MODULES = {
 """Where the code of a stage is, if not in the file of its name."""
 STAND_IN = r"""#!/usr/bin/env bash
 # Notes what it is asked for, and leaves what a recipe looks for.
+[ "$1" != -c ] || exec "$REAL" "$@"
 printf '%s\n' "$@" --end >>"$NOTES"
 [ "$2" != "${FAIL:-}" ] || exit 1
 words=("$@")
 for ((i = 0; i < ${#words[@]}; i++)); do
-  if [ "${words[i]}" = --out ]; then out=${words[i + 1]}; fi
+  if [ "${words[i]}" = --out ] || [ "${words[i]}" = --run ]; then out=${words[i + 1]}; fi
 done
-if [ "$2" = export ]; then mkdir -p "$out"; fi
+if [ "$2" = export ] || [ "${words[*]:1:2}" = "pack --runs" ]; then mkdir -p "$out"; fi
+if [ "$2" = discriminator ]; then
+  mkdir -p "$out" && echo '{"seconds": 3.0, "draw_seconds": 2.0}' >"$out/result.json"
+fi
 if [ "$2" = insert ]; then
   [[ $out != *kidney* ]] || exit 2
   mkdir -p "$out" && touch "$out/a.nii.gz"
@@ -79,6 +84,7 @@ def follow(recipe: str, scans: Path, tmp_path: Path, **environment: str) -> Path
     flags = ["tiny", str(out)] if recipe.startswith("phantom") else [str(out)]
     flags = environment.pop("CALL", "").split() or flags
     known = {"PYTHON": str(stand_in), "NOTES": str(notes), "SCREENER_SCANS": str(scans)}
+    known["REAL"] = sys.executable
     path = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run(
         ["bash", str(ROOT / "training" / "recipes" / recipe), *flags],
