@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ctscreener.errors import InputError
+from ctscreener.findings import FindingSettings
 from ctscreener.settings import read_json
 from ctscreener.whole_file import make_folder, write_text
 from training.evaluation.results import Promise, Results, Score
@@ -97,6 +98,7 @@ def rarity_table(results: Sequence[Results]) -> str:
     return (
         markdown(RARITY_HEADER, list(rarity_rows(results)))
         + "\nFalse findings meet no known lesion; what nobody outlined counts as false. "
+        + f"Of each scan the {FindingSettings().most} rarest findings are listed. "
         + f"Seen in making the model: {'; '.join(map(seen_text, results))}.\n"
     )
 
@@ -138,7 +140,7 @@ def _numbers(score: Score) -> Iterator[list[Any]]:
 def _promises(part: Promise) -> Iterator[list[Any]]:
     """Metric, kind, value, low and high of what rarities are worth in one set."""
     for level in part["levels"]:
-        for kind in ("share", "findings", "met"):
+        for kind in ("share", "findings", "met", "listed", "listed_met"):
             if value := level.get(kind):
                 name = f"rarity {level['rarity']}"
                 yield [name, kind, value["value"], value["low"], value["high"]]

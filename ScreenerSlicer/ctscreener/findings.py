@@ -128,16 +128,28 @@ def found_in_parts(
     assert rarity.shape == scan.shape, "a map is as large as its scan"
     values = rarity.ravel()
     regions = regions_above(rarity, settings.threshold, fewest_voxels(scan.affine, settings))
-    peaks = [int(region[np.argmax(values[region])]) for region in regions]
+    keys = [order(values, region) for region in regions]
+    peaks = [peak for _, _, peak in keys]
     parts = [part_at(_place(peak, scan)) for peak in peaks]
     here = [i for i, part in enumerate(parts) if wanted in (None, part)]
-    order = sorted(here, key=lambda i: (-values[peaks[i]], -len(regions[i]), peaks[i]))
+    ranked = sorted(here, key=lambda i: keys[i])
     kept = [
         _measure(rank, values, regions[i], peaks[i], scan, parts[i])
-        for rank, i in enumerate(order[: settings.most], start=1)
+        for rank, i in enumerate(ranked[: settings.most], start=1)
     ]
     elsewhere = Counter(part for part in parts if wanted not in (None, part))
     return Found(kept, len(here), elsewhere)
+
+
+def order(values: np.ndarray, region: np.ndarray) -> tuple[float, int, int]:
+    """What findings are sorted by: peak rarity, then size, then the peak's index.
+
+    Arguments:
+        values: All rarities, `(D * H * W,)`.
+        region: Flat indices of the finding's voxels, ascending.
+    """
+    peak = int(region[np.argmax(values[region])])
+    return -float(values[peak]), -len(region), peak
 
 
 def told_of_parts(elsewhere: Mapping[str, int]) -> str:

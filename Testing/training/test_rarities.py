@@ -77,8 +77,27 @@ def test_without_lesions_every_finding_of_a_screening_is_false() -> None:
     for k, threshold in enumerate(THRESHOLDS):
         settings = FindingSettings(threshold=threshold, most=rarity.size)
         assert found.findings[k] == len(find(rarity, scan, settings))
-    assert found.findings[0] > 0
-    assert found.met.sum() == found.lesions == 0
+        listed = find(rarity, scan, FindingSettings(threshold=threshold))
+        assert found.listed[k] == len(listed)
+    assert found.findings[0] >= found.listed[0] > 0
+    assert found.met.sum() == found.listed_met.sum() == found.lesions == 0
+
+
+def test_a_lesion_beyond_those_listed_is_met_but_not_by_them() -> None:
+    rarity = np.zeros((10, 40, 40), np.float32)
+    # Lumps of a ml and more, the rarest first; the lesion is the least rare of them.
+    most = FindingSettings().most
+    for k in range(most + 1):
+        rarity[2:7, 2 + 6 * k : 5 + 6 * k, 2:8] = 4.8 - k / 10
+    labels = np.zeros(rarity.shape, np.uint8)
+    for last, others in ((most, most), (most - 1, most - 1)):
+        labels[:] = 0
+        labels[2:7, 2 + 6 * last : 5 + 6 * last, 2:8] = 1
+        found = Rarities.of(rarity, Truth.of(labels, AFFINE, 1, True))
+        assert found.findings[-1] == most
+        assert found.met[-1] == 1
+        assert found.listed[-1] == others
+        assert found.listed_met[-1] == (last < most)
 
 
 def test_the_promise_is_kept_where_a_model_was_calibrated_and_broken_where_all_is_rarer() -> None:
@@ -101,9 +120,9 @@ def test_the_promise_is_kept_where_a_model_was_calibrated_and_broken_where_all_i
 
 def counted(voxels: int, above: int, findings: int, met: int, lesions: int) -> Rarities:
     n = len(THRESHOLDS)
-    return Rarities(
-        voxels, np.full(len(LEVELS), above), np.full(n, findings), np.full(n, met), lesions
-    )
+    counts = [np.full(n, count) for count in (findings, met, findings // 2, 0)]
+    false, found, listed, listed_met = counts
+    return Rarities(voxels, np.full(len(LEVELS), above), false, found, listed, listed_met, lesions)
 
 
 def test_sets_add_up_by_patient() -> None:
@@ -115,6 +134,8 @@ def test_sets_add_up_by_patient() -> None:
     assert two["share"]["value"] == pytest.approx(0.1)
     assert two["findings"]["value"] == 3
     assert two["met"]["value"] == 0.25
+    assert two["listed"]["value"] == pytest.approx(4 / 3)
+    assert two["listed_met"]["value"] == 0
     # A draw holds one patient twice, or both: 1, 3 or 7 findings a scan.
     assert (two["findings"]["low"], two["findings"]["high"]) == (1, 7)
     # With lesions in one patient alone there is nothing to draw.

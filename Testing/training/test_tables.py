@@ -52,6 +52,9 @@ def score(value: float) -> dict:
     }
 
 
+FOUND = {"findings": estimate(8.7), "met": None, "listed": estimate(1.2), "listed_met": None}
+
+
 @pytest.fixture
 def results() -> Made:
     """One model on two sets of phantoms by one protocol."""
@@ -67,7 +70,7 @@ def results() -> Made:
     ]
     levels = [
         {"rarity": r, "promised": 10.0**-r, "share": estimate(0.0123 * r)}
-        | ({"findings": estimate(8.7), "met": None} if r > 1 else {})
+        | (FOUND if r > 1 else {})
         for r in (1, 2, 3, 4)
     ]
     promise = {"set": "left_out", "scans": 5, "patients": 4, "lesions": 0, "levels": levels}
@@ -173,7 +176,7 @@ def test_all_files_are_written_and_hold_every_number(
     rows = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     # Two sets, two scores; three areas in two kinds, AP, two kinds of Dice, FROC.
     # Then the shares at four rarities, and the findings at three.
-    assert len(rows) == 2 * 2 * (3 * 2 + 2 + 3 + 1) + 4 + 3
+    assert len(rows) == 2 * 2 * (3 * 2 + 2 + 3 + 1) + 4 + 2 * 3
     assert [r["value"] for r in rows if r["kind"] == "findings"] == ["8.7"] * 3
     one = next(r for r in rows if r["metric"] == "aupro@0.3" and r["kind"] == "pooled")
     assert float(one["value"]) == pytest.approx(0.79)
@@ -188,7 +191,18 @@ def test_rarities_stand_beside_their_promise_and_say_which_stages_saw_the_scans(
     text = rarity_table([results, results | {"rarities": []}])
     row = next(line for line in text.splitlines() if "left_out" in line and "| 3 " in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells[1:] == ["left_out", "5, 4", "3", ".1%", "3.7% (2.7-4.7)", "8.7 (8.7-8.7)", "-"]
+    assert cells[1:] == [
+        "left_out",
+        "5, 4",
+        "3",
+        ".1%",
+        "3.7% (2.7-4.7)",
+        "8.7 (8.7-8.7)",
+        "-",
+    ] + [
+        "1.2 (1.2-1.2)",
+        "-",
+    ]
     assert "left_out (5 scans): descriptor 5; `mine & yours`, no rarities measured." in text
     html = page([results], [folder], 1)
     assert "left_out (5 scans): descriptor 5" in html

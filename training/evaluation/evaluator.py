@@ -26,7 +26,7 @@ from training.evaluation.protocols import Grid, Place, Protocol, Truth, count
 from training.evaluation.rarities import Rarities
 from training.evaluation.rated import SCREENER, RarityScore, load_scores
 
-KEPT_VERSION = 4
+KEPT_VERSION = 5
 """Of what is kept of a scan: a change of how it is measured needs a new number."""
 
 

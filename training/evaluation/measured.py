@@ -1,7 +1,7 @@
 """What was measured in one scan, and the files that keep it between runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,9 @@ class Measured:
 
     def rarities(self) -> Rarities:
         """What was counted of the model's rarities."""
-        names = ("voxels", "above", "findings", "met", "lesions")
-        voxels, above, findings, met, lesions = self._load([f"rarities/{name}" for name in names])
-        return Rarities(int(voxels), above, findings, met, int(lesions))
+        names = [f"rarities/{some.name}" for some in fields(Rarities)]
+        voxels, above, findings, met, listed, listed_met, lesions = self._load(names)
+        return Rarities(int(voxels), above, findings, met, listed, listed_met, int(lesions))
 
     def fact(self, name: str) -> float:
         """A number of the scan itself."""

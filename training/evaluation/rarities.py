@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from ctscreener.components import regions_above
-from ctscreener.findings import FindingSettings, fewest_voxels
+from ctscreener.findings import FindingSettings, fewest_voxels, order
 from training.evaluation import results
 from training.evaluation.froc import nearest
 from training.evaluation.intervals import drawn, interval, plain
@@ -36,6 +36,8 @@ class Rarities:
         above: Those at or above each of `LEVELS`, int64, `(4,)`.
         findings: Findings at each of `THRESHOLDS` that meet no lesion of any kind, int64, `(3,)`.
         met: Lesions that a finding at each of `THRESHOLDS` meets, int64, `(3,)`.
+        listed: As `findings`, among those alone that a screening lists, int64, `(3,)`.
+        listed_met: As `met`, by these alone, int64, `(3,)`.
         lesions: Lesions of the scan.
     """
 
@@ -43,15 +45,15 @@ class Rarities:
     above: np.ndarray
     findings: np.ndarray
     met: np.ndarray
+    listed: np.ndarray
+    listed_met: np.ndarray
     lesions: int
 
     @classmethod
     def none(cls) -> Self:
         """Of no voxel at all."""
-        above, findings, met = (
-            np.zeros(n, np.int64) for n in (len(LEVELS), *[len(THRESHOLDS)] * 2)
-        )
-        return cls(0, above, findings, met, 0)
+        findings, met, listed, listed_met = np.zeros((4, len(THRESHOLDS)), np.int64)
+        return cls(0, np.zeros(len(LEVELS), np.int64), findings, met, listed, listed_met, 0)
 
     @classmethod
     def of(cls, rarity: np.ndarray, truth: Truth) -> Self:
@@ -67,24 +69,41 @@ class Rarities:
         voxels = np.flatnonzero(rarity >= min(THRESHOLDS))
         near, name = _neighbours(voxels, marked, truth)
         fewest = fewest_voxels(truth.affine, FindingSettings())
-        findings, met = [], []
+        values = rarity.ravel()
+        counts = []
         for threshold in THRESHOLDS:
-            regions = regions_above(rarity, threshold, fewest)
+            regions = sorted(
+                regions_above(rarity, threshold, fewest), key=lambda region: order(values, region)
+            )
             within = [np.searchsorted(voxels, region) for region in regions]
-            findings.append(sum(not near[some].any() for some in within))
-            met.append(len({int(n) for some in within for n in np.unique(name[some])} - {0}))
-        return cls(
-            len(others),
-            np.array([np.count_nonzero(others >= level) for level in LEVELS], np.int64),
-            np.array(findings, np.int64),
-            np.array(met, np.int64),
-            truth.regions,
-        )
+            counts.append(
+                [
+                    *_false_and_met(within, near, name),
+                    *_false_and_met(within[: FindingSettings().most], near, name),
+                ]
+            )
+        findings, met, listed, listed_met = np.array(counts, np.int64).T
+        above = np.array([np.count_nonzero(others >= level) for level in LEVELS], np.int64)
+        return cls(len(others), above, findings, met, listed, listed_met, truth.regions)
 
     def row(self) -> np.ndarray:
-        """All numbers of the scan in a row, after a 1 for the scan itself, int64, `(13,)`."""
-        ends = [1, self.voxels], self.above, self.findings, self.met, [self.lesions]
-        return np.concatenate(ends)
+        """All numbers of the scan in a row, after a 1 for the scan itself, int64, `(19,)`."""
+        found = self.findings, self.met, self.listed, self.listed_met
+        return np.concatenate([[1, self.voxels], self.above, *found, [self.lesions]])
+
+
+def _false_and_met(
+    within: Sequence[np.ndarray], near: np.ndarray, name: np.ndarray
+) -> tuple[int, int]:
+    """How many findings meet no lesion, and how many lesions the others meet.
+
+    Arguments:
+        within: Places of each finding's voxels in what follows.
+        near: As `_neighbours` gives it.
+        name: As `_neighbours` gives it.
+    """
+    false = sum(not near[some].any() for some in within)
+    return false, len({int(n) for some in within for n in np.unique(name[some])} - {0})
 
 
 def _neighbours(
@@ -122,14 +141,16 @@ def rarity_summary(
     Returns:
         `scans`, `patients`, `lesions` and `levels`: for each of `LEVELS` the share of voxels that
         it promises, the share that there is, and from rarity 2 on findings a scan that meet no
-        lesion, and the share of lesions that a finding meets (None where there is no lesion).
+        lesion, and the share of lesions that a finding meets (None where there is no lesion); then
+        both of the findings alone that are listed.
     """
     number = np.unique(patients, return_inverse=True)[1]
     table = np.zeros((number.max() + 1, len(scans[0].row())), np.int64)
     np.add.at(table, number, [scan.row() for scan in scans])
     draws = drawn(len(table), resamples, rng)
     above = 2
-    findings, met = above + len(LEVELS), above + len(LEVELS) + len(THRESHOLDS)
+    first = above + len(LEVELS)
+    findings, met, listed, listed_met = (first + k * len(THRESHOLDS) for k in range(4))
 
     def ratio(column: int, whole: int) -> results.Interval:
         def measure(times: np.ndarray) -> float:
@@ -149,6 +170,8 @@ def rarity_summary(
             at = THRESHOLDS.index(level)
             entry["findings"] = ratio(findings + at, 0)
             entry["met"] = ratio(met + at, -1) if table[:, -1].any() else None
+            entry["listed"] = ratio(listed + at, 0)
+            entry["listed_met"] = ratio(listed_met + at, -1) if table[:, -1].any() else None
         levels.append(entry)
     return {
         "scans": len(scans),

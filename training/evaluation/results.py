@@ -20,6 +20,8 @@ class Level(TypedDict):
     share: Interval
     findings: NotRequired[Interval]
     met: NotRequired[Interval | None]
+    listed: NotRequired[Interval]
+    listed_met: NotRequired[Interval | None]
 
 
 class Rarities(TypedDict):

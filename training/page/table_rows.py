@@ -21,6 +21,7 @@ COLUMNS = (
 RARITY_HEADER = (
     *("model", "set", "scans, patients", "rarity", "voxels promised", "voxels found (95%)"),
     *("false findings a scan (95%)", "lesions met (95%)"),
+    *("false ones listed (95%)", "lesions met by those listed (95%)"),
 )
 HEADER = ("model", "set", "voxels", "scans", "score", *(title for title, _, _ in COLUMNS))
 
@@ -55,6 +56,8 @@ def rarity_rows(results: Sequence[Results]) -> Iterator[list[str]]:
                     percent(level["share"]),
                     findings(level.get("findings")),
                     interval(met) if (met := level.get("met")) else "-",
+                    findings(level.get("listed")),
+                    interval(met) if (met := level.get("listed_met")) else "-",
                 ]
 
 
