@@ -205,7 +205,9 @@ def fit_fold(
         if not path.is_file():
             features = matrix(flat, sources) if features is None else features
             labels = torch.from_numpy(np.concatenate([some.anomalous for some in flat]))
-            weights = np.concatenate([some.weights(settings.fit.evenness) for some in flat])
+            weights = np.concatenate(
+                [some.weights(settings.fit.evenness, settings.fit.others) for some in flat]
+            )
             number = 1000 * settings.seed + 100 * fold + seed
             made = fit_discriminator(
                 features,

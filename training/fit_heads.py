@@ -37,6 +37,14 @@ class FitSettings:
     evenness: float = 0.5
     """How far small anomalies count as much as large ones, which have more rows: 0 counts rows,
     1 anomalies."""
+    others: float = 1.0
+    """How much anomalies count that are not of the families of `insert`, beside these. Below .1
+    networks learn what inserted lesions are like, and miss others (LOG.md)."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where anomalies would count for nothing."""
+        if not 0 < self.others < float("inf"):
+            raise ValueError(f"Expected others above 0, found {self.others}.")
 
 
 @dataclass(frozen=True)

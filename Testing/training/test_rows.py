@@ -196,6 +196,16 @@ def test_an_anomaly_of_many_rows_weighs_as_its_evenness_says() -> None:
     np.testing.assert_allclose(rows.weights(0.5), [0.5**0.5] * 2 + [1] * 7)
 
 
+def test_anomalies_of_no_inserted_family_weigh_as_others_do() -> None:
+    rows = some_rows(0)
+    kind = rows.kind.copy()
+    kind[3] = "kidney_tumour"
+    mixed = replace(rows, kind=kind)
+    expected = rows.weights(0.5) * ([0.25] * 3 + [1] * 6)
+    np.testing.assert_allclose(mixed.weights(0.5, 0.25), expected)
+    np.testing.assert_array_equal(mixed.weights(0.5), rows.weights(0.5))
+
+
 def test_rows_are_kept_and_read_again(tmp_path: Path) -> None:
     path, key = tmp_path / "rows" / "a.npz", {"sources": SOURCES, "seed": [0, 1]}
     first = kept_rows(path, key, SOURCES, lambda: some_rows(0))

@@ -17,6 +17,7 @@ from ctscreener.encoder import Encoder
 from ctscreener.heads import Maps, Source, averaged
 from ctscreener.settings import to_json
 from training.evaluation.array_cache import load_arrays, save_unpacked
+from training.phantoms.lesion_site import LABELS
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
 
@@ -28,6 +29,8 @@ FAINT = 0.15
 """The same where no voxel is filled so far: anomalies smaller than a voxel."""
 AROUND = (3, 5, 5)
 """Voxels of the scan that surround one of the finest map."""
+FAMILIES = [family for family in LABELS if family != "other"]
+"""Kinds that the stage `insert` makes."""
 FAR = (5, 9, 9)
 """No voxel of this box is touched where a row shows the scan as it was."""
 
@@ -64,14 +67,16 @@ class Rows:
     kind: np.ndarray
     number: np.ndarray
 
-    def weights(self, evenness: float) -> np.ndarray:
+    def weights(self, evenness: float, others: float = 1.0) -> np.ndarray:
         """How much each row counts, float32, `(n,)`: an anomaly's the less the more there are.
 
         Arguments:
             evenness: 0 counts all rows alike, 1 gives each anomaly the same sum.
+            others: How much rows of anomalies count that are of no family of `insert`.
         """
         count = np.bincount(self.number)[self.number]
-        return np.where(self.number > 0, count**-evenness, 1).astype(np.float32)
+        kind = np.where(np.isin(self.kind, FAMILIES), 1.0, others)
+        return np.where(self.number > 0, kind * count**-evenness, 1).astype(np.float32)
 
 
 def sample(maps: Maps, at: np.ndarray) -> dict[Source, np.ndarray]:
