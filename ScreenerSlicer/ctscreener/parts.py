@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from ctscreener.findings import FindingSettings, Found, found_in_parts
 from ctscreener.regions import CROSS, label
+from ctscreener.resampling import ASIDE
 from ctscreener.scan import Scan
 
 TORSO, ARMS, HEAD, LEGS = 1, 2, 3, 4
@@ -78,7 +79,8 @@ class Parts:
         Arguments:
             ras: mm to the right, anterior and superior.
         """
-        index = np.rint((np.linalg.inv(self.affine) @ [*ras, 1.0])[:3]).astype(int)
+        at = (np.linalg.inv(self.affine) @ [*ras, 1.0])[:3]
+        index = np.floor(at + 0.5 + ASIDE).astype(int)
         index = np.clip(index, 0, np.array(self.labels.shape) - 1)
         here = int(self.labels[tuple(index)])
         if not here:

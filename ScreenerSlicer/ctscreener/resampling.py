@@ -20,6 +20,9 @@ TRUNCATE = 3.0
 """Standard deviations from which a Gaussian counts as nothing."""
 SLAB = 32
 """Slices made at a time on the way there and back: bounds the memory."""
+ASIDE = 1e-3
+"""Voxels by which the nearest one is looked for aside. Halfway between two, the last digits of an
+affine would decide, and they differ between a file and the same scan in 3D Slicer."""
 
 
 def to_lattice(scan: Scan, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +117,7 @@ def resample(
         target: Where the result lies: index to RAS mm.
         shape: The result's voxels along (D, H, W).
         outside: The result's value outside of `values`.
-        nearest: Take the nearest voxel instead, for masks.
+        nearest: Take the nearest voxel instead, for masks; of two equally near the later one.
     """
     import SimpleITK as sitk
 
@@ -137,7 +140,8 @@ def resample_image(
     flip = np.eye(3)[::-1]  # ITK counts indices as (w, h, d)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix((flip @ matrix[:3, :3] @ flip).ravel().tolist())
-    transform.SetTranslation((flip @ matrix[:3, 3]).tolist())
+    aside = ASIDE if nearest else 0.0
+    transform.SetTranslation((flip @ matrix[:3, 3] + aside).tolist())
     method = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
     size = [int(n) for n in shape[::-1]]
     grid = ((0.0,) * 3, (1.0,) * 3, np.eye(3).ravel().tolist())

@@ -59,6 +59,9 @@ def test_a_part_is_read_at_the_point_on_the_grid_of_the_parts() -> None:
 
     assert parts.at(ras(1, 4, 5)) == "torso"
     assert parts.at(ras(3.4, 4, 5)) == "head"
+    # Halfway between two, whatever the last digits of the point.
+    for digits in (-1e-9, 0.0, 1e-9):
+        assert parts.at(ras(2.5 + digits, 4, 5)) == "head"
     # Outside of the body by a rounding, and outside of the grid.
     assert parts.at(ras(5, 4, 1)) == "head"
     assert parts.at(ras(99, 4, 5)) == "head"

@@ -200,6 +200,22 @@ def test_scores_come_back_to_their_own_place(scan: Scan) -> None:
     np.testing.assert_array_equal(found, body > 0)
 
 
+def test_the_last_digits_of_a_place_decide_about_no_voxel() -> None:
+    # Every sixth slice lies halfway between two of the lattice.
+    shape = (60, 64, 64)
+    affine = canonical_affine(shape, (3.75, 4.0, 4.0), (0.0, 0.0, 0.375))
+    maps = []
+    for digits in (-6e-14, 0.0, 6e-14):
+        scan = torso(affine, shape)
+        scan.affine[:3, 3] += digits
+        done = prepare(scan, COARSE)
+        values = np.zeros(done.body.shape, np.float32)
+        maps.append(np.isfinite(restore(values, done.affine, done, scan)))
+    assert maps[1].mean() > 0.1
+    for other in (maps[0], maps[2]):
+        np.testing.assert_array_equal(other, maps[1])
+
+
 def test_training_cuts_exactly_what_inference_shows_the_networks(prepared: Prepared) -> None:
     crops = pytest.importorskip("training.data.crops")
     cutting = pytest.importorskip("training.data.cutting")
