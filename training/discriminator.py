@@ -9,77 +9,33 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ctscreener.conditional import AnyDensity, is_conditional
-from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part, on_finest
+from ctscreener.conditional import is_conditional
+from ctscreener.encoded import PLAIN, Elsewhere, Encoded, EncodedSettings, Part
 from ctscreener.encoder import Encoder
 from ctscreener.errors import InputError
-from ctscreener.heads import GaussianSettings, Source
+from ctscreener.heads import Source
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
 from ctscreener.whole_file import whole_file
-from training.data.drawn_rows import Budget, Drawing, DrawSettings, all_rows, drawing_of
+from training.data.drawing import Budget, Drawing, drawing_of
+from training.data.drawn_rows import all_rows
 from training.data.folds import fold_of
 from training.data.placed_rows import Placed, placed_rows
-from training.data.rows import Rows, describe
+from training.data.rows import Rows
 from training.data.store import Store
+from training.discriminator_settings import SOURCES, DiscriminatorSettings, check_density
 from training.encoder import EncoderFolder, load_encoder
-from training.evaluation.array_cache import load_arrays, save_arrays
-from training.fit_density import FitDensitySettings, kept_conditional
-from training.fit_heads import FitSettings, Fitted, fit_discriminator, fit_gaussian, side_by_side
+from training.fit_heads import Fitted, fit_discriminator, side_by_side
+from training.left_out import density_of, left_out_scores, matrix
 from training.loop import processes
-
-SOURCES = (
-    Source(0),
-    Source(1),
-    Source(2),
-    Source(1, cube=3),
-    Source(1, cube=7),
-    Source(0, half=True),
-    Source(1, half=True),
-)
-"""Maps that are read, as far as the encoder has them."""
-
-
-@dataclass(frozen=True)
-class DiscriminatorSettings:
-    """Train a discriminator on synthetic anomalies, and a density, on the maps of an encoder."""
-
-    store: Path = Path("store_plain")
-    """Folder that the stage `prepare --plain` wrote."""
-    encoder: Path = Path("runs/encoder")
-    """Folder that the stage `encoder` wrote."""
-    run: Path = Path("runs/discriminator")
-    """Run folder; a run that was stopped goes on."""
-    rows_at: Path | None = None
-    """Folder for the rows, which runs may share; in the run folder where none is given."""
-    exclude: tuple[str, ...] = ()
-    """Names of scans to leave out; `*` stands for any text."""
-    patient: str = "(.*)"
-    """Regular expression whose first group is the patient in a scan's name, where its data set
-    does not tell; scans that are nearly the same count as one patient's."""
-    folds: int = 4
-    """Groups of patients; networks are trained on all groups but one."""
-    seeds: int = 2
-    """Networks trained for each group that is left out."""
-    draw: DrawSettings = field(default_factory=DrawSettings)
-    """Which rows are drawn, of what."""
-    fit: FitSettings = field(default_factory=FitSettings)
-    """How a network is trained."""
-    density: GaussianSettings = field(default_factory=GaussianSettings)
-    """The density."""
-    fit_density: FitDensitySettings = field(default_factory=FitDensitySettings)
-    """How a density with conditions, or a flow, is fitted."""
-    seed: int = 0
-    """Decides the networks."""
 
 
 def main(settings: DiscriminatorSettings) -> None:
@@ -159,30 +115,6 @@ def main(settings: DiscriminatorSettings) -> None:
     finish(settings, store, model, parts, folds, time.monotonic() - began, drawing)
 
 
-def check_density(density: GaussianSettings, sources: Sequence[Source]) -> None:
-    """Refuse a density that reads maps of which no rows are drawn.
-
-    Raises:
-        InputError: `discriminator.density`.
-    """
-    if unknown := [source.name for source in density.sources if source not in sources]:
-        raise InputError(
-            "discriminator.density",
-            f"Expected a density that reads some of {', '.join(s.name for s in sources)}, found "
-            f"{', '.join(unknown)}.",
-            "Give other --density.sources, or an encoder with more stages.",
-        )
-
-
-def matrix(rows: Sequence[Rows], sources: Sequence[Source]) -> Tensor:
-    """Features of rows side by side, in the order of the sources, float16, `(n, C)`."""
-    return torch.from_numpy(
-        np.concatenate(
-            [np.concatenate([some.features[s.name] for s in sources], 1) for some in rows]
-        )
-    )
-
-
 def fit_fold(
     settings: DiscriminatorSettings,
     fold: int,
@@ -229,11 +161,6 @@ def fit_fold(
     return fitted
 
 
-def clean_rows(rows: Sequence[Rows], density: GaussianSettings) -> Tensor:
-    """Features of the rows that no anomaly touches, for the density."""
-    return torch.cat([matrix([some], density.sources)[some.anomalous == 0][::3] for some in rows])
-
-
 def assemble(
     settings: DiscriminatorSettings,
     encoder: Encoder,
@@ -261,69 +188,6 @@ def assemble(
     model.discriminator = every
     model.density = density_of(settings, rows, placed, channels)
     return model
-
-
-def density_of(
-    settings: DiscriminatorSettings,
-    rows: Mapping[str, Sequence[Rows]],
-    placed: Mapping[str, Placed],
-    channels: Mapping[Source, int],
-) -> AnyDensity:
-    """The density of the scans whose rows are given."""
-    density = settings.density
-    if not is_conditional(density):
-        flat = [some for own in rows.values() for some in own]
-        return fit_gaussian(clean_rows(flat, density), density, channels)
-    some = [placed[name] for name in rows]
-    kept = settings.run / "density"
-    return kept_conditional(kept, some, density, channels, settings.fit_density, settings.seed)
-
-
-def left_out_scores(
-    settings: DiscriminatorSettings,
-    store: Store,
-    encoder: Encoder,
-    model: EncodedSettings,
-    heads: Mapping[int, Sequence[Fitted]],
-    rows: Mapping[str, Sequence[Rows]],
-    placed: Mapping[str, Placed],
-    folds: Mapping[str, int],
-    names: Sequence[str],
-) -> dict[str, dict[str, np.ndarray]]:
-    """Both scores of the body's voxels of some scans, by networks not trained on their patients."""
-    found = {}
-    readers = {}
-    device = processes.device()
-    encoder.to(device)
-    for fold, some in heads.items():
-        others = {name: own for name, own in rows.items() if folds[name] != fold}
-        readers[fold] = (
-            side_by_side(some, model.discriminator.sources, model.channels).to(device),
-            density_of(settings, others, placed, model.channels).to(device),
-        )
-    for number, name in enumerate(names):
-        discriminator, density = readers[folds[name]]
-        digest = hashlib.sha256(store.scans[name].sha256.encode())
-        for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
-            digest.update(tensor.cpu().numpy().tobytes())
-        path = settings.run / "left_out" / f"{name}.npz"
-        known = load_arrays(path, digest.hexdigest())
-        if known is None:
-            prepared = store.prepared(name)
-            maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
-            inside = on_finest(prepared.body)
-            body = torch.from_numpy(inside.copy()).to(device)
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-                scores = {
-                    "discriminator": discriminator(maps, inside.shape),
-                    "density": density(maps, inside.shape, body),
-                }
-            known = {part: values.cpu().numpy()[inside] for part, values in scores.items()}
-            save_arrays(path, digest.hexdigest(), **known)
-        found[name] = known
-        print(f"discriminator: scored {number + 1} of {len(names)} scans", flush=True)
-    encoder.cpu()
-    return found
 
 
 def finish(

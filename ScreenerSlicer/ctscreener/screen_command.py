@@ -38,7 +38,7 @@ def _check_range(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise InputError(
             "option.invalid",
-            f"Expected {option} from {low:g} to {high:g}, found {value:g}.",
+            f"Expected {option} from {low:.15g} to {high:.15g}, found {value:.15g}.",
             f"Give another {option}.",
         )
 

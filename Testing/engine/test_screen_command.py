@@ -175,3 +175,11 @@ def test_a_whole_volume_model_is_screened_with_and_told_of_an_overlap_that_it_ha
     assert records[0]["model"] == records[1]["model"]
     assert main(["model", model[1]]) == 0
     assert "# Whole" in capfd.readouterr().out
+
+
+def test_a_number_out_of_range_is_told_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["screen", "none.nrrd", "--out", str(tmp_path), "--most", "1000001"]
+    assert main(line) == 2
+    assert "from 1 to 1000000, found 1000001" in capsys.readouterr().err

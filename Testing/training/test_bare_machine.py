@@ -13,7 +13,7 @@ from training import presets
 from training.data.arrays import write_array
 from training.data.store import Store
 from training.density import DensityStageSettings
-from training.discriminator import DiscriminatorSettings
+from training.discriminator_settings import DiscriminatorSettings
 from training.flags import parse, plain
 from training.prepare import PrepareSettings
 

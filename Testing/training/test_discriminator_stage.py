@@ -23,12 +23,13 @@ from ctscreener.settings import read_json
 from Testing.engine.torso import torso
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.small_store import make_store
-from training import discriminator, export, fit_density
+from training import discriminator, export, fit_density, left_out
 from training.data import drawn_rows, placed_rows
-from training.data.drawn_rows import Budget, DrawSettings, all_rows, donors_of, drawing_of
+from training.data.drawing import Budget, DrawSettings, drawing_of
+from training.data.drawn_rows import all_rows, donors_of
 from training.data.rows import RowSettings
 from training.data.store import Store
-from training.discriminator import DiscriminatorSettings
+from training.discriminator_settings import DiscriminatorSettings
 from training.encoder import load_encoder
 from training.evaluation.array_cache import load_any
 from training.export import ExportSettings
@@ -148,7 +149,7 @@ def test_a_run_that_is_killed_goes_on_and_gives_the_same_numbers(
         (drawn_rows, "draw_rows", 1),
         (drawn_rows, "draw_rows", 4),
         (discriminator, "fit_discriminator", 2),
-        (discriminator, "save_arrays", 3),
+        (left_out, "save_arrays", 3),
         (discriminator, "save_file", 1),
         (discriminator, "write_json", 4),
     ):
@@ -316,6 +317,12 @@ def test_scans_that_other_processes_corrupt_give_the_same_rows(folder: Path) -> 
             np.testing.assert_array_equal(
                 one.features["stage0_cube1"], other.features["stage0_cube1"]
             )
+
+
+@pytest.mark.parametrize("minutes", [-3.0, float("nan")])
+def test_minutes_that_are_no_time_are_refused(minutes: float) -> None:
+    with pytest.raises(InputError, match=r"--draw.max-minutes of 0 or more, found (-3|nan)"):
+        DrawSettings(max_minutes=minutes)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -202,3 +202,42 @@ def test_a_failure_that_is_not_the_time_is_one(tmp_path: Path) -> None:
     assert status == 1
     assert "ended with status 3" in lines
     assert len(asked(calls, "pack")) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({"LIMIT": "soon"}, "Expected LIMIT in whole seconds, found 'soon'"),
+        ({"LIMIT": "10.5"}, "Expected LIMIT in whole seconds, found '10.5'"),
+        ({"SPARE": "-1"}, "Expected SPARE in whole seconds, found '-1'"),
+        ({"LIMIT": "0"}, "Expected a LIMIT of more than the 40 s"),
+        ({"LIMIT": "30"}, "Expected a LIMIT of more than the 40 s"),
+    ],
+)
+def test_a_limit_that_leaves_no_time_is_refused(
+    names: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["bash", str(RECIPE), "main"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "OUT": str(tmp_path), "PYTHON": "false", **names},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(told)
+
+
+def test_scans_that_are_not_unpacked_in_time_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "python").chmod(0o755)
+    names = {"OUT": str(tmp_path), "PYTHON": str(tmp_path / "python"), "LIMIT": "1", "SPARE": "0"}
+    done = subprocess.run(
+        ["bash", str(RECIPE), "main"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], **names},
+    )
+    assert done.returncode == 124
+    assert "not unpacked in time" in done.stderr

@@ -23,11 +23,11 @@ from Testing.training.plain_store import ENCODER, make_plain_store, write_encode
 from Testing.training.small_store import make_store
 from training import discriminator, export, run, tune
 from training.data.crops import CropSettings
-from training.data.drawn_rows import DrawSettings
+from training.data.drawing import DrawSettings
 from training.data.rows import RowSettings
 from training.dense_contrast import DenseContrast, at_places, draw_weights
 from training.descriptor import ContrastSettings
-from training.discriminator import DiscriminatorSettings
+from training.discriminator_settings import DiscriminatorSettings
 from training.encoder import load_encoder
 from training.export import ExportSettings
 from training.fit_heads import FitSettings

@@ -1,10 +1,9 @@
 """Rows of every scan of a store, drawn once and kept."""
 
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from ctscreener.encoded import PLAIN
 from ctscreener.encoder import Encoder
 from ctscreener.heads import Source
+from training.data.drawing import Budget, DrawSettings
 from training.data.inserted_scans import InsertedScan, find_inserted, read_inserted
 from training.data.rows import (
     ROWS_VERSION,
@@ -29,46 +29,6 @@ from training.data.store import Store
 from training.synthetic.corruption import Corrupted, corrupt
 from training.synthetic.tissue import Tissue, read_tissue
 from training.workers import pool
-
-
-@dataclass(frozen=True)
-class DrawSettings:
-    """What rows are drawn from."""
-
-    inserted: tuple[Path, ...] = ()
-    """Folders of the stage `insert`: lesions of its families beside those drawn here. Of scans that
-    are not in the store, or excluded, none is used."""
-    donors: int = 24
-    """Scans in memory that foreign patches are taken from, of all folds together."""
-    rows: RowSettings = field(default_factory=RowSettings)
-    """Which rows are drawn."""
-    seed: int = 0
-    """Decides the anomalies."""
-    workers: int = 1
-    """Processes that corrupt scans ahead of the encoder; 1 for none beside this one."""
-    max_minutes: float | None = None
-    """Minutes for all draws; each scan gets the same share, and one draw at least."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long drawing may take.
-
-    Arguments:
-        minutes: Of all draws; None for no limit.
-        began: When the first began, by `time.monotonic`.
-    """
-
-    minutes: float | None
-    began: float = field(default_factory=time.monotonic)
-
-    def is_up(self, share: float) -> bool:
-        """Whether a share of the time is over, 0 to 1."""
-        return self.minutes is not None and self.seconds() >= share * 60 * self.minutes
-
-    def seconds(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self.began
 
 
 def tissue_of(store: Store, name: str) -> Tissue:
@@ -195,36 +155,6 @@ class Job:
 
 Ahead = tuple[Corrupted, np.random.Generator]
 """A corrupted scan, and the source of chance as it was after."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How many draws of anomalies there are.
-
-    Arguments:
-        made: Draws whose rows are kept.
-        asked: Draws that the settings ask for.
-        seconds: That drawing, or reading, took.
-    """
-
-    made: int
-    asked: int
-    seconds: float
-
-
-def drawing_of(
-    settings: DrawSettings, folder: Path, names: Sequence[str], seconds: float
-) -> Drawing:
-    """Count the draws whose rows are kept, and say where they are fewer than asked for."""
-    draws = settings.rows.draws
-    made = sum((folder / f"{name}-{n}.npz").is_file() for name in names for n in range(draws))
-    if made < draws * len(names):
-        print(
-            f"discriminator: {made} of {draws * len(names)} draws were made, as the "
-            f"{settings.max_minutes:g} minutes of --draw.max-minutes were up",
-            flush=True,
-        )
-    return Drawing(made, draws * len(names), seconds)
 
 
 def asked_for(ahead: Iterator[tuple[Job, Future[Ahead]]], name: str, draw: int) -> Ahead:

@@ -39,6 +39,13 @@ mkdir -p "$out"
 case $call in smoke) limit=${LIMIT:-75} ;; main) limit=${LIMIT:-580} ;; *) limit=0 ;; esac
 spare=${SPARE:-40} SECONDS=0
 if [ "$call" = smoke ]; then spare=0; fi
+for one in "LIMIT $limit" "SPARE $spare"; do
+  if ! [[ $one =~ ^[A-Z]+\ (0|[1-9][0-9]{0,7})$ ]]; then echo "Expected ${one%% *} in whole seconds, found '${one#* }'" >&2; exit 2; fi
+done
+if [[ $call = smoke || $call = main ]] && [ "$limit" -le "$spare" ]; then
+  echo "Expected a LIMIT of more than the $spare s that are kept for packing (SPARE), found $limit" >&2
+  exit 2
+fi
 
 left() { echo $((limit - SECONDS - spare)); } # Seconds that may be spent before exporting and packing begin.
 say() { echo "minutes: $*" | tee -a "$out/left_out_$call.txt" >&2; }
@@ -90,7 +97,11 @@ unpack_scans() {
   if [ -f "$out/unpacked_$route/manifest.json" ]; then return; fi
   local how=()
   if [ "$route" = scratch ]; then how=(--equalize); fi
-  timed "unpack" unpack "$out/in/$route.pack" --out "$out/unpacked_$route" --workers "$workers" "${how[@]}"
+  timed "unpack" unpack "$out/in/$route.pack" --out "$out/unpacked_$route" --workers "$workers" "${how[@]}" || {
+    local status=$?
+    if [ $status = 124 ]; then say "the scans were not unpacked in time, nothing comes back; LIMIT was $limit s"; fi
+    return $status
+  }
 }
 
 store=$out/unpacked_$route

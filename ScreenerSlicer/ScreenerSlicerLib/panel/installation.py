@@ -14,6 +14,7 @@ from ScreenerSlicerLib.install.diagnosis import report
 from ScreenerSlicerLib.preflight.hardware import Hardware
 from ScreenerSlicerLib.preflight.models import BUNDLED, ModelFolder, user_folder
 from ScreenerSlicerLib.process.job_maker import JobMaker, slicer_python
+from ScreenerSlicerLib.screening import Screening
 from ScreenerSlicerLib.translation import tr as _
 
 
@@ -25,6 +26,12 @@ class InstallationLogic(Protocol):
     def assistant(self, packages: tuple[str, ...] | None = None) -> Assistant:
         """Return the install assistant, for screening or for some packages."""
         ...
+
+
+class Logic(InstallationLogic, Protocol):
+    """What the whole panel asks of the module's logic."""
+
+    screening: Screening
 
 
 @final

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Protocol, final
+from typing import final
 
 import slicer
 
@@ -14,10 +14,11 @@ from ScreenerSlicerLib.panel.device import DevicePanel
 from ScreenerSlicerLib.panel.export import ExportPanel
 from ScreenerSlicerLib.panel.findings import FindingsPanel
 from ScreenerSlicerLib.panel.heat_map import HeatMapPanel
-from ScreenerSlicerLib.panel.installation import InstallationLogic, InstallationPanel
+from ScreenerSlicerLib.panel.installation import InstallationPanel, Logic
 from ScreenerSlicerLib.panel.model import ModelPanel
 from ScreenerSlicerLib.panel.notice import NoticePanel
 from ScreenerSlicerLib.panel.observed import Observed
+from ScreenerSlicerLib.panel.pace import Pace
 from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.panel.preflight import PreflightPanel
 from ScreenerSlicerLib.panel.reading import Reading
@@ -28,7 +29,7 @@ from ScreenerSlicerLib.panel.scan_and_map import ScanAndMap
 from ScreenerSlicerLib.panel.sections import begin_reading
 from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.panel.timer import timer
-from ScreenerSlicerLib.preflight.card import Conditions, timing_key
+from ScreenerSlicerLib.preflight.card import Conditions
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.frames import Frames, frames_of
@@ -37,12 +38,6 @@ from ScreenerSlicerLib.screening import Screening, Update
 from ScreenerSlicerLib.translation import tr as _
 
 TICK_MS = 100
-
-
-class Logic(InstallationLogic, Protocol):
-    """What the panel asks of the module's logic."""
-
-    screening: Screening
 
 
 @final
@@ -58,8 +53,7 @@ class ScreenerPanel:
         self._ui = ui
         self._logic = logic
         self._parameters: ScreenerSlicerParameterNode | None = None
-        self._running = self._timed = False
-        self._foreseen: float | None = None
+        self._running = False
         self._pair = ScanAndMap(lambda: logic().screening.results())
         self._observed = Observed(self.update)
         self.settings = Settings()
@@ -69,6 +63,13 @@ class ScreenerPanel:
         self._remote = RemotePanel(ui, self.settings, self.update)
         self._preflight = PreflightPanel(ui)
         self._run = RunPanel(ui)
+        self._pace = Pace(
+            self.settings,
+            self._run,
+            lambda: self._model.model,
+            lambda: self._remote.device or self._device.device,
+            lambda: logic().jobs.measured_seconds_a_tile,
+        )
         self._scan = ScanPanel(ui, self._run.say, self._try_sample)
         self._heat_map = HeatMapPanel(ui, self.settings, lambda: self._findings.fill())
         self._findings = FindingsPanel(
@@ -139,7 +140,7 @@ class ScreenerPanel:
         """End a run whose scan goes with its scene."""
         if self._running:
             self._logic().screening.close()
-            self._running = self._timed = False
+            self._running = False
             self._run.say(_("The scene was closed, and the run was ended."))
         self._observed.look_at()
         self._reading.close()
@@ -257,8 +258,8 @@ class ScreenerPanel:
         self._installation.error = None
         self._run.begin()
         screening.start(parameters.inputVolume, request)
-        self._running, self._timed = True, False
-        self._foreseen = self._preflight.seconds
+        self._running = True
+        self._pace.begin(self._preflight.seconds)
         self._ui.sampleButton.enabled = False
         self._run.show_busy(Update("running"))
         self._batch.update()
@@ -283,38 +284,16 @@ class ScreenerPanel:
             self._running = screening.busy
         if self._running:
             self._run.show_busy(update)
-            self._remember_seconds()
+            if self._pace.keep_seconds():
+                self.update()
             return
         self._installation.error = update.error
         result = screening.result if update.state == "done" else None
         if result is not None and self._parameters is not None:
             self._parameters.anomalyMap = result.map_node
-            self._remember_length()
+            self._pace.keep_length()
         self.update()
         self._run.show_end(update, result)
         if result is not None and self._reading.result is not None:
             begin_reading(self._ui)
             self._findings.begin()
-
-    def _remember_length(self) -> None:
-        """Keep for the next card how a whole-volume model took, if all was as asked."""
-        model, device = self._model.model, self._remote.device or self._device.device
-        engine = self._logic().jobs.measured_seconds_a_tile
-        if self._run.notice or not (model and device and engine and self._foreseen):
-            return
-        if model.one_speed:
-            ratio = self._run.seconds / self._foreseen
-            self.settings.add_times_as_long(timing_key(model, device), ratio)
-
-    def _remember_seconds(self) -> None:
-        """Keep what the first tiles took for the card and later estimates, if all is as asked."""
-        model, device = self._model.model, self._remote.device or self._device.device
-        seconds = self._logic().jobs.measured_seconds_a_tile
-        if self._run.notice or not (model and device and seconds) or self._timed:
-            return
-        # Where there are no tiles, a step's time says nothing of another scan.
-        if model.one_speed:
-            return
-        self._timed = True
-        self.settings.add_seconds_a_tile(timing_key(model, device), seconds)
-        self.update()

@@ -1,0 +1,88 @@
+"""How rows are drawn: of what, how often, how long; and how far that went."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ctscreener.errors import InputError
+from training.data.rows import RowSettings
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """What rows are drawn from."""
+
+    inserted: tuple[Path, ...] = ()
+    """Folders of the stage `insert`: lesions of its families beside those drawn here. Of scans that
+    are not in the store, or excluded, none is used."""
+    donors: int = 24
+    """Scans in memory that foreign patches are taken from, of all folds together."""
+    rows: RowSettings = field(default_factory=RowSettings)
+    """Which rows are drawn."""
+    seed: int = 0
+    """Decides the anomalies."""
+    workers: int = 1
+    """Processes that corrupt scans ahead of the encoder; 1 for none beside this one."""
+    max_minutes: float | None = None
+    """Minutes for all draws; each scan gets the same share, and one draw at least."""
+
+    def __post_init__(self) -> None:
+        """Refuse minutes that are no time."""
+        if self.max_minutes is not None and not self.max_minutes >= 0:
+            raise InputError(
+                "discriminator.minutes",
+                f"Expected --draw.max-minutes of 0 or more, found {self.max_minutes:g}.",
+                "Give another, or none for no limit.",
+            )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long drawing may take.
+
+    Arguments:
+        minutes: Of all draws; None for no limit.
+        began: When the first began, by `time.monotonic`.
+    """
+
+    minutes: float | None
+    began: float = field(default_factory=time.monotonic)
+
+    def is_up(self, share: float) -> bool:
+        """Whether a share of the time is over, 0 to 1."""
+        return self.minutes is not None and self.seconds() >= share * 60 * self.minutes
+
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How many draws of anomalies there are.
+
+    Arguments:
+        made: Draws whose rows are kept.
+        asked: Draws that the settings ask for.
+        seconds: That drawing, or reading, took.
+    """
+
+    made: int
+    asked: int
+    seconds: float
+
+
+def drawing_of(
+    settings: DrawSettings, folder: Path, names: Sequence[str], seconds: float
+) -> Drawing:
+    """Count the draws whose rows are kept, and say where they are fewer than asked for."""
+    draws = settings.rows.draws
+    made = sum((folder / f"{name}-{n}.npz").is_file() for name in names for n in range(draws))
+    if made < draws * len(names):
+        print(
+            f"discriminator: {made} of {draws * len(names)} draws were made, as the "
+            f"{settings.max_minutes:g} minutes of --draw.max-minutes were up",
+            flush=True,
+        )
+    return Drawing(made, draws * len(names), seconds)

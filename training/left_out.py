@@ -1,0 +1,98 @@
+"""Scores of scans left out: by networks and a density that saw neither them nor their patients."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctscreener.conditional import AnyDensity, is_conditional
+from ctscreener.encoded import EncodedSettings, on_finest
+from ctscreener.encoder import Encoder
+from ctscreener.heads import GaussianSettings, Source
+from training.data.placed_rows import Placed
+from training.data.rows import Rows, describe
+from training.data.store import Store
+from training.discriminator_settings import DiscriminatorSettings
+from training.evaluation.array_cache import load_arrays, save_arrays
+from training.fit_density import kept_conditional
+from training.fit_heads import Fitted, fit_gaussian, side_by_side
+from training.loop import processes
+
+
+def matrix(rows: Sequence[Rows], sources: Sequence[Source]) -> Tensor:
+    """Features of rows side by side, in the order of the sources, float16, `(n, C)`."""
+    return torch.from_numpy(
+        np.concatenate(
+            [np.concatenate([some.features[s.name] for s in sources], 1) for some in rows]
+        )
+    )
+
+
+def clean_rows(rows: Sequence[Rows], density: GaussianSettings) -> Tensor:
+    """Features of the rows that no anomaly touches, for the density."""
+    return torch.cat([matrix([some], density.sources)[some.anomalous == 0][::3] for some in rows])
+
+
+def density_of(
+    settings: DiscriminatorSettings,
+    rows: Mapping[str, Sequence[Rows]],
+    placed: Mapping[str, Placed],
+    channels: Mapping[Source, int],
+) -> AnyDensity:
+    """The density of the scans whose rows are given."""
+    density = settings.density
+    if not is_conditional(density):
+        flat = [some for own in rows.values() for some in own]
+        return fit_gaussian(clean_rows(flat, density), density, channels)
+    some = [placed[name] for name in rows]
+    kept = settings.run / "density"
+    return kept_conditional(kept, some, density, channels, settings.fit_density, settings.seed)
+
+
+def left_out_scores(
+    settings: DiscriminatorSettings,
+    store: Store,
+    encoder: Encoder,
+    model: EncodedSettings,
+    heads: Mapping[int, Sequence[Fitted]],
+    rows: Mapping[str, Sequence[Rows]],
+    placed: Mapping[str, Placed],
+    folds: Mapping[str, int],
+    names: Sequence[str],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Both scores of the body's voxels of some scans, by networks not trained on their patients."""
+    found = {}
+    readers = {}
+    device = processes.device()
+    encoder.to(device)
+    for fold, some in heads.items():
+        others = {name: own for name, own in rows.items() if folds[name] != fold}
+        readers[fold] = (
+            side_by_side(some, model.discriminator.sources, model.channels).to(device),
+            density_of(settings, others, placed, model.channels).to(device),
+        )
+    for number, name in enumerate(names):
+        discriminator, density = readers[folds[name]]
+        digest = hashlib.sha256(store.scans[name].sha256.encode())
+        for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
+            digest.update(tensor.cpu().numpy().tobytes())
+        path = settings.run / "left_out" / f"{name}.npz"
+        known = load_arrays(path, digest.hexdigest())
+        if known is None:
+            prepared = store.prepared(name)
+            maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
+            inside = on_finest(prepared.body)
+            body = torch.from_numpy(inside.copy()).to(device)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+                scores = {
+                    "discriminator": discriminator(maps, inside.shape),
+                    "density": density(maps, inside.shape, body),
+                }
+            known = {part: values.cpu().numpy()[inside] for part, values in scores.items()}
+            save_arrays(path, digest.hexdigest(), **known)
+        found[name] = known
+        print(f"discriminator: scored {number + 1} of {len(names)} scans", flush=True)
+    encoder.cpu()
+    return found
