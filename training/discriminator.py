@@ -26,7 +26,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import from_json, to_json, write_json
 from ctscreener.whole_file import whole_file
 from training.data.drawing import Budget, Drawing, drawing_of
-from training.data.drawn_rows import all_rows
+from training.data.drawn_rows import all_rows, count_kept, keys_of
 from training.data.folds import fold_of
 from training.data.placed_rows import Placed, placed_rows
 from training.data.rows import Rows
@@ -86,7 +86,8 @@ def main(settings: DiscriminatorSettings) -> None:
         budget = replace(budget, minutes=0.0 if settings.draw.max_minutes is not None else None)
     processes.wait()
     rows = dict(drawn(store.names, budget))
-    drawing = drawing_of(settings.draw, kept, store.names, budget.seconds())
+    keys = keys_of(settings.draw, store, about.sha256, folds, store.names)
+    drawing = drawing_of(settings.draw, count_kept(kept, keys), len(keys), budget.seconds())
     pairs = [
         (fold, seed) for fold in sorted(set(folds.values())) for seed in range(settings.seeds)
     ]

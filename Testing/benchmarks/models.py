@@ -45,7 +45,7 @@ def main() -> None:
         child(options, ["--work", "tiled", "--to", tiled])
         named = [str(path) for path in options.scans or [os.environ["SCREENER_SCANS"]]]
         scans = child(options, ["--work", "find", "--scans", *named])["scans"]
-        ways = [way for way in WAYS if way != "large" or large_is_here()]
+        ways = [way for way in options.ways if way != "large" or large_is_here()]
         runs = []
         for scan in scans[: options.limit]:
             runs += compare(options, scan, ways, tiled)
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     flags.add_argument("--scans", nargs="+", type=Path, help="files, or folders of them")
     flags.add_argument("--limit", type=int, help="scans at most")
+    flags.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="what screens them")
     flags.add_argument("--rounds", type=int, default=1, help="times that each is screened")
     flags.add_argument("--threads", type=int, default=2)
     flags.add_argument("--work", help=argparse.SUPPRESS)
@@ -169,7 +170,9 @@ def show(runs: list[dict[str, Any]], threads: int) -> None:
     """Print how long and how much memory."""
     from training.tables import markdown
 
-    base = {run["scan"]: run["seconds"] for run in runs if run["way"] == "MONAI preview"}
+    # Beside MONAI where it was asked for, else beside the last way.
+    last = runs[-1]["way"]
+    base = {run["scan"]: run["seconds"] for run in runs if run["way"] == last}
     rows = [
         [
             run["scan"],
@@ -184,7 +187,7 @@ def show(runs: list[dict[str, Any]], threads: int) -> None:
         for run in runs
     ]
     header = ["scan", "way", "Mvoxels", "s", "CPU s", "GB", "findings", "times"]
-    print(f"{threads} threads; `times` is the seconds of `MONAI preview` divided by these.\n")
+    print(f"{threads} threads; `times` is the seconds of `{last}` divided by these.\n")
     print(markdown(header, rows), end="")
 
 

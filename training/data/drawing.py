@@ -1,7 +1,6 @@
 """How rows are drawn: of what, how often, how long; and how far that went."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,16 +72,12 @@ class Drawing:
     seconds: float
 
 
-def drawing_of(
-    settings: DrawSettings, folder: Path, names: Sequence[str], seconds: float
-) -> Drawing:
-    """Count the draws whose rows are kept, and say where they are fewer than asked for."""
-    draws = settings.rows.draws
-    made = sum((folder / f"{name}-{n}.npz").is_file() for name in names for n in range(draws))
-    if made < draws * len(names):
+def drawing_of(settings: DrawSettings, made: int, asked: int, seconds: float) -> Drawing:
+    """Say where fewer draws were made than asked for."""
+    if made < asked:
         print(
-            f"discriminator: {made} of {draws * len(names)} draws were made, as the "
+            f"discriminator: {made} of {asked} draws were made, as the "
             f"{settings.max_minutes:g} minutes of --draw.max-minutes were up",
             flush=True,
         )
-    return Drawing(made, draws * len(names), seconds)
+    return Drawing(made, asked, seconds)

@@ -20,6 +20,7 @@ from training.data.rows import (
     Read,
     Rows,
     RowSettings,
+    are_kept,
     draw_rows,
     kept_rows,
     rows_of,
@@ -94,17 +95,13 @@ def all_rows(
     donors_in = donors_of(settings, store.names, folds)
     tissues = {name: tissue_of(store, name) for own in donors_in.values() for name in own}
     inserted = find_inserted(settings.inserted)
-    base = {
-        "version": ROWS_VERSION,
-        "rows": replace(settings.rows, draws=0),
-        "encoder": sha256,
-    }
     budget = Budget(settings.max_minutes) if budget is None else budget
+    keys = keys_of(settings, store, sha256, folds, names)
+    there = {one for one, key in keys.items() if are_kept(file_of(folder, *one), key)}
     missing = [
         Job(store.folder, name, store.scans[name].sha256, tuple(donors_in[folds[name]]), draw)
-        for name in names
-        for draw in range(settings.rows.draws)
-        if not (folder / f"{name}-{draw}.npz").is_file()
+        for name, draw in keys
+        if (name, draw) not in there
     ]
     ahead = corrupted_ahead(missing, settings)
     made_elsewhere = {(job.name, job.draw) for job in missing if settings.workers > 1}
@@ -113,25 +110,72 @@ def all_rows(
         # One scan at a time: the one before, and its maps, are let go of here.
         clean = Clean(encoder, sources, partial(tissue_of, store, name), PLAIN.window)
         donors = [tissues[other] for other in donors_in[folds[name]]]
-        digests = [store.scans[other].sha256 for other in donors_in[folds[name]]]
         found = []
         for draw in range(settings.rows.draws):
-            kept = folder / f"{name}-{draw}.npz"
-            if draw and not kept.is_file() and budget.is_up((number + 1) / len(names)):
+            late = budget.is_up((number + 1) / len(names))
+            if draw and late and (name, draw) not in there:
                 continue
-            key = {**base, "scan": own, "donors": digests, "seed": [settings.seed, draw]}
             rng = np.random.default_rng([settings.seed, draw, _number(own)])
             drawn = partial(draw_rows, clean, donors, settings.rows, rng)
             if (name, draw) in made_elsewhere:
                 corrupted, rng = asked_for(ahead, name, draw)
                 drawn = partial(rows_of_corrupted, clean, corrupted, settings.rows, rng)
-            found.append(kept_rows(kept, key, sources, drawn))
+            path = file_of(folder, name, draw)
+            found.append(kept_rows(path, keys[name, draw], sources, drawn))
         for other in (some for some in inserted if some.host == own):
-            key = {**base, "scan": own, "inserted": other.name}
+            key = {**_base(settings, sha256), "scan": own, "inserted": other.name}
             drawn = partial(rows_of_inserted, other, settings.rows, clean.describe)
             found.append(kept_rows(folder / f"{other.name}.npz", key, sources, drawn))
         print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
         yield name, found
+
+
+def keys_of(
+    settings: DrawSettings,
+    store: Store,
+    sha256: str,
+    folds: Mapping[str, int],
+    names: Sequence[str],
+) -> dict[tuple[str, int], dict[str, object]]:
+    """What the rows of each draw of each scan depend on, ready for JSON, in their order.
+
+    Arguments:
+        settings: Which rows.
+        store: The scans.
+        sha256: Hash of the encoder's weights.
+        folds: Which fold each scan is in.
+        names: The scans.
+    """
+    donors_in = donors_of(settings, store.names, folds)
+    return {
+        (name, draw): {
+            **_base(settings, sha256),
+            "scan": store.scans[name].sha256,
+            "donors": [store.scans[other].sha256 for other in donors_in[folds[name]]],
+            "seed": [settings.seed, draw],
+        }
+        for name in names
+        for draw in range(settings.rows.draws)
+    }
+
+
+def count_kept(folder: Path, keys: Mapping[tuple[str, int], dict[str, object]]) -> int:
+    """How many draws a folder holds the rows of."""
+    return sum(are_kept(file_of(folder, *one), key) for one, key in keys.items())
+
+
+def file_of(folder: Path, name: str, draw: int) -> Path:
+    """Where the rows of a draw are kept."""
+    return folder / f"{name}-{draw}.npz"
+
+
+def _base(settings: DrawSettings, sha256: str) -> dict[str, object]:
+    """What all rows depend on."""
+    return {
+        "version": ROWS_VERSION,
+        "rows": replace(settings.rows, draws=0),
+        "encoder": sha256,
+    }
 
 
 @dataclass(frozen=True)

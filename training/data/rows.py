@@ -269,6 +269,20 @@ def anomalous_voxels(
     return np.concatenate(places), np.concatenate(numbers)
 
 
+def are_kept(path: Path, key: dict[str, object]) -> bool:
+    """Whether a file holds the rows that depend on this, and on nothing else.
+
+    Arguments:
+        path: The file.
+        key: What the rows depend on, ready for JSON.
+    """
+    return load_arrays(path, _digest(key), ()) is not None
+
+
+def _digest(key: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(to_json(key), sort_keys=True).encode()).hexdigest()
+
+
 def kept_rows(
     path: Path, key: dict[str, object], sources: Sequence[Source], draw: Callable[[], Rows]
 ) -> Rows:
@@ -280,7 +294,7 @@ def kept_rows(
         sources: Maps that must have been read; more do no harm.
         draw: Draws them.
     """
-    digest = hashlib.sha256(json.dumps(to_json(key), sort_keys=True).encode()).hexdigest()
+    digest = _digest(key)
     arrays = load_arrays(path, digest)
     if arrays is None or any(f"feature_{source.name}" not in arrays for source in sources):
         rows = draw()
