@@ -23,8 +23,9 @@ HOMES = {
     # A mass of the kidney grows into the fat around it.
     "kidney_tumour": {organs.KIDNEY, organs.FAT},
     "liver_tumour": {organs.LIVER},
+    "lung_mass": {organs.LUNG, organs.VESSEL, organs.AIRWAY},
 }
-PLACES = {"lung_nodule": "chest", "lung_opacity": "chest"}
+PLACES = {"lung_nodule": "chest", "lung_opacity": "chest", "lung_mass": "chest"}
 
 
 def phantom(family: InsertedFamily, seed: int, coarsen: float) -> Phantom:
@@ -41,7 +42,7 @@ def chest() -> Phantom:
     return phantom("lung_nodule", 0, 2.5)
 
 
-@pytest.fixture(scope="module", params=["lung_nodule", "lung_opacity"])
+@pytest.fixture(scope="module", params=["lung_nodule", "lung_opacity", "lung_mass"])
 def inserted(request: pytest.FixtureRequest, chest: Phantom) -> tuple[Host, Inserted]:
     host = host_of(chest.scan, request.param)
     return host, insert(host, np.random.default_rng(5))
@@ -126,7 +127,7 @@ def test_a_scan_that_ends_above_the_liver_is_refused_for_it(chest: Phantom) -> N
         host_of(Scan(scan.hu[cut:], affine), "liver_tumour")
 
 
-@pytest.mark.parametrize("family", ["lung_nodule", "lung_opacity", "liver_tumour"])
+@pytest.mark.parametrize("family", ["lung_nodule", "lung_opacity", "liver_tumour", "lung_mass"])
 def test_lesions_lie_in_their_organ(family: InsertedFamily) -> None:
     source = phantom(family, 5, 1.5)
     result = insert(host_of(source.scan, family), np.random.default_rng(2))
@@ -191,3 +192,18 @@ def test_a_host_without_room_says_so(chest: Phantom) -> None:
     full = replace(host, organ=np.full_like(host.organ, organs.AIR))
     with pytest.raises(InputError, match="room"):
         insert(full, np.random.default_rng(0))
+
+
+def test_masses_are_larger_than_nodules_and_most_touch_what_is_no_lung(chest: Phantom) -> None:
+    host = host_of(chest.scan, "lung_mass")
+    voxel_ml = float(np.prod(chest.scan.spacing)) / 1000
+    # The home of a mass: what is neither lung nor in it lies beyond the pleura.
+    beyond = ~np.isin(chest.organ, list(HOMES["lung_mass"]))
+    volumes, touching = [], []
+    for seed in range(6):
+        mask = insert(host, np.random.default_rng(seed)).mask > 0
+        volumes.append(mask.sum() * voxel_ml)
+        touching.append((ndimage.binary_dilation(mask, iterations=2) & beyond).any())
+    assert min(volumes) > 1
+    assert np.median(volumes) > 8
+    assert sum(touching) >= 3

@@ -18,7 +18,9 @@ from training.inserted.texture import Noise, measure_blur, measure_noise
 from training.phantoms.organs import AIR, FAT, KIDNEY, LIVER, LUNG, MUSCLE
 from training.phantoms.patient import Phase
 
-InsertedFamily = Literal["lung_nodule", "lung_opacity", "kidney_tumour", "liver_tumour"]
+InsertedFamily = Literal[
+    "lung_nodule", "lung_opacity", "kidney_tumour", "liver_tumour", "lung_mass", "pleural_effusion"
+]
 FAMILIES = get_args(InsertedFamily)
 
 MARGIN_MM = 45.0
@@ -106,7 +108,7 @@ def find_host(
     labels = _labels(turned, view, organ, family, box)
     if known is not None and known.any():
         old = reoriented_to_canonical(Scan(known > 0, scan.affine)).hu
-        labels[_around(old, view, box)] = AIR if family.startswith("lung") else MUSCLE
+        labels[_around(old, view, box)] = AIR if _wanted(family) == LUNG else MUSCLE
     if not (labels == _wanted(family)).any():
         raise InputError(
             "insert.place",

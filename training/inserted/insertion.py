@@ -13,7 +13,9 @@ from training.inserted.host import Host, InsertedFamily
 from training.inserted.scan_canvas import ScanCanvas
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.lung_lesions import add_nodule, add_opacity
+from training.phantoms.lung_mass import add_lung_mass
 from training.phantoms.organs import LUNG
+from training.phantoms.pleural_lesions import add_pleural_effusion
 from training.phantoms.tumours import add_kidney_tumour, add_liver_tumour
 
 TRIES = 30
@@ -66,6 +68,10 @@ KINDS: Mapping[InsertedFamily, Kind] = {
     "liver_tumour": Kind(
         lambda host, canvas, drawn, rng: add_liver_tumour(canvas, host.enhancement, drawn, rng),
         most=3,
+    ),
+    "lung_mass": Kind(lambda _host, canvas, drawn, rng: add_lung_mass(canvas, drawn, rng)),
+    "pleural_effusion": Kind(
+        lambda _host, canvas, drawn, rng: add_pleural_effusion(canvas, drawn, rng)
     ),
 }
 

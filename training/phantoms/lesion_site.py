@@ -7,7 +7,15 @@ from ctscreener.scan import Box
 from training.phantoms.canvas import Canvas
 from training.phantoms.fields import texture
 
-LABELS = {"lung_nodule": 1, "lung_opacity": 2, "kidney_tumour": 3, "liver_tumour": 4, "other": 5}
+LABELS = {
+    "lung_nodule": 1,
+    "lung_opacity": 2,
+    "kidney_tumour": 3,
+    "liver_tumour": 4,
+    "other": 5,
+    "lung_mass": 6,
+    "pleural_effusion": 7,
+}
 """Value of each family in a mask."""
 
 

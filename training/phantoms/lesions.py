@@ -55,7 +55,7 @@ FAMILIES: Mapping[str, LesionFamily] = {
     ),
     "other": LesionFamily(add_other),
 }
-"""All families, in the order of their labels; see `training.phantoms.lesion_site.LABELS`."""
+"""All families of phantoms, in the order of their labels; masses are only put into scans."""
 
 
 def add_lesions(

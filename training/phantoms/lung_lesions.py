@@ -44,7 +44,7 @@ def add_nodule(
     soft = 1.0 if kind == "solid" else 2.5
     weight = canvas.weight(d, soft) * np.clip(lung * 1.6, 0, 1)
     if shape == "spiculated":
-        weight = np.maximum(weight, _spikes(site, radius, rng) * lung)
+        weight = np.maximum(weight, spikes(site, radius, rng) * lung)
     before = canvas.hu[site.box].copy()
     canvas.blend(site.box, weight, np.maximum(before, value + 12 * site.noise(rng, 4.0)))
     if kind == "part":
@@ -55,8 +55,14 @@ def add_nodule(
     return site.mark(mask, weight, LABELS["lung_nodule"])
 
 
-def _spikes(site: Site, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Strands that run out from a nodule."""
+def spikes(site: Site, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw strands that run out from a nodule: their share of each voxel.
+
+    Arguments:
+        site: Where the nodule lies.
+        radius: Of the nodule, in mm.
+        rng: Draws them.
+    """
     weight = np.zeros_like(site.r)
     for _ in range(int(rng.integers(6, 14))):
         way = rng.standard_normal(3)
