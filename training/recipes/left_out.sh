@@ -15,7 +15,7 @@ scans=$(cd "$SCREENER_SCANS" && pwd)
 run() { "${PYTHON:-.venv/bin/python}" training/run.py "$@"; }
 read -ra tested <<<"${TESTED:-lidc0001_dicom lidc_0002 lidc_0003 lidc_0005 lidc_0008 lung4d_hm10395 panc_cb_001 panc_cb_001_full \
   matrad_liver acrin_lower lctsc_s1_102}"
-made=$out/made families=(lung_nodule lung_opacity kidney_tumour liver_tumour)
+made=$out/made families=(lung_nodule lung_opacity kidney_tumour liver_tumour lung_mass pleural_effusion)
 LEFT_OUT="${tested[*]}" SUFFIX=_left_out training/recipes/preview.sh "$made"
 
 # A scan is a file or a DICOM folder.

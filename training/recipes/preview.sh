@@ -7,6 +7,7 @@
 #              that is trained on as if it were normal is not found again (LOG.md)
 #   WITHOUT_INSERTED  anything: no lesions of the families of `insert` are trained on beside the synthetic anomalies
 #   SUFFIX     what the models' names end in
+#   OTHERS     how much other synthetic anomalies count beside those of the families of `insert`
 #   DRAWS      how often each scan is corrupted anew
 #   PATIENT    regular expression whose first group is the patient in a scan's name
 set -euo pipefail
@@ -37,10 +38,11 @@ for path in "$scans"/*; do
 done
 inserted=() lesions=()
 if [ -n "${WITHOUT_INSERTED:-}" ]; then hosts=(); fi
-for family in lung_nodule lung_opacity kidney_tumour liver_tumour; do
+# Families, and copies of each scan: few show whole kidneys.
+for wish in lung_nodule:3 lung_opacity:1 kidney_tumour:10 liver_tumour:3 lung_mass:2 pleural_effusion:2; do
   if [ ${#hosts[@]} = 0 ]; then continue; fi
-  status=0
-  run insert "${hosts[@]}" --out "$out/inserted_$family" --family "$family" --seed 7100 --workers 2 || status=$?
+  family=${wish%:*} status=0
+  run insert "${hosts[@]}" --out "$out/inserted_$family" --family "$family" --count "${wish#*:}" --seed 7100 --workers 2 || status=$?
   # That no scan takes such a lesion is told, and no reason to stop; anything else is one.
   if [ "$status" = 0 ]; then inserted+=("$out/inserted_$family"); elif [ "$status" != 2 ]; then exit "$status"; fi
 done
@@ -53,7 +55,7 @@ for stages in 3 2; do
   # The rows of three stages hold those of two: drawn once.
   run discriminator --store "$out/store" --encoder "$out/encoder_$stages" --run "$out/discriminator_$stages" \
     --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.rows.draws "${DRAWS:-4}" \
-    --seeds $((stages - 1)) "${lesions[@]}" "${exclude[@]}"
+    --seeds $((stages - 1)) --fit.others "${OTHERS:-.05}" "${lesions[@]}" "${exclude[@]}"
 done
 run export --discriminator "$out/discriminator_3" --out "$out/large${SUFFIX:-}" "${notes_large[@]}"
 run export --discriminator "$out/discriminator_2" --out "$out/preview${SUFFIX:-}" "${notes_preview[@]}"
