@@ -8,6 +8,7 @@
 #   WITHOUT_INSERTED  anything: no lesions of the families of `insert` are trained on beside the synthetic anomalies
 #   SUFFIX     what the models' names end in
 #   OTHERS     how much other synthetic anomalies count beside those of the families of `insert`
+#   EVENNESS   how far small anomalies count as much as large ones
 #   DRAWS      how often each scan is corrupted anew
 #   PATIENT    regular expression whose first group is the patient in a scan's name
 set -euo pipefail
@@ -55,7 +56,7 @@ for stages in 3 2; do
   # The rows of three stages hold those of two: drawn once.
   run discriminator --store "$out/store" --encoder "$out/encoder_$stages" --run "$out/discriminator_$stages" \
     --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.rows.draws "${DRAWS:-4}" \
-    --seeds $((stages - 1)) --fit.others "${OTHERS:-.05}" "${lesions[@]}" "${exclude[@]}"
+    --seeds $((stages - 1)) --fit.others "${OTHERS:-.05}" --fit.evenness "${EVENNESS:-.75}" "${lesions[@]}" "${exclude[@]}"
 done
 run export --discriminator "$out/discriminator_3" --out "$out/large${SUFFIX:-}" "${notes_large[@]}"
 run export --discriminator "$out/discriminator_2" --out "$out/preview${SUFFIX:-}" "${notes_preview[@]}"
