@@ -11,7 +11,9 @@ from ctscreener.files import read_scan
 from ctscreener.preprocess import prepare
 from ctscreener.settings import write_json
 from Testing.cohort.made_up import AFFINE, SHAPE, make_scan
+from training.data.drawn_rows import thinned
 from training.data.inserted_scans import KNOWN, InsertedScan, find_inserted, read_inserted
+from training.data.rows import Rows
 from training.phantoms.lesion_site import LABELS
 from training.phantoms.writing import write_volume
 
@@ -56,3 +58,15 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         find_inserted([tmp_path])
     assert error.value.code == "discriminator.inserted"
+
+
+def test_of_the_rows_beside_lesions_some_are_enough(rng: np.random.Generator) -> None:
+    anomalous = np.array([1, 0, 0, 1, 0, 0], np.int8)
+    kind = np.where(anomalous, "lung_nodule", "")
+    rows = Rows({"a": rng.random((6, 3))}, anomalous, kind, anomalous.astype(np.int16))
+    found = thinned(rows, 2)
+    np.testing.assert_array_equal(found.features["a"], rows.features["a"][[0, 1, 2, 3]])
+    assert found.anomalous.tolist() == found.number.tolist() == [1, 0, 0, 1]
+    assert found.kind.tolist() == ["lung_nodule", "", "", "lung_nodule"]
+    assert len(thinned(rows, 0).anomalous) == 2
+    assert len(thinned(rows, 9).anomalous) == 6

@@ -125,7 +125,8 @@ def all_rows(
         for other in (some for some in inserted if some.host == own):
             key = {**_base(settings, sha256), "scan": own, "inserted": other.name}
             drawn = partial(rows_of_inserted, other, settings.rows, clean.describe)
-            found.append(kept_rows(folder / f"{other.name}.npz", key, sources, drawn))
+            rows = kept_rows(folder / f"{other.name}.npz", key, sources, drawn)
+            found.append(thinned(rows, settings.beside_inserted))
         print(f"discriminator: rows of {number + 1} of {len(names)} scans", flush=True)
         yield name, found
 
@@ -259,6 +260,19 @@ def rows_of_inserted(inserted: InsertedScan, settings: RowSettings, read: Read) 
     corrupted, body = read_inserted(inserted)
     rng = np.random.default_rng(_number(inserted.host))
     return rows_of(corrupted, body, settings, read, None, rng)
+
+
+def thinned(rows: Rows, most: int) -> Rows:
+    """All rows of anomalies, and the first of the others, which lie in no order.
+
+    Arguments:
+        rows: Of one scan.
+        most: How many of the others there are at most.
+    """
+    others = np.flatnonzero(rows.anomalous == 0)
+    kept = np.sort(np.concatenate([np.flatnonzero(rows.anomalous), others[:most]]))
+    features = {name: values[kept] for name, values in rows.features.items()}
+    return Rows(features, rows.anomalous[kept], rows.kind[kept], rows.number[kept])
 
 
 def _number(sha256: str) -> int:
