@@ -38,8 +38,9 @@ class FitSettings:
     """How far small anomalies count as much as large ones, which have more rows: 0 counts rows,
     1 anomalies."""
     others: float = 1.0
-    """How much anomalies count that are not of the families of `insert`, beside these. Below .1
-    networks learn what inserted lesions are like, and miss others (LOG.md)."""
+    """How much anomalies count that are not of the families of `insert`, beside these. Far below
+    1, networks learn what inserted lesions are like, and miss others: the less, the more
+    families there are (LOG.md)."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where anomalies would count for nothing."""

@@ -15,7 +15,7 @@ class DrawSettings:
     inserted: tuple[Path, ...] = ()
     """Folders of the stage `insert`: lesions of its families beside those drawn here. Of scans that
     are not in the store, or excluded, none is used."""
-    beside_inserted: int = 500
+    beside_inserted: int = 2000
     """Rows of such a scan that are used of those far from its lesions: the draws of its host have
     more of the same tissue."""
     donors: int = 24
