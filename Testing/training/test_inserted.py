@@ -24,8 +24,14 @@ HOMES = {
     "kidney_tumour": {organs.KIDNEY, organs.FAT},
     "liver_tumour": {organs.LIVER},
     "lung_mass": {organs.LUNG, organs.VESSEL, organs.AIRWAY},
+    "pleural_effusion": {organs.LUNG, organs.VESSEL, organs.AIRWAY},
 }
-PLACES = {"lung_nodule": "chest", "lung_opacity": "chest", "lung_mass": "chest"}
+PLACES = {
+    "lung_nodule": "chest",
+    "lung_opacity": "chest",
+    "lung_mass": "chest",
+    "pleural_effusion": "chest",
+}
 
 
 def phantom(family: InsertedFamily, seed: int, coarsen: float) -> Phantom:
@@ -42,7 +48,9 @@ def chest() -> Phantom:
     return phantom("lung_nodule", 0, 2.5)
 
 
-@pytest.fixture(scope="module", params=["lung_nodule", "lung_opacity", "lung_mass"])
+@pytest.fixture(
+    scope="module", params=["lung_nodule", "lung_opacity", "lung_mass", "pleural_effusion"]
+)
 def inserted(request: pytest.FixtureRequest, chest: Phantom) -> tuple[Host, Inserted]:
     host = host_of(chest.scan, request.param)
     return host, insert(host, np.random.default_rng(5))
@@ -207,3 +215,14 @@ def test_masses_are_larger_than_nodules_and_most_touch_what_is_no_lung(chest: Ph
     assert min(volumes) > 1
     assert np.median(volumes) > 8
     assert sum(touching) >= 3
+
+
+def test_an_effusion_lies_on_one_side_and_on_what_is_no_lung(chest: Phantom) -> None:
+    host = host_of(chest.scan, "pleural_effusion")
+    beyond = ~np.isin(chest.organ, list(HOMES["pleural_effusion"]))
+    middle = host.box[2].start + host.origin[2]
+    for seed in range(4):
+        mask = insert(host, np.random.default_rng(seed)).mask > 0
+        assert (ndimage.binary_dilation(mask, iterations=2) & beyond).any()
+        columns = np.flatnonzero(mask.any((0, 1)))
+        assert (columns < middle + 1).all() or (columns > middle - 1).all()
