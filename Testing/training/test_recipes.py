@@ -25,7 +25,8 @@ MODULES = {
 STAND_IN = r"""#!/usr/bin/env bash
 # Notes what it is asked for, and leaves what a recipe looks for.
 [ "$1" != -c ] || exec "$REAL" "$@"
-printf '%s\n' "$@" --end >>"$NOTES"
+# In one write: stages that run side by side would mix their lines.
+printf '%s\n' "$@" --end >"$NOTES.$$" && cat "$NOTES.$$" >>"$NOTES" && rm "$NOTES.$$"
 [ "$2" != "${FAIL:-}" ] || exit 1
 words=("$@")
 for ((i = 0; i < ${#words[@]}; i++)); do
