@@ -11,6 +11,7 @@ from ctscreener.files import read_scan
 from ctscreener.preprocess import prepare
 from ctscreener.settings import write_json
 from Testing.cohort.made_up import AFFINE, SHAPE, make_scan
+from training.data.drawing import DrawSettings
 from training.data.drawn_rows import thinned
 from training.data.inserted_scans import KNOWN, InsertedScan, find_inserted, read_inserted
 from training.data.rows import Rows
@@ -70,3 +71,5 @@ def test_of_the_rows_beside_lesions_some_are_enough(rng: np.random.Generator) ->
     assert found.kind.tolist() == ["lung_nodule", "", "", "lung_nodule"]
     assert len(thinned(rows, 0).anomalous) == 2
     assert len(thinned(rows, 9).anomalous) == 6
+    with pytest.raises(InputError, match="beside-inserted"):
+        DrawSettings(beside_inserted=-1)

@@ -30,7 +30,13 @@ class DrawSettings:
     """Minutes for all draws; each scan gets the same share, and one draw at least."""
 
     def __post_init__(self) -> None:
-        """Refuse minutes that are no time."""
+        """Refuse minutes that are no time, and fewer rows than none."""
+        if self.beside_inserted < 0:
+            raise InputError(
+                "discriminator.beside",
+                f"Expected --draw.beside-inserted of 0 or more, found {self.beside_inserted}.",
+                "Give another.",
+            )
         if self.max_minutes is not None and not self.max_minutes >= 0:
             raise InputError(
                 "discriminator.minutes",

@@ -55,7 +55,7 @@ FAMILIES: Mapping[str, LesionFamily] = {
     ),
     "other": LesionFamily(add_other),
 }
-"""All families of phantoms, in the order of their labels; masses are only put into scans."""
+"""All families of phantoms, in the order of their labels; others are put into scans alone."""
 
 
 def add_lesions(

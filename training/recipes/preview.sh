@@ -25,7 +25,7 @@ read -ra left_out <<<"${LEFT_OUT-$masked}"
 exclude=() notes_preview=(--notes training/recipes/preview_notes.md) notes_large=(--notes training/recipes/large_notes.md)
 if [ ${#left_out[@]} -gt 0 ]; then exclude=(--exclude "${left_out[@]}"); fi
 # The notes tell of the bundled models.
-if [ -n "${LEFT_OUT:-}" ]; then notes_preview=() notes_large=(); fi
+if [ -n "${LEFT_OUT:-}${FAMILIES:-}${OTHERS:-}${EVENNESS:-}" ]; then notes_preview=() notes_large=(); fi
 # Spinning OpenMP threads cost more than they save when anything else runs.
 export OMP_WAIT_POLICY=PASSIVE
 run() {
