@@ -58,7 +58,7 @@ class ExportSettings:
     discriminator: Path | None = None
     """Run folder of the stage `discriminator`: a whole-volume model is exported, calibrated on
     scans that none of its networks had seen."""
-    weights: tuple[float, float] = (1.0, 0.1)
+    weights: tuple[float, float] = (1.0, 0.05)
     """How much the discriminator and the density of such a model count."""
     distilled: Path | None = None
     """Run folder of the stage `distil`: its student is exported in place of condition and

@@ -41,6 +41,11 @@ if [ "$2" = insert ]; then
   mkdir -p "$out" && touch "$out/a.nii.gz"
 fi
 """
+FAMILIES = (
+    *("lung_nodule", "lung_opacity", "kidney_tumour"),
+    *("liver_tumour", "lung_mass", "pleural_effusion"),
+)
+"""In the order in which `preview.sh` puts lesions in."""
 Call = tuple[str, Any]
 
 
@@ -254,7 +259,10 @@ def test_bundled_models_are_made_without_the_scans_that_have_masks(
     assert len(runs) == 2
     for settings in runs:
         assert masked <= set(settings.exclude)
-        assert bool(settings.draw.inserted) == inserted
+        # Where no scan takes a lesion of a family, there is no folder of it to learn from.
+        assert [path.name for path in settings.draw.inserted] == [
+            f"inserted_{family}" for family in FAMILIES if inserted and family != "kidney_tumour"
+        ]
     hosts = {path for stage, some in given if stage == "insert" for path in some.scans}
     assert not masked & {path.name.removesuffix(".nii.gz") for path in hosts}
 
@@ -281,10 +289,21 @@ def test_finished_networks_and_data_are_taken_as_they_are(
     assert (stages.count("evaluate"), stages.count("export")) == (3, 2)
 
 
-def test_a_recipe_stops_where_a_stage_fails(scans: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "stage", "before"),
+    [
+        ("scratch_left_out.sh", "condition", {"phantoms", "prepare", "descriptor"}),
+        ("preview.sh", "insert", set()),
+        ("preview.sh", "encoder", {"insert", "prepare"}),
+        ("left_out.sh", "discriminator", {"insert", "prepare", "encoder"}),
+    ],
+)
+def test_a_recipe_stops_where_a_stage_fails(
+    recipe: str, stage: str, before: set[str], scans: Path, tmp_path: Path
+) -> None:
     with pytest.raises(subprocess.CalledProcessError):
-        follow("scratch_left_out.sh", scans, tmp_path, FAIL="condition")
+        follow(recipe, scans, tmp_path, FAIL=stage)
     begun = {
         text.split("\n")[1] for text in (tmp_path / "notes").read_text().split("\n--end\n")[:-1]
     }
-    assert begun == {"phantoms", "prepare", "descriptor", "condition"}
+    assert begun == {*before, stage}

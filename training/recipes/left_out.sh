@@ -12,7 +12,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${SCREENER_SCANS:?Expected SCREENER_SCANS to name the folder of the real scans}"
 out=${1:-runs/left_out} workers=${WORKERS:-2}
 scans=$(cd "$SCREENER_SCANS" && pwd)
-run() { "${PYTHON:-.venv/bin/python}" training/run.py "$@"; }
+run() {
+  local began=$SECONDS status=0
+  "${PYTHON:-.venv/bin/python}" training/run.py "$@" || status=$?
+  echo "$1: $((SECONDS - began)) s"
+  return $status
+}
 read -ra tested <<<"${TESTED:-lidc0001_dicom lidc_0002 lidc_0003 lidc_0005 lidc_0008 lung4d_hm10395 panc_cb_001 panc_cb_001_full \
   matrad_liver acrin_lower lctsc_s1_102}"
 made=$out/made families=(lung_nodule lung_opacity kidney_tumour liver_tumour lung_mass pleural_effusion)

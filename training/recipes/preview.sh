@@ -13,8 +13,6 @@
 #   BESIDE     rows of a scan with lesions put in that are used of those far from them
 #   DRAWS      how often each scan is corrupted anew
 #   PATIENT    regular expression whose first group is the patient in a scan's name
-# What follows is measured (LOG.md) and better on small nodules, kidneys and livers, but not bundled yet:
-#   FAMILIES="lung_nodule:3 lung_opacity:1 kidney_tumour:10 liver_tumour:3 lung_mass:2 pleural_effusion:2" OTHERS=.05 EVENNESS=.75 BESIDE=500
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${SCREENER_SCANS:?Expected SCREENER_SCANS to name the folder of the real scans}"
@@ -29,9 +27,10 @@ if [ -n "${LEFT_OUT:-}${FAMILIES:-}${OTHERS:-}${EVENNESS:-}" ]; then notes_previ
 # Spinning OpenMP threads cost more than they save when anything else runs.
 export OMP_WAIT_POLICY=PASSIVE
 run() {
-  local began=$SECONDS
-  "${PYTHON:-.venv/bin/python}" training/run.py "$@"
+  local began=$SECONDS status=0
+  "${PYTHON:-.venv/bin/python}" training/run.py "$@" || status=$?
   echo "$1: $((SECONDS - began)) s"
+  return $status
 }
 
 # Scans that lesions of the families of `insert` are put into, which are trained on beside the synthetic ones.
@@ -43,7 +42,7 @@ for path in "$scans"/*; do
 done
 inserted=() lesions=()
 if [ -n "${WITHOUT_INSERTED:-}" ]; then hosts=(); fi
-read -ra wishes <<<"${FAMILIES:-lung_nodule:1 lung_opacity:1 kidney_tumour:1 liver_tumour:1}"
+read -ra wishes <<<"${FAMILIES:-lung_nodule:3 lung_opacity:1 kidney_tumour:10 liver_tumour:3 lung_mass:4 pleural_effusion:2}"
 for wish in "${wishes[@]}"; do
   if [ ${#hosts[@]} = 0 ]; then continue; fi
   family=${wish%:*} status=0
@@ -60,7 +59,7 @@ for stages in 3 2; do
   # The rows of three stages hold those of two: drawn once.
   run discriminator --store "$out/store" --encoder "$out/encoder_$stages" --run "$out/discriminator_$stages" \
     --rows-at "$out/rows" --patient "${PATIENT:-(panc_cb_001|.*)}" --draw.rows.draws "${DRAWS:-4}" \
-    --seeds $((stages - 1)) --fit.others "${OTHERS:-1}" --fit.evenness "${EVENNESS:-.5}" --draw.beside-inserted "${BESIDE:-2000}" "${lesions[@]}" "${exclude[@]}"
+    --seeds 1 --fit.others "${OTHERS:-.05}" --fit.evenness "${EVENNESS:-.75}" --draw.beside-inserted "${BESIDE:-500}" "${lesions[@]}" "${exclude[@]}"
 done
 run export --discriminator "$out/discriminator_3" --out "$out/large${SUFFIX:-}" "${notes_large[@]}"
 run export --discriminator "$out/discriminator_2" --out "$out/preview${SUFFIX:-}" "${notes_preview[@]}"
