@@ -7,7 +7,7 @@
 #              that is trained on as if it were normal is not found again (LOG.md)
 #   WITHOUT_INSERTED  anything: no lesions of the families of `insert` are trained on beside the synthetic anomalies
 #   SUFFIX     what the models' names end in
-#   FAMILIES   lesions put in, as FAMILY:COPIES of each scan
+#   FAMILIES   lesions put in, as FAMILY:COPIES of each scan; ten copies of kidneys, since few scans show whole ones
 #   OTHERS     how much other synthetic anomalies count beside those of FAMILIES
 #   EVENNESS   how far small anomalies count as much as large ones
 #   BESIDE     rows of a scan with lesions put in that are used of those far from them
