@@ -28,6 +28,7 @@ from ctscreener.whole_file import whole_file
 from training.data.drawing import Budget, Drawing, drawing_of
 from training.data.drawn_rows import all_rows, count_kept, keys_of
 from training.data.folds import fold_of
+from training.data.masked_views import kept_views
 from training.data.placed_rows import Placed, placed_rows
 from training.data.rows import Rows
 from training.data.store import Store
@@ -101,8 +102,7 @@ def main(settings: DiscriminatorSettings) -> None:
     }
     placed = {}
     if is_conditional(settings.density):
-        folder, most = settings.run / "placed", settings.fit_density.voxels
-        placed = placed_rows(folder, store, encoder, about.sha256, settings.density, most)
+        placed = placed_for(settings, store, encoder, about.sha256)
     model = assemble(settings, encoder, about, heads, rows, placed, sources)
     scored = partial(
         left_out_scores, settings, store, encoder, model.settings, heads, rows, placed, folds
@@ -114,6 +114,19 @@ def main(settings: DiscriminatorSettings) -> None:
         return
     parts = scored(store.names)
     finish(settings, store, model, parts, folds, time.monotonic() - began, drawing)
+
+
+def placed_for(
+    settings: DiscriminatorSettings, store: Store, encoder: Encoder, sha256: str
+) -> dict[str, Placed]:
+    """What a density with conditions is fitted to, of every scan."""
+    density, fit, views = settings.density, settings.fit_density, {}
+    if density.invariant:
+        kept = (settings.rows_at or settings.run) / "views"
+        shown = (encoder, sha256, density, fit.invariant.views)
+        views = kept_views(kept, store, *shown)
+    most, folder = fit.voxels, settings.run / "placed"
+    return placed_rows(folder, store, encoder, sha256, density, most, views)
 
 
 def fit_fold(

@@ -33,7 +33,8 @@ class DiscriminatorSettings:
     run: Path = Path("runs/discriminator")
     """Run folder; a run that was stopped goes on."""
     rows_at: Path | None = None
-    """Folder for the rows, which runs may share; in the run folder where none is given."""
+    """Folder for rows and masked views, which runs may share; in the run folder where none is
+    given."""
     exclude: tuple[str, ...] = ()
     """Names of scans to leave out; `*` stands for any text."""
     patient: str = "(.*)"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,10 +14,13 @@ from ctscreener.conditional import Conditional, condition_width
 from ctscreener.conditions import sincos
 from ctscreener.flow import Flow
 from ctscreener.heads import GaussianSettings, Source
+from ctscreener.invariant import Invariant
 from ctscreener.settings import to_json
 from ctscreener.whole_file import whole_file
+from training.data.masked_views import Views
 from training.data.placed_rows import Placed
 from training.fit_heads import principal
+from training.fit_invariant import FitInvariantSettings, Projected, fit_invariant, leak_of
 
 RIDGE = 1e-3
 """Added to variances of conditions and of what they leave over, which are about 1 without it."""
@@ -37,6 +40,8 @@ class FitDensitySettings:
     """Highest learning rate of a flow; it rises for a while, and falls to 0."""
     noise: float = 0.1
     """Deviation of the noise that is added to standardized components and conditions of a flow."""
+    invariant: FitInvariantSettings = field(default_factory=FitInvariantSettings)
+    """How a masking-invariant condition is trained, where the density has one."""
 
 
 def fit_conditional(
@@ -61,6 +66,16 @@ def fit_conditional(
     made.mean.copy_(mean)
     made.whiten[: len(whiten)].copy_(whiten)
     made.log_det.fill_(log_det)
+    if made.invariant is not None:
+        scans = [projected(made, some.views.load()) for some in rows if some.views]
+        fitted = fit_invariant(scans, settings, fit.invariant, seed)
+        made.invariant.load_state_dict(fitted.state_dict())
+        leak = leak_of(fitted, scans)
+        print(
+            f"density: the condition changes by {leak['hidden']:.2f} where a block is hidden, by "
+            f"{leak['visible']:.2f} elsewhere",
+            flush=True,
+        )
     z, c = components(made, features), conditions(made, rows)
     if c.shape[1]:
         made.c_mean.copy_(c.mean(0))
@@ -110,10 +125,26 @@ def conditions(density: Conditional, rows: Sequence[Placed]) -> Tensor:
         parts.append(sincos(torch.cat([some.places for some in rows]), settings.sincos))
     for number in range(len(settings.surround)):
         parts.append(components(density, torch.cat([some.shells[:, number] for some in rows])))
+    if density.invariant is not None:
+        parts.append(torch.cat([expected(density, density.invariant, some) for some in rows]))
     count = sum(len(some.features) for some in rows)
     found = torch.cat(parts, 1) if parts else torch.zeros(count, 0)
     assert found.shape[1] == condition_width(settings), "as the head will have them"
     return found
+
+
+def projected(density: Conditional, views: Views) -> Projected:
+    """Principal components of the views of a scan, in half precision."""
+    z = [components(density, y.flatten(1).T).T.reshape(-1, *y.shape[1:]) for y in views.maps]
+    return Projected(torch.stack(z).half(), views.seen, views.body)
+
+
+def expected(density: Conditional, invariant: Invariant, row: Placed) -> Tensor:
+    """What the masking-invariant condition says at the voxels of a scan, `(n, out)`."""
+    assert row.views is not None, "drawn where the density has such a condition"
+    plain = projected(density, row.views.load()).z[:1].float()
+    with torch.no_grad():
+        return invariant(plain)[0].flatten(1)[:, row.voxels].T
 
 
 def regression(z: Tensor, c: Tensor) -> Tensor:

@@ -111,6 +111,8 @@ def encoded_lines(settings: EncodedSettings) -> list[str]:
     density = settings.density
     given = [f"sin-cos of the place, {density.sincos} frequencies"] if density.sincos else []
     given += [f"the mean of the shell {shell}" for shell in density.surround]
+    if density.invariant:
+        given.append(f"a masking-invariant network of {density.invariant} channels")
     kind = "flow" if density.head == "flow" else "Gaussian"
     kind += f" given {', '.join(given)}," if given else ""
     lines = [

@@ -22,6 +22,7 @@ from ctscreener.heads import (
     doubled,
     halved,
 )
+from ctscreener.invariant import Invariant
 
 ROWS = 8192
 """Voxels that a flow is built for at a time: bounds the memory."""
@@ -32,10 +33,10 @@ MOST_NATS = 1e6
 class Conditional(nn.Module):
     """-log p(z | c) of the principal components z of the features.
 
-    Condition c are sines and cosines of the place in the body's box, and the means of z over
-    shells, the body and what is around it. A Gaussian has a mean that is linear in c, and a full
-    covariance: the conditional of the joint Gaussian of z and c. A flow has couplings and act-norms
-    that read c.
+    Condition c are sines and cosines of the place in the body's box, the means of z over shells,
+    and what a masking-invariant network expects. A Gaussian has a mean that is linear in c, and a
+    full covariance: the conditional of the joint Gaussian of z and c. A flow has couplings and
+    act-norms that read c.
 
     Arguments:
         settings: The sizes.
@@ -52,6 +53,10 @@ class Conditional(nn.Module):
         self.log_det = nn.Buffer(torch.zeros(1))
         self.c_mean = nn.Buffer(torch.zeros(given))
         self.c_std = nn.Buffer(torch.ones(given))
+        self.invariant = None
+        if settings.invariant:
+            sizes = (kept, settings.invariant_hidden, settings.reach, settings.invariant)
+            self.invariant = Invariant(*sizes)
         self.flow = None
         if settings.head == "flow":
             sizes = FlowSettings(settings.blocks, settings.hidden)
@@ -94,6 +99,7 @@ class Conditional(nn.Module):
         parts = [sincos(places[None], self.settings.sincos)[0]] if self.settings.sincos else []
         everywhere = torch.ones_like(where)
         parts += [shell_mean(z[None], everywhere[None], s)[0] for s in self.settings.surround]
+        parts += [self.invariant(z[None])[0]] if self.invariant else []
         return torch.cat(parts) if parts else z[:0]
 
     def nll(self, z: Tensor, c: Tensor) -> Tensor:
@@ -113,7 +119,8 @@ class Conditional(nn.Module):
 
 def condition_width(settings: GaussianSettings) -> int:
     """Channels of the condition."""
-    return 6 * settings.sincos + settings.components * len(settings.surround)
+    shells = settings.components * len(settings.surround)
+    return 6 * settings.sincos + shells + settings.invariant
 
 
 def shares(body: Tensor, unit: int, size: Sequence[int]) -> Tensor:

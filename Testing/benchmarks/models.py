@@ -156,11 +156,15 @@ def slide(networks: Any) -> None:  # noqa: ANN401
         return torch.from_numpy(found)[None, None]
 
     def whole(image: np.ndarray, body: np.ndarray, device: torch.device, step: Any) -> Any:  # noqa: ANN401
-        x = torch.from_numpy(image).float()[None, None]
+        size = [-(-n // unit) for n, unit in zip(image.shape, STEM_STRIDE, strict=True)]
+        # MONAI pads to a window on both sides, and loses half a voxel of a map by that.
+        full = [k * unit for k, unit in zip(size, STEM_STRIDE, strict=True)]
+        after = [(0, max(n, m) - k) for n, m, k in zip(full, WINDOW, image.shape, strict=True)]
+        padded = np.pad(image, after, constant_values=-1000)
+        x = torch.from_numpy(padded).float()[None, None]
         found = sliding_window_inference(
             x, WINDOW, 1, scores, OVERLAP, mode="gaussian", cval=-1000.0
         )
-        size = [-(-n // unit) for n, unit in zip(image.shape, STEM_STRIDE, strict=True)]
         return np.asarray(found)[0, 0, : size[0], : size[1], : size[2]].copy(), STEM_STRIDE
 
     networks.whole = whole

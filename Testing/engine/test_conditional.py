@@ -1,5 +1,7 @@
 """A density with conditions gives what its definition says, computed the long way round."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,21 @@ def test_how_many_voxels_are_taken_at_a_time_changes_nothing(
     torch.testing.assert_close(made(maps, SIZE, body), whole, atol=1e-4, rtol=1e-4)
 
 
+def test_what_a_network_expects_is_the_last_of_the_condition() -> None:
+    made, (maps, body) = density(replace(BOTH, invariant=4, invariant_hidden=5)), seen()
+    z = made.components(maps)
+    c, without = made.condition(z, body), density(BOTH).condition(z, body)
+    assert made.invariant is not None
+    assert torch.equal(c, torch.cat([without, made.invariant(z[None])[0]]))
+    assert len(c) == condition_width(made.settings) == len(without) + 4
+    plain = {SOURCE: maps[SOURCE].clone()}
+    made.residual.copy_(torch.eye(3))
+    made.linear.zero_()
+    alone = made(plain, SIZE, body)
+    made.linear[:, -4:] = 1.0
+    assert not torch.allclose(made(plain, SIZE, body), alone)
+
+
 def test_what_lies_beyond_a_shell_is_not_seen() -> None:
     made, (maps, body) = density(BOTH), seen()
     other = {SOURCE: maps[SOURCE].clone()}
@@ -116,6 +133,8 @@ def test_what_lies_beyond_a_shell_is_not_seen() -> None:
 def test_an_absurd_voxel_stays_finite() -> None:
     made, (maps, body) = density(BOTH), seen()
     maps[SOURCE][0, :, 0, 0, 0] = 1e30
+    assert torch.isfinite(made(maps, SIZE, body)).all()
+    made = density(replace(BOTH, invariant=4, invariant_hidden=5))
     assert torch.isfinite(made(maps, SIZE, body)).all()
 
 

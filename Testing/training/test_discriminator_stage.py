@@ -24,7 +24,7 @@ from Testing.engine.torso import torso
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.small_store import make_store
 from training import discriminator, export, fit_density, left_out
-from training.data import drawn_rows, placed_rows
+from training.data import drawn_rows, masked_views, placed_rows
 from training.data.drawing import Budget, DrawSettings, drawing_of
 from training.data.drawn_rows import all_rows, count_kept, donors_of, keys_of
 from training.data.rows import RowSettings
@@ -35,6 +35,7 @@ from training.evaluation.array_cache import load_any
 from training.export import ExportSettings
 from training.fit_density import FitDensitySettings
 from training.fit_heads import FitSettings
+from training.fit_invariant import FitInvariantSettings
 from training.synthetic.corruption import CorruptionSettings
 from training.synthetic.tissue import Tissue
 from training.whole_model import left_out_reference, load_encoded
@@ -277,11 +278,14 @@ def test_an_unfinished_run_is_not_exported(folder: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("head", ["gaussian", "flow"])
-def test_a_density_may_know_the_place_and_the_surroundings(
+def test_a_density_may_know_the_place_the_surroundings_and_what_to_expect(
     folder: Path, head: Literal["gaussian", "flow"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    density = GaussianSettings((Source(1),), 4, head, sincos=1, surround=((0, 1),), blocks=2)
-    fit = FitDensitySettings(voxels=40, epochs=2, batch=16)
+    density = GaussianSettings(
+        (Source(1),), 4, head, 1, ((0, 1),), invariant=3, invariant_hidden=4, reach=(1,), blocks=2
+    )
+    few = FitInvariantSettings(steps=3, pairs=2, voxels=16, width=8, projected=4)
+    fit = FitDensitySettings(voxels=40, epochs=2, batch=16, invariant=few)
     settings = replace(settings_for(folder, f"{head}_run"), density=density, fit_density=fit)
     settings = replace(settings, rows_at=folder / "run" / "rows")
     discriminator.main(settings)
@@ -291,6 +295,7 @@ def test_a_density_may_know_the_place_and_the_surroundings(
     # What is kept is not fitted or read again, and gives the same numbers.
     monkeypatch.setattr(fit_density, "fit_conditional", None)
     monkeypatch.setattr(placed_rows, "place", None)
+    monkeypatch.setattr(masked_views, "draw_views_of", None)
     discriminator.main(settings)
     assert_same(results(settings.run), first)
     assert len(list((settings.run / "density").iterdir())) == 3
@@ -298,7 +303,9 @@ def test_a_density_may_know_the_place_and_the_surroundings(
     export.main(ExportSettings(discriminator=settings.run, out=out, odd=1e9, weights=(0.0, 1.0)))
     model = load_model(str(out))
     assert model.settings.density == density  # pyright: ignore[reportAttributeAccessIssue]
-    assert "given sin-cos of the place" in (out / "CARD.md").read_text()
+    card = (out / "CARD.md").read_text()
+    assert "given sin-cos of the place" in card
+    assert "a masking-invariant network of 3 channels" in card
     screened = screen(torso(), model, ScreenSettings(device="cpu"))
     assert np.nanstd(screened.rarity) > 0
 

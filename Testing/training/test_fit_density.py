@@ -20,7 +20,8 @@ def rows(seed: int, count: int = 3000) -> tuple[Placed, torch.Tensor]:
     mix = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.3, 0.0, 1.0]])
     features = shell @ mix + 0.5 * torch.randn(count, 3, generator=numbers)
     normal = MultivariateNormal(shell @ mix, 0.25 * torch.eye(3))
-    made = Placed(str(seed), features, torch.rand(count, 3, generator=numbers), shell[:, None])
+    places, voxels = torch.rand(count, 3, generator=numbers), torch.arange(count)
+    made = Placed(str(seed), features, places, shell[:, None], voxels)
     return made, -normal.log_prob(features)
 
 

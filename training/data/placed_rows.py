@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from ctscreener.encoded import PLAIN, on_finest
 from ctscreener.encoder import Encoder
 from ctscreener.heads import GaussianSettings, Maps, averaged
 from ctscreener.settings import to_json
+from training.data.masked_views import KeptViews
 from training.data.rows import describe
 from training.data.store import Store
 from training.evaluation.array_cache import load_arrays, save_unpacked
 
-PLACED_VERSION = 1
+PLACED_VERSION = 2
 """A change of how they are drawn needs a new number."""
 
 
@@ -32,12 +34,16 @@ class Placed:
         features: Float16, `(n, C)`.
         places: Shares of the body's box along the axes, float32, `(n, 3)`.
         shells: Mean features of each shell, float16, `(n, S, C)`.
+        voxels: Numbers of the voxels on the maps' own grid, flat, `(n,)`.
+        views: The scan with blocks hidden; None where nothing asks for it.
     """
 
     key: str
     features: Tensor
     places: Tensor
     shells: Tensor
+    voxels: Tensor
+    views: KeptViews | None = None
 
 
 def place(
@@ -53,7 +59,7 @@ def place(
         rng: Chooses them.
 
     Returns:
-        `features`, `places` and `shells` of `Placed`.
+        `features`, `places`, `shells` and `voxels` of `Placed`.
     """
     y = torch.cat([averaged(maps[s], s.cube) for s in settings.sources], 1)[0]
     unit = 1 << settings.sources[0].level
@@ -69,7 +75,7 @@ def place(
     none = torch.zeros(len(chosen), 0, len(y), dtype=torch.float16)
     places = at(shares(body, unit, where.shape))
     around = torch.stack(shells, 1) if shells else none
-    return {"features": at(y).half(), "places": places, "shells": around}
+    return {"features": at(y).half(), "places": places, "shells": around, "voxels": chosen}
 
 
 def placed_rows(
@@ -79,6 +85,7 @@ def placed_rows(
     sha256: str,
     settings: GaussianSettings,
     most: int,
+    views: Mapping[str, KeptViews],
 ) -> dict[str, Placed]:
     """Voxels of every scan of a store, read or drawn and kept.
 
@@ -89,6 +96,7 @@ def placed_rows(
         sha256: Hash of its weights.
         settings: Which maps and conditions.
         most: Voxels of a scan at most.
+        views: Scans with blocks hidden, where the density asks for them.
     """
     found = {}
     shown = [settings.sources, settings.surround, most, sha256, PLACED_VERSION]
@@ -104,6 +112,7 @@ def placed_rows(
             drawn = place(maps, body, settings, most, np.random.default_rng(int(own[:8], 16)))
             arrays = {part: values.numpy() for part, values in drawn.items()}
             save_unpacked(folder / f"{name}.npz", key, **arrays)
-        found[name] = Placed(key, **{n: torch.from_numpy(v) for n, v in arrays.items()})
+        tensors = {part: torch.from_numpy(values) for part, values in arrays.items()}
+        found[name] = Placed(key, **tensors, views=views.get(name))
         print(f"density: voxels of {number + 1} of {len(store.names)} scans", flush=True)
     return found
