@@ -164,7 +164,6 @@ REACHED_BY = {
     "ScreenerSlicerLib.scene.scans": "slicer/test_batch",
     "ScreenerSlicerLib.scene.side_by_side": "slicer/test_side_by_side",
     "ScreenerSlicerLib.scene.study": "slicer/test_segments",
-    "ScreenerSlicerLib.scene.windows": "module/test_story",
     "training.baselines.parts.slice_scorer": "training/test_every_rival",
     "training.baselines.tiling": "training/test_every_rival",
     "training.datasets.anatomy": "training/datasets/test_lits",

@@ -13,6 +13,7 @@ from ScreenerSlicerLib.panel.rarity_words import Unit
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.reviews import Verdict
 from ScreenerSlicerLib.scene.row import Row
+from ScreenerSlicerLib.scene.windows import suit_window
 from ScreenerSlicerLib.translation import tr as _
 
 PAUSE_MS = 400
@@ -100,8 +101,14 @@ class FindingsPanel:
     def _go_to(self, rank: int) -> None:
         self.keep_comment()
         if self._result is not None:
-            self._result.navigation.go_to(rank)
+            row = self._result.navigation.go_to(rank)
+            self._suit_window(self._result, row)
             self._show_current()
+
+    def _suit_window(self, result: ScreenResult, row: Row) -> None:
+        """Show the tissue around a finding, where the reader wants that."""
+        if self._ui.suitWindowBox.checked and result.scan_node is not None:
+            suit_window(result.scan_node, result.rarity.hu, row.finding.peak_index)
 
     def _step(self, by: int) -> None:
         """Go to the next row of the list, round and round; to an end of it at first."""

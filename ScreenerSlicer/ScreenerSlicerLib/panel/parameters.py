@@ -62,6 +62,7 @@ class ScreenerSlicerParameterNode:
     outlineThreshold: Annotated[float, WithinRange(LOWEST, HIGHEST)] = 4.0
     showIn3D: bool = False
     sideBySide: bool = False
+    suitWindow: bool = True
 
     if TYPE_CHECKING:
         # What the wrapper adds; only the type checker sees this.

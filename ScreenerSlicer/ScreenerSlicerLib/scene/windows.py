@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
 import slicer
+import slicer.util
 
 Window = Literal["lung", "soft", "bone"]
 
@@ -14,6 +17,9 @@ WINDOWS: MappingProxyType[Window, tuple[float, float]] = MappingProxyType(
 )
 """Width and level of each, in HU."""
 SAME_HU = 0.5
+AROUND_MM = 10.0
+"""So far around a finding its window is chosen by."""
+LUNG_BELOW_HU, BONE_ABOVE_HU = -400.0, 250.0
 
 
 def set_window(scan_node: slicer.vtkMRMLScalarVolumeNode, window: Window) -> None:
@@ -33,6 +39,45 @@ def window_of(scan_node: slicer.vtkMRMLScalarVolumeNode | None) -> Window | None
         return None
     shown = display.GetWindow(), display.GetLevel()
     return next((name for name, one in WINDOWS.items() if _same(one, shown)), None)
+
+
+def suited(hu: np.ndarray) -> Window:
+    """Choose the window that shows a tissue.
+
+    Arguments:
+        hu: Voxels around a finding, without those outside of the body.
+
+    Example:
+        >>> suited(np.array([-850, -800, 20])), suited(np.array([40])), suited(np.array([900]))
+        ('lung', 'soft', 'bone')
+    """
+    middle = float(np.median(hu))
+    if middle < LUNG_BELOW_HU:
+        return "lung"
+    return "bone" if middle > BONE_ABOVE_HU else "soft"
+
+
+def suit_window(
+    scan_node: slicer.vtkMRMLScalarVolumeNode, rarity: np.ndarray, index: tuple[int, int, int]
+) -> None:
+    """Show a scan in the usual window that suits what is around a voxel.
+
+    A window that is none of the usual ones was set by hand, and stays.
+
+    Arguments:
+        scan_node: The scan.
+        rarity: Its map, NaN outside of the body, `(D, H, W)`.
+        index: The voxel, `(d, h, w)`.
+    """
+    if window_of(scan_node) is None:
+        return
+    spacing = scan_node.GetSpacing()[::-1]
+    reach = [math.ceil(AROUND_MM / step) for step in spacing]
+    around = tuple(
+        slice(max(0, i - far), i + far + 1) for i, far in zip(index, reach, strict=True)
+    )
+    hu, scored = slicer.util.arrayFromVolume(scan_node)[around], np.isfinite(rarity[around])
+    set_window(scan_node, suited(hu[scored] if scored.any() else hu))
 
 
 def is_automatic(scan_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
