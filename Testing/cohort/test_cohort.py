@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from ctscreener.cohort.cluster import Cluster
 from ctscreener.cohort.compact_map import ERROR, read_compact
 from ctscreener.command import main
+from ctscreener.parts import Parts
 from Testing.cohort.made_up import make_scan
 
 
@@ -42,6 +43,20 @@ def screened(data: Path, here: Cluster, tmp_path: Path) -> Path:
     """A cohort that was screened once."""
     assert cohort(data, tmp_path / "out") == 2, "one of the scans is damaged"
     return tmp_path / "out"
+
+
+def test_findings_that_are_not_listed_are_counted_as_in_a_plain_screening(
+    data: Path, here: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Parts, "at", lambda _parts, _ras: "arms")
+    one = data / "later.nrrd"
+    fixed = ["--model", str(data / "model"), "--device", "cpu", "--threshold", "1"]
+    assert main(["screen", str(one), "--out", str(tmp_path / "plain"), *fixed]) == 0
+    assert cohort(data, tmp_path / "out", "--threshold", "1", index=one) == 0
+    found = [timeless(path) for path in tmp_path.rglob("findings.json")]
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert found[0]["elsewhere"]["arms"] > 0
 
 
 def test_results_are_those_of_a_plain_screening(data: Path, here: Cluster, tmp_path: Path) -> None:

@@ -128,10 +128,11 @@ class Screening:
 
         counted = counted_up_to(origin)
         findings, rarity = screened.findings, screened.rarity
+        told = (findings, origin, screened.found, counted, screened.elsewhere)
         writers: dict[str, Callable[[Path], Any]] = {
             compact_map.NAME: lambda file: compact_map.write_compact(file, rarity, scan.affine),
             "findings.csv": _text(findings_to_csv(findings, counted, screened.found)),
-            "findings.json": _text(findings_to_json(findings, origin, screened.found, counted)),
+            "findings.json": _text(findings_to_json(*told)),
         }
         if findings:
             writers[PEAKS] = lambda file: draw_peaks(scan, rarity, findings).save(file, quality=80)
