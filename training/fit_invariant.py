@@ -29,13 +29,13 @@ class FitInvariantSettings:
 
     views: ViewSettings = field(default_factory=ViewSettings)
     """What is hidden."""
-    steps: int = 600
+    steps: int = 400
     """How often weights change."""
     pairs: int = 4
     """Pairs of windows of a step."""
-    window: Shape = (12, 18, 18)
+    window: Shape = (10, 14, 14)
     """Voxels of the map in a window."""
-    shift: Shape = (3, 5, 5)
+    shift: Shape = (3, 4, 4)
     """How far the two windows of a pair lie apart at most."""
     voxels: int = 256
     """Body voxels of each pair that are compared."""

@@ -82,7 +82,7 @@ class GaussianSettings:
     a voxel, of the cube that is left out and of the whole cube."""
     invariant: int = 0
     """Channels of the masking-invariant condition; 0 leaves it out."""
-    invariant_hidden: int = 64
+    invariant_hidden: int = 32
     """Channels of the hidden layers of its network."""
     reach: tuple[int, ...] = (1, 2, 4)
     """Dilation of each of its 3x3x3 convolutions, in voxels of the map; their sum is how far a
