@@ -12,6 +12,7 @@ FOLDER = Path(ScreenerSlicerLib.__file__).parent
 WITHOUT_SCENE = (
     *("process.child", "process.run", "process.run_log", "process.timeline", "process.job"),
     *("process.nrrd_file", "process.stub_worker", "preflight.card", "preflight.tile_count"),
+    *("preflight.conditions", "preflight.estimate"),
     *("preflight.hardware", "preflight.probe", "preflight.models", "install.assistant"),
     *("install.slicer_packages", "install.diagnosis", "export.tables", "export.dicom_source"),
     *("export.dicom", "export.dicom_job", "export.dicom_worker", "process.screen_job"),

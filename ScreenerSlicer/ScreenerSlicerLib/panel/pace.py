@@ -5,7 +5,7 @@ from typing import final
 
 from ScreenerSlicerLib.panel.run import RunPanel
 from ScreenerSlicerLib.panel.settings import Settings
-from ScreenerSlicerLib.preflight.card import timing_key
+from ScreenerSlicerLib.preflight.estimate import timing_key
 from ScreenerSlicerLib.preflight.hardware import Device
 from ScreenerSlicerLib.preflight.models import ModelFolder
 

@@ -9,7 +9,8 @@ from typing import final
 import slicer
 
 from ctscreener.errors import InputError
-from ScreenerSlicerLib.preflight.card import Card, Conditions, examine
+from ScreenerSlicerLib.preflight.card import Card, examine
+from ScreenerSlicerLib.preflight.conditions import Conditions
 from ScreenerSlicerLib.scene.volume import Fingerprint, shared_scan_of
 from ScreenerSlicerLib.translation import tr as _
 

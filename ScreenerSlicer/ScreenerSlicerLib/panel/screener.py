@@ -29,7 +29,7 @@ from ScreenerSlicerLib.panel.scan_and_map import ScanAndMap
 from ScreenerSlicerLib.panel.sections import begin_reading
 from ScreenerSlicerLib.panel.settings import Settings
 from ScreenerSlicerLib.panel.timer import timer
-from ScreenerSlicerLib.preflight.card import Conditions
+from ScreenerSlicerLib.preflight.conditions import Conditions
 from ScreenerSlicerLib.process.screen_job import ScreenRequest
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.frames import Frames, frames_of
