@@ -1,33 +1,24 @@
 """The install assistant: one question, the right helper, and nothing of Slicer's replaced."""
 
-import importlib.metadata
 import os
 import re
 import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import final
 from urllib.request import url2pathname
 
 import pytest
 
-from ScreenerSlicerLib.install import slicer_packages
 from ScreenerSlicerLib.install.assistant import (
     DICOM_PACKAGES,
     PACKAGES,
     PENDING,
-    SHIPPED,
     TORCH,
     Assistant,
     Tools,
-    constraints,
-    holding,
-    release,
 )
-from ScreenerSlicerLib.install.slicer_packages import slicer_tools
+from ScreenerSlicerLib.install.versions import SHIPPED, constraints
 from ScreenerSlicerLib.preflight.models import ENCODER_PACKAGES
 
 SLICER = {"numpy": "2.0.2", "scipy": "1.13.1", "SimpleITK": "2.4.0", "pydicom": "2.4.4"}
@@ -255,90 +246,6 @@ def test_nothing_that_is_asked_for_is_slicers_own() -> None:
     assert not asked & set(SHIPPED)
 
 
-def test_versions_are_compared_by_their_numbers() -> None:
-    assert release("0.10") > release("0.9.1") > release("0.9rc1") == release("0.9")
-    assert release("unknown") == ()
-    assert constraints({"a": "1.0.dev3+gabc", "b": ""}) == "a==1.0.dev3+gabc\n"
-
-
-@final
-class FakeSlicer:
-    """What `slicer_tools` asks of Slicer, with or without `slicer.packaging`."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
-        manager = SimpleNamespace(interactive=True)
-        manager.installExtensionFromServer = self.remember("extension", 1)
-        self.manager = manager
-        self.quiet: list[bool] = []
-        self.app = SimpleNamespace(extensionsManagerModel=lambda: manager)
-        self.util = SimpleNamespace(
-            pip_install=self.remember("pip_install"),
-            confirmYesNoDisplay=self.remember("confirm", True),
-            restart=self.remember("restart"),
-        )
-
-    def remember(self, name: str, answer: object = None) -> Callable[..., object]:
-        """A function that is remembered when it is called."""
-
-        def called(*arguments: object, **named: object) -> object:
-            self.calls.append((name, arguments, named))
-            if name == "extension":
-                self.quiet.append(self.manager.interactive)
-            return answer
-
-        return called
-
-
-def test_slicer_since_5_12_installs_by_its_own_packaging(tmp_path: Path) -> None:
-    fake = FakeSlicer()
-    fake.packaging = SimpleNamespace(  # pyright: ignore[reportAttributeAccessIssue]
-        pip_ensure=fake.remember("pip_ensure")
-    )
-    slicer_tools(fake, {}).install_packages(["safetensors>=0.4"], tmp_path / "held.txt")
-    ((name, arguments, named),) = fake.calls
-    assert (name, arguments) == ("pip_ensure", (["safetensors>=0.4"],))
-    assert named["constraints"] == tmp_path / "held.txt"
-    assert named["prompt_install"] is False, "the assistant has asked"
-
-
-def test_slicer_before_installs_by_its_util(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(slicer_packages.importlib.util, "find_spec", lambda _: None)
-    fake = FakeSlicer()
-    tools = slicer_tools(fake, {})
-    tools.install_packages(["safetensors>=0.4"], tmp_path / "held.txt")
-    command = ["-c", str(tmp_path / "held.txt"), "safetensors>=0.4"]
-    assert fake.calls == [("pip_install", (command,), {})]
-    assert not tools.has_extension()
-
-
-def test_slicers_tools_are_called_as_slicer_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeSlicer()
-    tools = slicer_tools(fake, {})
-    assert tools.confirm("Title", "Text")
-    assert tools.install_extension()
-    assert fake.quiet == [False]
-    assert fake.manager.interactive is True, "it is the manager of all of Slicer"
-    tools.restart()
-    assert fake.calls == [
-        ("confirm", ("Text",), {"windowTitle": "Title"}),
-        ("extension", ("PyTorch", False), {}),
-        ("restart", (), {}),
-    ]
-    assert tools.version("numpy") == importlib.metadata.version("numpy")
-    assert tools.version("no-such-package") is None
-    assert tools.free_bytes() > 0
-    installed: list[dict[str, object]] = []
-    module = ModuleType("PyTorchUtils")
-    logic = SimpleNamespace(installTorch=lambda **named: installed.append(named))
-    module.PyTorchUtilsLogic = lambda: logic  # pyright: ignore[reportAttributeAccessIssue]
-    monkeypatch.setitem(slicer_packages.sys.modules, "PyTorchUtils", module)
-    tools.install_torch(">=2.6")
-    assert installed == [{"askConfirmation": False, "torchVersionRequirement": ">=2.6"}]
-
-
 def test_slicers_packages_are_held_while_pytorch_is_installed_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -357,31 +264,3 @@ def test_slicers_packages_are_held_while_pytorch_is_installed_too(
     assert machine.assistant().install().state == "done"
     assert seen == [constraints(SLICER)]
     assert os.environ["PIP_CONSTRAINT"] == "https://example.org/own.txt"
-
-
-def test_pip_itself_keeps_to_what_is_held(tmp_path: Path) -> None:
-    """A wheel that wants another version of what is held is refused by pip."""
-    folder = tmp_path / "a folder"
-    folder.mkdir()
-    wheel(folder, "held", "2.0")
-    wheel(folder, "wanted", "1.0", "held>=2")
-    held = folder / "constraints.txt"
-    held.write_text("held==1.0\n")
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index"]
-    command += ["--find-links", str(folder), "wanted"]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    with holding(held):
-        refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode != 0
-    assert "held==1.0" in refused.stdout + refused.stderr
-
-
-def wheel(folder: Path, name: str, version: str, *requires: str) -> None:
-    """Make a wheel that holds nothing but its metadata."""
-    info = f"{name}-{version}.dist-info"
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {one}" for one in requires]
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
-        file.writestr(f"{info}/METADATA", "\n".join(lines) + "\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        file.writestr(f"{info}/RECORD", "")

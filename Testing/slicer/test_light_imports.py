@@ -14,7 +14,8 @@ WITHOUT_SCENE = (
     *("process.nrrd_file", "process.stub_worker", "preflight.card", "preflight.tile_count"),
     *("preflight.conditions", "preflight.estimate"),
     *("preflight.hardware", "preflight.probe", "preflight.models", "install.assistant"),
-    *("install.slicer_packages", "install.diagnosis", "export.tables", "export.dicom_source"),
+    *("install.slicer_packages", "install.versions", "install.diagnosis"),
+    *("export.tables", "export.dicom_source"),
     *("export.dicom", "export.dicom_job", "export.dicom_worker", "process.screen_job"),
     *("export.report", "export.deposit", "scene.row"),
 )

@@ -5,17 +5,16 @@ Call it from the main thread only: Slicer's package helpers show dialogs.
 """
 
 import importlib
-import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
 from ScreenerSlicerLib.install.causes import JobError, known
+from ScreenerSlicerLib.install.versions import constraints, holding, release, shipped_versions
 from ScreenerSlicerLib.preflight.models import ENCODER_BYTES, ENCODER_PACKAGES
 from ScreenerSlicerLib.translation import tr as _
 
@@ -23,15 +22,9 @@ TORCH = "torch>=2.6"
 PACKAGES = ("scikit-image>=0.24", "safetensors>=0.4", "platformdirs>=4")
 DICOM_PACKAGES = ("highdicom>=0.24", "pydicom>=3.0.1")
 """For the export to DICOM; Slicer 5.12 brings both."""
-SHIPPED = (
-    *("numpy", "scipy", "SimpleITK", "pydicom", "requests", "pillow", "vtk", "packaging"),
-    *("setuptools", "pip", "certifi", "urllib3"),
-)
-"""What belongs to Slicer: never replaced, neither by another version nor by another build."""
 PENDING = "ScreenerSlicer/pendingInstall"
 """The setting that makes an installation go on after a restart."""
 EXTENSION = "PyTorch"
-PIP_CONSTRAINT = "PIP_CONSTRAINT"
 CPU_BYTES, GPU_BYTES, PACKAGE_BYTES = 1.2e9, 7e9, 0.15e9
 
 
@@ -226,25 +219,6 @@ def _restart_text() -> str:
     )
 
 
-def shipped_versions(version: Callable[[str], str | None]) -> dict[str, str]:
-    """Look up which versions of its own packages Slicer has now."""
-    found = {name: version(name) for name in SHIPPED}
-    return {name: known_version for name, known_version in found.items() if known_version}
-
-
-def constraints(versions: Mapping[str, str]) -> str:
-    r"""Write pip's constraints that hold packages at their versions.
-
-    Example:
-        >>> constraints({"numpy": "2.0.2", "vtk": "9.5.0-dirty build"})
-        'numpy==2.0.2\n'
-    """
-    usable = re.compile(r"[0-9][0-9A-Za-z.!+_-]*")
-    return "".join(
-        f"{name}=={found}\n" for name, found in versions.items() if usable.fullmatch(found)
-    )
-
-
 def size(count: float) -> str:
     """Write a number of bytes.
 
@@ -253,39 +227,6 @@ def size(count: float) -> str:
         ('190 MB', '7.2 GB')
     """
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
-
-
-@contextmanager
-def holding(held: Path) -> Iterator[None]:
-    """Let every pip that is started meanwhile keep to constraints, whoever starts it.
-
-    PyTorch is installed by another extension, which takes no constraints; pip itself reads them
-    from a variable of the environment.
-
-    Arguments:
-        held: The file of constraints.
-    """
-    before = os.environ.get(PIP_CONSTRAINT)
-    # As an address: pip parts the variable at spaces, which folders may have.
-    os.environ[PIP_CONSTRAINT] = " ".join(filter(None, [before, held.resolve().as_uri()]))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[PIP_CONSTRAINT]
-        else:
-            os.environ[PIP_CONSTRAINT] = before
-
-
-def release(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with, for comparison.
-
-    Example:
-        >>> release("2.13.0+cpu") > release("2.6")
-        True
-    """
-    numbers = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()
 
 
 def _explained(failure: Exception) -> JobError:
