@@ -8,36 +8,26 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-import torch
-
-from ctscreener.duplicates import duplicates, fingerprint
+from ctscreener.duplicates import duplicates
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.files import files_of
-from ctscreener.preprocess import PreprocessSettings, prepare
-from ctscreener.reading import Reader
-from ctscreener.scan import Scan
+from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.streams import say
-from ctscreener.whole_file import NotWrittenError, clear_tree, make_folder
+from ctscreener.whole_file import clear_tree, make_folder
 from training.cluster import over_cluster
-from training.data.arrays import write_array
-from training.data.brain import KIND, BrainSettings, prepare_brain
-from training.data.sources import Source, find_sources, hash_source
+from training.data.brain import KIND, BrainSettings
+from training.data.sources import Source, find_sources
 from training.data.store import FINE, FORMAT, StoredScan, read_manifest, write_manifest
 from training.flags import POSITIONAL
 from training.loop.journal import PLAIN_EVERY
+from training.prepare_one import Copy, How, prepare_one
 from training.workers import pool
-
-How = PreprocessSettings | BrainSettings
-"""How a scan is prepared, by its kind."""
-Copy = tuple[Path, How]
-"""The folder of one copy of all scans, and how it is prepared."""
 
 
 @dataclass(frozen=True)
@@ -201,70 +191,6 @@ def _over_cluster(
         settings.scheduler, settings.workers, work, items, settings.store
     ):
         yield source, outcome.message if isinstance(outcome, InputError) else outcome
-
-
-def prepare_one(source: Source, copies: Sequence[Copy]) -> list[StoredScan] | str:
-    """Prepare one scan and write every copy of it.
-
-    Arguments:
-        source: The scan.
-        copies: Folder of each copy, and how to prepare it.
-
-    Returns:
-        What was stored, one for each copy, or why the scan cannot be used.
-
-    Raises:
-        NotWrittenError: A copy cannot be written, as where the disk is full.
-    """
-    import SimpleITK as sitk
-
-    torch.set_num_threads(1)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        scan = source.read(_reader().read)
-        digest = hash_source(source.path, source.series)
-        return [_stored_copy(source, scan, digest, *copy) for copy in copies]
-    except NotWrittenError:
-        raise
-    except InputError as error:
-        return error.message
-    except MemoryError:
-        return "Expected a scan that fits the memory, found a larger one."
-    except OSError as error:
-        return f"Expected a file that can be read, found: {error}."
-
-
-@lru_cache(maxsize=1)
-def _reader() -> Reader:
-    """The process beside this one that reads scans: a file that crashes it is skipped."""
-    return Reader()
-
-
-def _stored_copy(
-    source: Source, scan: Scan, digest: str, store: Path, settings: How
-) -> StoredScan:
-    """Prepare a scan in one way and write it."""
-    brain = isinstance(settings, BrainSettings)
-    prepared = prepare_brain(scan, settings) if brain else prepare(scan, settings)
-    depth, height, width = prepared.image.shape
-    write_array(store / f"{source.name}.image.b2nd", prepared.image)
-    write_array(store / f"{source.name}.body.b2nd", prepared.body.astype(np.uint8))
-    stored = StoredScan(
-        name=source.name,
-        shape=(depth, height, width),
-        affine=prepared.affine,
-        source=str(source.path),
-        sha256=digest,
-        fingerprint=fingerprint(prepared.image),
-        dataset=source.dataset,
-        patient=source.example.patient if source.example else "",
-        split=source.example.split if source.example else "",
-        licence=source.licence,
-        given=source.given,
-    )
-    # Written last: its presence says that both arrays are whole.
-    write_json(store / f"{source.name}.json", stored.to_json())
-    return stored
 
 
 def _claim_store(store: Path, preprocess: How) -> None:

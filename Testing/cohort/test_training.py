@@ -16,8 +16,9 @@ from Testing.training.test_evaluate import write_case
 from training.cluster import Within
 from training.evaluate import EvaluateSettings
 from training.evaluate import main as evaluate
-from training.prepare import PrepareSettings, prepare_one
+from training.prepare import PrepareSettings
 from training.prepare import main as prepare
+from training.prepare_one import prepare_one
 
 
 def contents(store: Path) -> dict[str, bytes]:

@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
             raise OSError(errno.EIO, "Input/output error")
         return hash_source(path, series)
 
-    monkeypatch.setattr("training.prepare.hash_source", torn)
+    monkeypatch.setattr("training.prepare_one.hash_source", torn)
     main(settings)
     skipped = json.loads((tmp_path / "store" / "manifest.json").read_text())["skipped"]
     assert "Input/output error" in skipped[0]["reason"]
