@@ -15,7 +15,7 @@ import pytest
 import ctscreener
 from ctscreener import command, read_scan, write_map
 from Testing.engine.command_line import scan_and_model
-from training import run
+from training import run, stages
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -99,11 +99,11 @@ def test_files_that_are_named_exist(name: str) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_stages_that_are_named_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    stages = re.findall(r"training/run\.py ([\w-]+)", text)
+    named = re.findall(r"training/run\.py ([\w-]+)", text)
     assert [
-        stage for stage in stages if stage not in run.STAGES and stage not in ("STAGE", "--help")
+        stage for stage in named if stage not in run.STAGES and stage not in ("STAGE", "--help")
     ] == []
-    assert stages or name not in ("README.md", "Docs/training.md")
+    assert named or name not in ("README.md", "Docs/training.md")
 
 
 class AcceptedError(Exception):
@@ -114,13 +114,13 @@ class AcceptedError(Exception):
 def test_commands_are_ones_that_their_stages_take(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parse = run.parse
+    parse = stages.parse
 
     def stop(*arguments: Any) -> None:  # noqa: ANN401 - whatever a stage hands on
         parse(*arguments)
         raise AcceptedError
 
-    monkeypatch.setattr(run, "parse", stop)
+    monkeypatch.setattr(stages, "parse", stop)
     for _, text in code(name):
         for words in re.findall(r"training/run\.py (.*)", text):
             if "STAGE" in words or "--help" in words:
