@@ -1,7 +1,6 @@
 """Rows are what the heads see at their voxels, inside anomalies, far from them, and without them."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,22 @@ from ctscreener.encoder import STEM_STRIDE
 from ctscreener.heads import Maps, Source, averaged, halved
 from Testing.engine.small_encoded import small_encoder
 from Testing.training.plain_store import ENCODER, tissue
+from Testing.training.small_rows import SOURCES, same, some_rows
 from training.data import rows
 from training.data.rows import (
     AROUND,
     FAR,
     Clean,
-    Rows,
     RowSettings,
     anomalous_voxels,
     describe,
     draw_rows,
     interpolated,
-    kept_rows,
     sample,
     touched,
 )
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 
-SOURCES = (Source(0), Source(1), Source(1, cube=3), Source(0, half=True))
 SETTINGS = RowSettings(
     an_anomaly=6,
     untouched=40,
@@ -42,12 +39,6 @@ PATIENT = tissue(0)
 
 def clean() -> Clean:
     return Clean(small_encoder(ENCODER), SOURCES, lambda: PATIENT, PLAIN.window)
-
-
-def same(a: Rows, b: Rows) -> bool:
-    pairs = [(a.anomalous, b.anomalous), (a.kind, b.kind), (a.number, b.number)]
-    pairs += [(a.features[name], b.features[name]) for name in a.features]
-    return a.features.keys() == b.features.keys() and all(np.array_equal(*pair) for pair in pairs)
 
 
 def test_interpolation_is_that_of_scipy(rng: np.random.Generator) -> None:
@@ -181,14 +172,6 @@ def test_the_clean_scan_is_encoded_once_for_all_draws(monkeypatch: pytest.Monkey
     assert not same(drawn[0], alone)
 
 
-def some_rows(seed: int) -> Rows:
-    rng = np.random.default_rng(seed)
-    features = {s.name: rng.normal(size=(9, 2)).astype(np.float16) for s in SOURCES}
-    anomalous = (np.arange(9) < 4).astype(np.int8)
-    number = np.array([1, 1, 2, 3, 0, 0, 0, 0, 0], np.int16)
-    return Rows(features, anomalous, np.where(anomalous, "gas", "").astype("<U16"), number)
-
-
 def test_an_anomaly_of_many_rows_weighs_as_its_evenness_says() -> None:
     rows = some_rows(0)
     assert rows.weights(0.0).tolist() == [1.0] * 9
@@ -204,35 +187,3 @@ def test_anomalies_of_no_inserted_family_weigh_as_others_do() -> None:
     expected = rows.weights(0.5) * ([0.25] * 3 + [1] * 6)
     np.testing.assert_allclose(mixed.weights(0.5, 0.25), expected)
     np.testing.assert_array_equal(mixed.weights(0.5), rows.weights(0.5))
-
-
-def test_rows_are_kept_and_read_again(tmp_path: Path) -> None:
-    path, key = tmp_path / "rows" / "a.npz", {"sources": SOURCES, "seed": [0, 1]}
-    first = kept_rows(path, key, SOURCES, lambda: some_rows(0))
-    assert same(first, some_rows(0))
-    written = path.read_bytes()
-    assert same(kept_rows(path, key, SOURCES, lambda: pytest.fail("was drawn")), first)
-    assert path.read_bytes() == written
-    assert [file.name for file in path.parent.iterdir()] == ["a.npz"]
-    # What they depend on has changed.
-    assert same(
-        kept_rows(path, {**key, "seed": [0, 2]}, SOURCES, lambda: some_rows(1)), some_rows(1)
-    )
-
-
-@pytest.mark.parametrize("damage", ["truncated", "empty", "garbled", "other"])
-def test_damaged_rows_are_drawn_again(tmp_path: Path, damage: str) -> None:
-    path, key = tmp_path / "a.npz", {"seed": 0}
-    kept_rows(path, key, SOURCES, lambda: some_rows(0))
-    content = path.read_bytes()
-    middle = len(content) // 2
-    path.write_bytes(
-        {
-            "truncated": content[:middle],
-            "empty": b"",
-            "garbled": content[:200] + bytes(64) + content[264:],
-            "other": b"no archive",
-        }[damage]
-    )
-    assert same(kept_rows(path, key, SOURCES, lambda: some_rows(0)), some_rows(0))
-    assert same(kept_rows(path, key, SOURCES, lambda: pytest.fail("was drawn")), some_rows(0))

@@ -14,15 +14,14 @@ from ctscreener.encoder import Encoder
 from ctscreener.heads import Source
 from training.data.drawing import Budget, DrawSettings
 from training.data.inserted_scans import InsertedScan, find_inserted, read_inserted
+from training.data.kept_rows import are_kept, kept_rows
 from training.data.rows import (
     ROWS_VERSION,
     Clean,
     Read,
     Rows,
     RowSettings,
-    are_kept,
     draw_rows,
-    kept_rows,
     rows_of,
     rows_of_corrupted,
 )

@@ -1,11 +1,8 @@
 """Rows of features with and without synthetic anomalies: what a discriminator is trained on."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +12,6 @@ from torch import Tensor
 from ctscreener.encoded import encode, on_finest
 from ctscreener.encoder import Encoder
 from ctscreener.heads import Maps, Source, averaged
-from ctscreener.settings import to_json
-from training.evaluation.array_cache import load_arrays, save_unpacked
 from training.phantoms.lesion_site import LABELS
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
@@ -267,40 +262,3 @@ def anomalous_voxels(
         places.append(here)
         numbers.append(np.full(len(here), one))
     return np.concatenate(places), np.concatenate(numbers)
-
-
-def are_kept(path: Path, key: dict[str, object]) -> bool:
-    """Whether a file holds the rows that depend on this, and on nothing else.
-
-    Arguments:
-        path: The file.
-        key: What the rows depend on, ready for JSON.
-    """
-    return load_arrays(path, _digest(key), ()) is not None
-
-
-def _digest(key: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(to_json(key), sort_keys=True).encode()).hexdigest()
-
-
-def kept_rows(
-    path: Path, key: dict[str, object], sources: Sequence[Source], draw: Callable[[], Rows]
-) -> Rows:
-    """Rows from a file, or drawn and kept there.
-
-    Arguments:
-        path: The file.
-        key: What the rows depend on, ready for JSON.
-        sources: Maps that must have been read; more do no harm.
-        draw: Draws them.
-    """
-    digest = _digest(key)
-    arrays = load_arrays(path, digest)
-    if arrays is None or any(f"feature_{source.name}" not in arrays for source in sources):
-        rows = draw()
-        arrays = {f"feature_{name}": values for name, values in rows.features.items()}
-        arrays |= {"anomalous": rows.anomalous, "kind": rows.kind, "number": rows.number}
-        save_unpacked(path, digest, **arrays)
-    # A file may hold more maps, for another encoder's runs: they would only take memory.
-    features = {source.name: arrays[f"feature_{source.name}"] for source in sources}
-    return Rows(features, arrays["anomalous"], arrays["kind"], arrays["number"])
