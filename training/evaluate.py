@@ -15,7 +15,8 @@ from ctscreener.terminal import Terminal
 from ctscreener.whole_file import NotWrittenError, clear_tree, write_text
 from training.baselines.folder import Fitted, check_rated
 from training.cluster import over_cluster
-from training.evaluation.cases import UNLABELLED, Case, find_cases, find_unlabelled
+from training.evaluation.case import UNLABELLED, Case
+from training.evaluation.cases import find_cases, find_unlabelled
 from training.evaluation.evaluator import EvaluateSettings, Evaluator
 from training.evaluation.measured import MeasuredScan
 from training.evaluation.method import describe

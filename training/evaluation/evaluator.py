@@ -18,8 +18,8 @@ from ctscreener.settings import to_json
 from ctscreener.whole_file import make_folder, whole_file
 from training.baselines.folder import Rated
 from training.baselines.trivial import body_of
+from training.evaluation.case import Case, Others, read_case_mask
 from training.evaluation.case_picture import beside_of, draw_case, ranked
-from training.evaluation.cases import Case, Others, read_case_mask
 from training.evaluation.froc import Marks
 from training.evaluation.measured import Measured, MeasuredScan
 from training.evaluation.protocols import Grid, Place, Protocol, Truth, count

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation.cases import Case, family_of
+from training.evaluation.case import Case
+from training.evaluation.cases import family_of
 from training.evaluation.counts import Counts, score_of
 from training.evaluation.curves import (
     PARTIAL,

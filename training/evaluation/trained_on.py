@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from training.data.sources import hash_source
-from training.evaluation.cases import Case
+from training.evaluation.case import Case
 
 CALIBRATION = "calibration"
 

@@ -24,7 +24,8 @@ from training.data.store import Store
 from training.datasets import ixi
 from training.evaluate import EvaluateSettings
 from training.evaluate import main as evaluate
-from training.evaluation.cases import find_cases, find_unlabelled, read_case_mask
+from training.evaluation.case import read_case_mask
+from training.evaluation.cases import find_cases, find_unlabelled
 from training.inserted.stage import known_lesions
 from training.prepare import PrepareSettings, main
 
