@@ -1,36 +1,20 @@
-import errno
+"""Scans in files: read alike from every format, and refused where they place or hold no volume."""
+
 import gzip
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from ctscreener.errors import InputError
-from ctscreener.files import read_mask, read_scan, write_map
-from ctscreener.itk import from_image, to_image
+from ctscreener.files import read_mask, read_scan
+from ctscreener.itk import to_image
 from ctscreener.scan import Scan
-from ctscreener.whole_file import whole_file
+from Testing.engine.random_affine import random_affine
 
 FORMATS = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"]
-
-
-def random_affine(seed: int, left_handed: bool) -> np.ndarray:
-    """Return an oblique affine with a spacing of a scan."""
-    generator = np.random.default_rng(seed)
-    directions = Rotation.random(random_state=seed).as_matrix()
-    directions[:, 2] *= -1 if left_handed else 1
-    affine = np.eye(4)
-    affine[:3, :3] = directions * generator.uniform(0.5, 3, 3)
-    affine[:3, 3] = generator.uniform(-300, 300, 3)
-    return affine
 
 
 def code_of(path: Path) -> str:
@@ -54,22 +38,6 @@ def with_header(path: Path, **fields: object) -> Path:
         header[name] = value
     path.write_bytes(header.binaryblock + raw[348:])
     return path
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), left_handed=st.booleans())
-def test_images_and_affines_turn_into_each_other(seed: int, left_handed: bool) -> None:
-    affine = random_affine(seed, left_handed)
-    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    image = to_image(values, affine)
-    x, y, z = image.TransformIndexToPhysicalPoint((3, 2, 1))
-    np.testing.assert_allclose((affine @ (1, 2, 3, 1))[:3], (-x, -y, z), atol=1e-6)
-    same, back = from_image(image)
-    np.testing.assert_array_equal(same, values)
-    np.testing.assert_allclose(back, affine, atol=1e-9)
-    again = to_image(same, back)
-    for name in ("GetSpacing", "GetOrigin", "GetDirection"):
-        np.testing.assert_allclose(getattr(again, name)(), getattr(image, name)(), atol=1e-9)
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -275,97 +243,3 @@ def test_a_mask_of_other_numbers_than_labels_is_refused(
     with pytest.raises(InputError) as caught:
         read_mask(tmp_path / "mask.nrrd", body)
     assert caught.value.code == "mask.values"
-
-
-@pytest.mark.parametrize("ending", [".nrrd", ".nii.gz"])
-@pytest.mark.parametrize("seed", range(3))
-def test_a_map_is_written_on_exactly_the_grid_of_its_scan(
-    tmp_path: Path, rng: np.random.Generator, ending: str, seed: int
-) -> None:
-    affine = random_affine(seed, left_handed=seed == 1)
-    values = rng.normal(size=(5, 6, 7))
-    values[0] = np.nan
-    write_map(tmp_path / f"anomaly{ending}", values, affine)
-    if ending == ".nrrd":
-        found, back = from_image(sitk.ReadImage(str(tmp_path / "anomaly.nrrd")))
-    else:
-        # ITK reads NaN in NIfTI files as 0; nibabel does not.
-        image = nib.load(tmp_path / "anomaly.nii.gz")
-        found, back = np.asarray(image.dataobj).T, image.affine[:, [2, 1, 0, 3]]
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, values.astype(np.float32))
-    np.testing.assert_allclose(back, affine, atol=1e-6 if ending == ".nrrd" else 1e-4)
-    assert [path.name for path in tmp_path.iterdir()] == [f"anomaly{ending}"]
-
-
-def test_a_map_takes_a_name_of_a_format_we_write(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        write_map(tmp_path / "anomaly.png", np.zeros((2, 2, 2)), np.eye(4))
-    assert caught.value.code == "output.format"
-
-
-WRITE_WITH_LITTLE_ROOM = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from ctscreener.errors import InputError
-from ctscreener.files import write_map
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-try:
-    write_map(Path(sys.argv[1]), np.random.default_rng(0).normal(size=(40, 40, 40)), np.eye(4))
-except InputError as failure:
-    print(failure.code)
-"""
-
-
-@pytest.mark.parametrize("ending", [".nrrd", ".nii.gz"])
-def test_nothing_is_left_of_a_map_that_does_not_fit(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"anomaly{ending}"
-    path.write_text("an older map")
-    told = subprocess.run(
-        [sys.executable, "-c", WRITE_WITH_LITTLE_ROOM, str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert told.stdout == "output.unwritable\n"
-    assert [each.name for each in tmp_path.iterdir()] == [path.name]
-    assert path.read_text() == "an older map"
-
-
-def write_half(path: Path, failure: Exception) -> None:
-    """Begin to write a file, and fail."""
-    with whole_file(path) as part:
-        part.write_text("half of")
-        raise failure
-
-
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        write_half(tmp_path / "a.csv", OSError(errno.ENOSPC, "No space left on device"))
-    assert caught.value.code == "output.disk_full"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_named_where_itk_does_not_tell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ctscreener.whole_file.FULL_BYTES", 1 << 62)
-    with pytest.raises(InputError) as caught:
-        write_half(tmp_path / "a.csv", OSError(errno.EIO, "nrrdSave failed"))
-    assert caught.value.code == "output.disk_full"
-
-
-@pytest.mark.parametrize("folder", ["missing", "a_file"])
-def test_a_folder_that_takes_no_file_is_named(tmp_path: Path, folder: str) -> None:
-    (tmp_path / "a_file").write_text("")
-    with pytest.raises(InputError, match=folder) as caught:
-        write_map(tmp_path / folder / "anomaly.nrrd", np.zeros((2, 2, 2)), np.eye(4))
-    assert caught.value.code == "output.unwritable"
-
-
-def test_a_failure_of_ours_is_not_blamed_on_the_disk(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        write_half(tmp_path / "a.csv", ZeroDivisionError())
-    assert list(tmp_path.iterdir()) == []

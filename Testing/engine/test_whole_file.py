@@ -1,5 +1,6 @@
 """Files that are whole or not there: kills, leftovers, permissions, and who is told what."""
 
+import errno
 import os
 import pickle
 import signal
@@ -190,3 +191,32 @@ def test_a_lock_that_nobody_came_to_write_into_is_no_obstacle_for_long(tmp_path:
     os.utime(lock, (0, 0))
     with held(tmp_path):
         assert owner.pid_of(lock.read_text()) == os.getpid()
+
+
+def write_half(path: Path, failure: Exception) -> None:
+    """Begin to write a file, and fail."""
+    with whole_file.whole_file(path) as part:
+        part.write_text("half of")
+        raise failure
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        write_half(tmp_path / "a.csv", OSError(errno.ENOSPC, "No space left on device"))
+    assert caught.value.code == "output.disk_full"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_where_itk_does_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctscreener.whole_file.FULL_BYTES", 1 << 62)
+    with pytest.raises(InputError) as caught:
+        write_half(tmp_path / "a.csv", OSError(errno.EIO, "nrrdSave failed"))
+    assert caught.value.code == "output.disk_full"
+
+
+def test_a_failure_of_ours_is_not_blamed_on_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        write_half(tmp_path / "a.csv", ZeroDivisionError())
+    assert list(tmp_path.iterdir()) == []
