@@ -131,9 +131,7 @@ COVERED_BY = {
     "screened": "notebook",
     "slices": "dicom",
     "stored": "voxels",
-    "streams": "texts",
     "threads": "command",
-    "tiled": "screening",
     "version": "packaging",
     "weights": "model",
 }

@@ -15,7 +15,6 @@ from ctscreener import model as models
 from ctscreener.command import main
 from ctscreener.encoded import Elsewhere
 from Testing.engine.command_line import (
-    FILES,
     environment,
     run,
     scan_and_model,
@@ -95,24 +94,6 @@ def test_ctrl_c_is_status_130_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_reader_that_has_gone_is_not_called_a_fault(
-    data: Path,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    count: int,
-) -> None:
-    def unheard(*_arguments: object) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(ctscreener.screening, "screen", unheard)
-    scans = [data / "scan.nrrd"] * count
-    assert screen(data, tmp_path / "out", "--events", scans=scans) == 130
-    assert "internal" not in capfd.readouterr().out
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.skipif(os.name != "posix", reason="other systems end a process without telling it")
 def test_a_program_that_ends_us_finds_nothing_half_written(data: Path, tmp_path: Path) -> None:
     script = (
@@ -158,17 +139,6 @@ def test_an_empty_path_is_not_the_working_folder(
     printed = capfd.readouterr().err
     assert printed.count("\n") == 1
     assert "expected a path, found nothing" in printed
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
-@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&-"])
-def test_a_closed_stream_is_no_fault(data: Path, tmp_path: Path, closed: str) -> None:
-    fixed = f"--out {tmp_path}/out --model {data}/model --device cpu"
-    line = f"{sys.executable} -m ctscreener screen {data}/scan.nrrd {fixed} {closed}"
-    ended = subprocess.run(["sh", "-c", line], capture_output=True, env=environment(), check=False)
-    assert ended.returncode == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
-    assert b"100%" not in (tmp_path / "out" / "findings.csv").read_bytes()
 
 
 @pytest.mark.parametrize("chosen", [None, "ACTIVE"])
@@ -226,35 +196,6 @@ def test_weights_of_an_encoder_that_are_not_there_are_one_line_that_says_what_to
     assert not (tmp_path / "out").exists()
 
 
-def test_events_are_all_that_a_program_reads_on_stdout(data: Path, tmp_path: Path) -> None:
-    fixed = ["--out", str(tmp_path / "out"), "--model", str(data / "model"), "--events"]
-    ended = run("screen", str(data / "scan.nrrd"), "--device", "cpu", *fixed)
-    assert ended.returncode == 0, ended.stderr
-    events = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert {event["event"] for event in events[:-1]} == {"progress"}
-    assert all({"stage", "done", "total"} < set(event) for event in events[:-1])
-    assert events[-1]["event"] == "result"
-    assert events[-1]["folder"] == str(tmp_path / "out")
-    assert events[-1]["provenance"]["model"]["name"] == "model"
-
-
-def test_stray_prints_do_not_reach_the_events(
-    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def noisy(*arguments: object) -> object:
-        print("from Python")
-        os.write(1, b"from a library\n")
-        return screen_as_before(*arguments)
-
-    screen_as_before = ctscreener.screening.screen
-    monkeypatch.setattr(ctscreener.screening, "screen", noisy)
-    assert screen(data, tmp_path / "out", "--events") == 0
-    printed = capfd.readouterr()
-    assert all(json.loads(line) for line in printed.out.splitlines())
-    assert "from Python" in printed.err
-    assert "from a library" in printed.err
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_a_shell_completes_verbs_options_and_paths(
     shell: str, capfd: pytest.CaptureFixture[str]
@@ -278,26 +219,3 @@ def test_without_shtab_completion_says_what_to_install(
     assert printed.out == ""
     assert "completion.missing" in printed.err
     assert "pip install" in printed.err
-
-
-def test_json_is_all_that_is_printed_on_stdout(
-    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def noisy(*arguments: object) -> object:
-        os.write(1, b"from a library\n")
-        return screen_as_before(*arguments)
-
-    screen_as_before = ctscreener.screening.screen
-    monkeypatch.setattr(ctscreener.screening, "screen", noisy)
-    assert screen(data, tmp_path / "out", "--json") == 0
-    printed = capfd.readouterr()
-    (line,) = printed.out.splitlines()
-    stored = json.loads((tmp_path / "out" / "findings.json").read_text())
-    assert json.loads(line) == stored | {
-        "scan": "scan",
-        "folder": str(tmp_path / "out"),
-        "reused": False,
-    }
-    assert "from a library" in printed.err
-    assert "100%" in printed.err
-    assert screen(data, tmp_path / "both", "--json", "--events") == 2

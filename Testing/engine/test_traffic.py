@@ -8,7 +8,7 @@ from ctscreener import tiles
 from ctscreener.encoded import finest, on_finest
 from ctscreener.tiled import batch_of, pooled_mask
 from Testing.engine.small_encoded import small_encoded
-from Testing.engine.test_screening import SETTINGS
+from Testing.engine.small_model import SETTINGS
 from Testing.engine.valueless_card import CARD, Traffic, card
 
 
