@@ -11,57 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 from ctscreener import command
-from ctscreener.calibration import Calibration
-from ctscreener.density import DensitySettings as HeadSettings
 from ctscreener.files import write_map
-from ctscreener.model import Distilled, ModelSettings, Networks, load_model, save_model
-from ctscreener.networks import NetworkSettings
+from ctscreener.model import Distilled, ModelSettings, load_model
 from ctscreener.screening import ScreenSettings, score
 from ctscreener.settings import read_json, write_json
-from ctscreener.student import StudentSettings
 from Testing.engine.torso import canonical_affine, torso
+from Testing.training.small_distillation import TILE, settings_for, write_teacher
 from Testing.training.small_store import make_store
 from training import distil, export, presets, run
 from training.data import teacher_scores as lessons_module
 from training.data.store import Store
 from training.data.teacher_scores import Lesson, Lessons, draw, learn, whole
 from training.distil import DistilSettings
-from training.imitation import RAREST, agreement, weights_of
-from training.loop.loop import LoopSettings
-
-TILE = (16, 24, 24)
-PROVENANCE = {
-    "stages": {
-        "descriptor": {
-            "settings": {},
-            "result": {"step": 7, "seconds": 36},
-            "data": [{"name": "before", "sha256": "f" * 64}],
-        }
-    }
-}
-
-
-def write_teacher(folder: Path) -> None:
-    """A model that finds grey values rare that lie far from the middle of the store's."""
-    settings = ModelSettings(
-        descriptor=NetworkSettings(channels=(8,), out=2),
-        density=HeadSettings(head="gaussian"),
-        tile=TILE,
-        smooth=3.0,
-    )
-    networks = Networks(settings)
-    with torch.no_grad():
-        for name, weight in networks.descriptor.named_parameters():
-            # Residual blocks add nothing: what remains is a mean of the voxels around.
-            weight.zero_()
-            if name == "stem.weight":
-                weight[:2] = 1 / weight[0].numel()
-            if name == "heads.0.weight":
-                weight[0, 0] = weight[1, 1] = 1
-    networks.density.y_mean.fill_(0.5)
-    networks.density.y_std.fill_(0.1)
-    calibration = Calibration.fit(np.random.default_rng(0).gamma(2, 2, 500))
-    save_model(folder, networks, calibration, PROVENANCE, "# Teacher\n")
 
 
 @pytest.fixture(scope="module")
@@ -72,29 +33,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_store(folder / "store", shapes)
     write_teacher(folder / "teacher")
     return folder
-
-
-def settings_for(folder: Path, name: str, steps: int) -> DistilSettings:
-    """A short distillation."""
-    return DistilSettings(
-        store=folder / "store",
-        run=folder / name,
-        model=str(folder / "teacher"),
-        student=StudentSettings(NetworkSettings(channels=(8, 16), out=8, inputs=9), 1, ()),
-        held_out=("e",),
-        tiles=28,
-        block=(8, 8, 8),
-        loop=LoopSettings(
-            steps=steps,
-            lr=5e-3,
-            warmup=2,
-            precision="32-true",
-            device="cpu",
-            log_every=1,
-            average=0.9,
-            watch_every=100,
-        ),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -213,33 +151,6 @@ def test_every_tile_comes_once_before_any_comes_again(trained: DistilSettings) -
         assert sorted(n for step in steps for n in step.nll[:, 0, 0, 0].tolist()) == [*range(6)]
     assert torch.equal(draw(some, 1, 2, (2, 2, 2), 5).nll, draw(some, 1, 2, (2, 2, 2), 5).nll)
     assert whole((4, 5, 6)) == (slice(0, 4), slice(0, 5), slice(0, 6))
-
-
-def test_rare_voxels_weigh_more_up_to_a_border() -> None:
-    scores = np.random.default_rng(0).exponential(size=100_000)
-    scale = Calibration.fit(scores)
-    nll = torch.tensor([float(np.quantile(scores, q)) for q in (0.5, 0.9, 0.99, 0.999)])
-    torch.testing.assert_close(
-        weights_of(nll, scale, 0.5), torch.tensor([2, 10, 100, 1000]) ** 0.5, rtol=0.05, atol=0
-    )
-    assert torch.equal(weights_of(nll, scale, 0.0), torch.ones(4))
-    assert weights_of(torch.tensor([1e6]), scale, 0.5).item() == pytest.approx(10 ** (RAREST / 2))
-    assert weights_of(torch.tensor([float("nan")]), scale, 0.5).isnan()
-
-
-def test_agreement_is_that_of_the_formulas() -> None:
-    rng = np.random.default_rng(0)
-    teacher = rng.normal(size=20_000)
-    assert agreement(teacher, np.exp(teacher))["spearman"] == pytest.approx(1)
-    assert agreement(teacher, np.exp(teacher))["top"] == 1
-    assert agreement(teacher, 3 * teacher - 2)["pearson"] == pytest.approx(1)
-    chance = agreement(teacher, rng.normal(size=20_000))
-    assert abs(chance["spearman"]) < 0.05
-    assert chance["top"] <= 0.1
-    # Ten of the twenty rarest voxels are pushed out.
-    spoilt = teacher.copy()
-    spoilt[np.argsort(teacher)[-10:]] = -9
-    assert agreement(teacher, spoilt)["top"] == 0.5
 
 
 def test_the_exported_model_says_where_it_is_from_and_screens(

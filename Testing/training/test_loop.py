@@ -1,84 +1,18 @@
 """The training loop: what was killed and started again equals what never stopped."""
 
 import json
-import os
-import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from ctscreener.errors import InputError
-from training.loop.loop import FREE, LoopSettings, Task, Trained, seeded, train
+from Testing.training.toy_training import SETTINGS, Regression, fit, load, render, rows, tensors
+from training.loop.loop import FREE, LoopSettings, Task, Trained, train
 from training.loop.memory import Need
-from training.loop.schedule import Clock
 from training.loop.settings import claim_run
-
-SETTINGS = LoopSettings(
-    steps=12,
-    lr=0.05,
-    warmup=3,
-    precision="32-true",
-    device="cpu",
-    checkpoint_seconds=0,
-    log_every=1,
-)
-
-
-class Regression(nn.Module):
-    """A layer with chance of its own; at the step `trouble` it does what it is told."""
-
-    def __init__(self, trouble: int = -1, what: str = "die") -> None:
-        super().__init__()
-        with seeded(7):
-            self.layer = nn.Linear(4, 1)
-        self.drop = nn.Dropout(0.5)
-        self.trouble, self.what, self.seen = trouble, what, 0
-
-    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Give the mean squared error."""
-        if self.seen == self.trouble:
-            self.act()
-        self.seen += 1
-        loss = (self.layer(self.drop(x))[:, 0] - y).square().mean()
-        if self.what == "nan" and self.seen > self.trouble >= 0:
-            loss = loss * float("nan")
-        return {"loss": loss, "half": loss.detach() / 2}
-
-    def act(self) -> None:
-        """Die, or ask for the end."""
-        if self.what == "die":
-            raise RuntimeError("killed")
-        if self.what == "signal":
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-def load(index: int) -> tuple[np.ndarray, np.ndarray]:
-    x = np.random.default_rng([0, index]).normal(size=(16, 4)).astype(np.float32)
-    return x, x @ np.array([1, -2, 3, 0.5], dtype=np.float32)
-
-
-def render(batch: tuple[np.ndarray, np.ndarray], device: torch.device) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(part).to(device) for part in batch)
-
-
-def fit(run: Path, objective: Regression | None = None, **changes: float | str) -> Trained:
-    settings = replace(SETTINGS, **changes)  # pyright: ignore[reportArgumentType]
-    return train(Task(objective or Regression(), load, render), run, settings, "toy")
-
-
-def rows(run: Path) -> list[dict[str, float]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
-
-
-def tensors(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 @pytest.fixture(scope="module")
@@ -200,27 +134,6 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         fit(tmp_path)
 
 
-@pytest.mark.parametrize(("decay", "middle"), [("linear", 0.75), ("cosine", 0.853553)])
-def test_the_rate_rises_over_the_warm_up_and_falls_to_zero(decay: str, middle: float) -> None:
-    clock = Clock(LoopSettings(steps=110, warmup=10, decay=decay))  # pyright: ignore[reportArgumentType]
-    found = []
-    for clock.step in (0, 4, 9, 35, 110):
-        found.append(clock.factor())
-    assert found == pytest.approx([0.1, 0.5, 1.0, middle, 0.0], abs=1e-6)
-
-
-def test_by_the_clock_the_rate_falls_with_the_time_of_all_sessions() -> None:
-    clock = Clock(LoopSettings(schedule="minutes", max_minutes=10, decay="linear", warmup=1))
-    clock.resume({"step": 50, "seconds": 450})
-    assert clock.factor() == pytest.approx(0.25, abs=1e-3)
-    assert clock.share() == pytest.approx(0.75, abs=1e-3)
-    assert not clock.ended()
-    clock.resume({"step": 50, "seconds": 600})
-    assert clock.ended()
-    with pytest.raises(InputError, match="max-minutes"):
-        Clock(LoopSettings(schedule="minutes"))
-
-
 @dataclass(frozen=True)
 class StageSettings:
     """Settings with a loop inside, as every stage has."""
@@ -276,73 +189,6 @@ def test_skipped_steps_are_counted_on_by_the_next_session(tmp_path: Path) -> Non
     again = Now((0,))
     with pytest.raises(InputError, match="4 steps in a row"):
         fit(tmp_path, again, not_finite=4)
-
-
-def test_a_training_goes_on_from_the_averaged_weights_of_another(tmp_path: Path) -> None:
-    first = fit(tmp_path / "first")
-    settings = replace(SETTINGS, steps=1, lr=0.0, init_from=tmp_path / "first", weight_decay=0.0)
-    task = Task(Regression(), load, render)
-    second = train(task, tmp_path / "second", settings, "toy")
-    for name, value in first.weights.items():
-        torch.testing.assert_close(second.weights[name], value)
-    moments = tensors(tmp_path / "second" / "checkpoint.safetensors")
-    assert moments["optimizer.0.step"] == 1, "the optimizer is fresh"
-
-
-def test_a_checkpoint_wins_over_the_weights_to_begin_with(tmp_path: Path) -> None:
-    fit(tmp_path / "first", lr=0.5)
-    whole = train(Task(Regression(), load, render), tmp_path / "whole", SETTINGS, "toy")
-    fit(tmp_path / "again", max_minutes=1e-9)
-    settings = replace(SETTINGS, init_from=tmp_path / "first")
-    again = train(Task(Regression(), load, render), tmp_path / "again", settings, "toy")
-    assert all(torch.equal(again.weights[name], v) for name, v in whole.weights.items())
-
-
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    fit(tmp_path / "first", steps=1)
-    other = Regression()
-    other.layer = nn.Linear(5, 1)
-    settings = replace(SETTINGS, init_from=tmp_path / "first")
-    with pytest.raises(InputError, match=r"layer.weight of shape \(1, 5\).*found of shape"):
-        train(Task(other, load, render), tmp_path / "second", settings, "toy")
-    missing = replace(SETTINGS, init_from=tmp_path / "none")
-    with pytest.raises(InputError, match="Expected the weights of a run"):
-        train(Task(Regression(), load, render), tmp_path / "third", missing, "toy")
-
-
-def test_what_is_not_handed_on_may_differ_and_has_no_average(tmp_path: Path) -> None:
-    class Headed(Regression):
-        def __init__(self, width: int) -> None:
-            super().__init__()
-            self.head = nn.Linear(width, 1)
-
-        def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-            metrics = super().forward(x, y)
-            return metrics | {"loss": metrics["loss"] + self.head.weight.square().sum()}
-
-    task = Task(Headed(2), load, render, kept="layer")
-    first = train(task, tmp_path / "first", replace(SETTINGS, steps=2), "toy")
-    assert set(first.weights) == {"layer.weight", "layer.bias"}
-    settings = replace(SETTINGS, steps=2, init_from=tmp_path / "first")
-    wider = Task(Headed(3), load, render, kept="layer")
-    assert train(wider, tmp_path / "second", settings, "toy").finished
-
-
-@pytest.mark.parametrize(("steps", "whole"), [(1000, 100), (100, 20)])
-def test_a_warm_up_takes_no_more_than_a_fifth_of_the_steps(steps: int, whole: int) -> None:
-    clock = Clock(LoopSettings(steps=steps, warmup=100, decay="linear"))
-    clock.step = whole - 1
-    assert clock.factor() == pytest.approx(1.0, abs=0.02)
-    clock.step = whole // 2 - 1
-    assert clock.factor() == pytest.approx(0.5, abs=0.02)
-
-
-def test_by_the_clock_a_warm_up_takes_no_more_than_a_tenth_of_the_time() -> None:
-    clock = Clock(LoopSettings(schedule="minutes", max_minutes=10, warmup=10_000))
-    clock.resume({"step": 7, "seconds": 30})
-    assert clock.factor() == pytest.approx(0.5, abs=0.02)
-    clock.resume({"step": 7, "seconds": 60})
-    assert clock.factor() > 0.95
 
 
 def test_the_trial_of_memory_comes_before_anything_is_compiled(

@@ -18,10 +18,10 @@ from ctscreener.settings import from_json
 from Testing.engine.valueless_card import CARD, Traffic, card
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.rivals import one_scan
+from Testing.training.small_distillation import settings_for as distilled
+from Testing.training.small_distillation import write_teacher
 from Testing.training.small_store import make_store
 from Testing.training.step_on_card import step
-from Testing.training.test_distil import settings_for as distilled
-from Testing.training.test_distil import write_teacher
 from Testing.training.test_every_rival import settings_of
 from training import ape, condition, contrastive, density, descriptor, distil, presets, tune
 from training.baselines.method import TrainedSettings
