@@ -170,7 +170,7 @@ REACHED_BY = {
     "training.page.table_rows": "training/test_tables",
     "training.loop.flop": "training/test_minutes",
     "training.loop.skipping": "training/test_loop",
-    "training.loop.start": "training/test_loop",
+    "training.loop.start": "training/test_start",
     "training.phantoms": "training/test_phantoms",
     "training.phantoms.sample": "training/test_phantoms_stage",
 }

@@ -90,6 +90,11 @@ class Opened:
         self.wait_for_end()
         return self.result
 
+    def backgrounds(self) -> set[str]:
+        """IDs of the volumes that the slice views show, under any map."""
+        views = self.host.scene.views.slices.values()
+        return {view.composite.GetBackgroundVolumeID() for view in views}
+
     def table(self) -> list[list[str]]:
         """What stands in the list of findings."""
         widget = self.ui.findingsTable

@@ -19,11 +19,6 @@ from Testing.module.opened import Opened, torso
 RARITY, PLACE, VERDICT = 1, 5, 6
 
 
-def backgrounds(opened: Opened) -> set[str]:
-    views = opened.host.scene.views.slices.values()
-    return {view.composite.GetBackgroundVolumeID() for view in views}
-
-
 def type_into(opened: Opened, text: str) -> None:
     """Type a comment, and do not press Enter."""
     opened.ui.commentEdit.setFocus()
@@ -33,43 +28,6 @@ def type_into(opened: Opened, text: str) -> None:
 
 def comments(opened: Opened) -> list[str]:
     return [row.comment for row in opened.result.rows]
-
-
-def test_a_scan_is_shown_whole_when_it_is_chosen(seen: Opened) -> None:
-    first = seen.add(torso())
-    assert backgrounds(seen) == {first.GetID()}
-    red = seen.host.scene.views.red
-    assert (red.pixels().max(axis=-1) > 0).mean() > 0.3
-    wide = red.node.GetFieldOfView()[0]
-    assert 80 <= wide < 200
-    second = seen.add(torso()[:, :36, :40], "Other")
-    assert backgrounds(seen) == {second.GetID()}
-    assert red.node.GetFieldOfView()[0] < wide
-    # What a reader has done to the views of a scan that is shown stays.
-    red.node.SetFieldOfView(10, 10, 1)
-    seen.ui.opacitySlider.value = 0.4
-    assert red.node.GetFieldOfView()[0] == 10
-
-
-def test_windows_are_one_click_away_and_one_that_was_set_stays(seen: Opened) -> None:
-    scan = seen.add(torso())
-    display = scan.GetScalarVolumeDisplayNode()
-    assert (display.GetWindow(), display.GetLevel()) == (400, 40)
-    assert seen.ui.softTissueButton.checked
-    seen.host.click(seen.ui.lungButton)
-    assert (display.GetWindow(), display.GetLevel()) == (1500, -600)
-    assert [seen.ui.lungButton.checked, seen.ui.softTissueButton.checked] == [True, False]
-    display.SetWindowLevel(1000, 0)
-    assert not seen.ui.lungButton.checked
-    seen.add(torso(), "Other")
-    seen.ui.inputSelector.setCurrentNode(scan)
-    assert (display.GetWindow(), display.GetLevel()) == (1000, 0)
-
-
-def test_what_is_no_ct_keeps_its_window(seen: Opened) -> None:
-    picture = np.tile(np.arange(256, dtype=np.uint8), (32, 64, 1))
-    display = seen.add(picture, "MR").GetScalarVolumeDisplayNode()
-    assert display.GetAutoWindowLevel()
 
 
 def test_the_first_finding_is_gone_to_and_marked(seen: Opened) -> None:
@@ -224,22 +182,6 @@ def test_a_threshold_is_typed_in_the_unit_that_a_reader_likes(opened: Opened) ->
     assert opened.ui.unitBox.currentIndex == 2
 
 
-def test_a_region_that_was_made_elsewhere_is_fitted_and_one_without_size_is_refused(
-    opened: Opened,
-) -> None:
-    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
-    opened.ui.regionSelector.setCurrentNode(region)
-    scan = opened.add(torso())
-    whole, fitted = [0.0] * 6, [0.0] * 6
-    scan.GetRASBounds(whole)
-    region.GetRASBounds(fitted)
-    assert fitted == pytest.approx(whole, abs=1e-3)
-    region.SetSize(0.0, 40.0, 40.0)
-    opened.host.app.processEvents()
-    assert "The region has no size" in opened.ui.refusalLabel.text
-    assert not opened.ui.screenButton.enabled
-
-
 def test_scan_and_map_belong_together(seen: Opened) -> None:
     first = seen.add(torso())
     of_first = seen.screen().map_node
@@ -254,7 +196,7 @@ def test_scan_and_map_belong_together(seen: Opened) -> None:
     seen.ui.inputSelector.setCurrentNode(second)
     seen.ui.mapSelector.setCurrentNode(of_first)
     assert seen.ui.inputSelector.currentNode() is first
-    assert backgrounds(seen) == {first.GetID()}
+    assert seen.backgrounds() == {first.GetID()}
 
 
 def test_the_scan_that_slicer_shows_is_chosen_and_no_hidden_one(
@@ -272,19 +214,6 @@ def test_the_scan_that_slicer_shows_is_chosen_and_no_hidden_one(
     selection.SetActiveVolumeID(hidden.GetID())
     opened.widget.initializeParameterNode()
     assert opened.ui.inputSelector.currentNode().GetName() == "Earlier"
-
-
-def test_an_outline_of_nothing_says_so(seen: Opened) -> None:
-    seen.add(torso())
-    result = seen.screen()
-    seen.host.click(seen.ui.outlineBox)
-    assert not seen.ui.outlineLabel.visible
-    seen.ui.outlineSpin.value = 5.5
-    assert "Nothing in this scan is as rare as 5.5" in seen.ui.outlineLabel.text
-    assert seen.ui.outlineLabel.visible
-    seen.ui.outlineSpin.value = 4.5
-    assert not seen.ui.outlineLabel.visible
-    assert result.outline.node is not None
 
 
 def test_the_database_is_asked_once_and_only_when_it_is_open(

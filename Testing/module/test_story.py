@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
-import vtk
 
 from ctscreener.findings import NOTICE
 from ScreenerSlicerLib.process.job_maker import STUB
@@ -182,107 +181,6 @@ def test_a_scene_of_before_opens_with_the_list_that_it_had(
     opened.host.wait(lambda: opened.table() != [])
     assert opened.ui.mostFindingsSpin.value == 50
     assert len(opened.table()) == 2
-
-
-def test_the_bare_scan_is_seen_until_the_colours_are_wanted_again(seen: Opened) -> None:
-    seen.add(torso())
-    result = seen.screen()
-    view = seen.host.scene.views.red
-
-    def coloured() -> int:
-        pixels = view.pixels().astype(int)
-        # The legend stands on the right, and the mark is of a colour that no rarity has.
-        warm = pixels[..., 0] > pixels[..., 2] + 60
-        return int(warm[:, :128].sum())
-
-    result.navigation.go_to(1)
-    assert coloured() > 0
-    seen.host.click(seen.ui.hideButton)
-    assert coloured() == 0
-    assert seen.ui.hideButton.checked
-    seen.host.click(seen.ui.hideButton)
-    assert coloured() > 0
-    seen.host.click(seen.ui.hideButton)
-    seen.screen()
-    # Another map begins with its colours, and the button says so.
-    assert not seen.ui.hideButton.checked
-    assert seen.result.heat_map.visible
-
-
-def test_legend_outline_and_3d_come_and_go(seen: Opened) -> None:
-    seen.add(torso())
-    result = seen.screen()
-    ui = seen.ui
-    seen.host.click(ui.legendBox)
-    assert not result.heat_map.legend_shown
-    seen.host.click(ui.outlineBox)
-    assert result.outline.node is not None
-    seen.host.click(ui.outlineBox)
-    assert result.outline.node is None
-    seen.host.click(ui.renderBox)
-    assert result.heat_map.rendered
-    seen.host.click(ui.renderBox)
-    assert not result.heat_map.rendered
-
-
-def test_side_by_side_outlives_another_run_and_a_saved_scene(seen: Opened, tmp_path: Path) -> None:
-    seen.add(torso())
-    seen.screen().navigation.go_to(1)
-    red, yellow = seen.host.scene.views.red, seen.host.scene.views.yellow
-    wide = seen.host.picture().width
-    seen.host.click(seen.ui.sideBySideBox)
-    assert red.composite.GetForegroundVolumeID() is None
-    assert yellow.node.GetOrientation() == "Axial"
-    assert seen.host.picture().width == wide
-
-    again = seen.screen()
-    assert red.composite.GetForegroundVolumeID() is None
-    assert yellow.composite.GetForegroundVolumeID() == again.map_node.GetID()
-    seen.host.scene.save(tmp_path / "scene.mrb")
-    slicer.mrmlScene.Clear(0)
-    seen.host.scene.load(tmp_path / "scene.mrb")
-    seen.host.wait(lambda: seen.table() != [])
-    assert seen.ui.sideBySideBox.checked
-    assert red.composite.GetForegroundVolumeID() is None
-
-    seen.host.click(seen.ui.sideBySideBox)
-    assert yellow.node.GetOrientation() == "Sagittal"
-    assert red.composite.GetForegroundVolumeID() == seen.result.map_node.GetID()
-
-
-def test_a_region_alone_is_screened(opened: Opened) -> None:
-    scan = opened.add(torso())
-    region = opened.ui.regionSelector.addNode()
-    bounds = [0.0] * 6
-    region.GetRASBounds(bounds)
-    whole = [0.0] * 6
-    scan.GetRASBounds(whole)
-    assert bounds == pytest.approx(whole, abs=1e-3)
-    region.SetSize(40.0, 40.0, 40.0)
-    opened.host.app.processEvents()
-    result = opened.screen()
-    low, high = (np.array(result.provenance["parameters"]["region"][at::2]) for at in (0, 1))
-    assert high - low == pytest.approx([40.0] * 3)
-    scored = np.argwhere(np.isfinite(result.rarity.hu))
-    assert np.ptp(scored, axis=0).max() <= 40
-    assert "a region alone" in opened.ui.mapLabel.text
-
-
-def test_a_turned_region_says_that_its_straight_box_is_scored(opened: Opened) -> None:
-    opened.add(torso())
-    region = opened.ui.regionSelector.addNode()
-    region.SetSize(40.0, 40.0, 20.0)
-    opened.host.app.processEvents()
-    assert "a box of 4.0 x 4.0 x 2.0 cm" in opened.ui.cardLabel.text
-    assert "turned" not in opened.ui.cardLabel.text
-    turn = vtk.vtkTransform()
-    turn.RotateZ(45)
-    matrix = region.GetObjectToNodeMatrix()
-    vtk.vtkMatrix4x4.Multiply4x4(matrix, turn.GetMatrix(), matrix)
-    region.GetObjectToNodeMatrix().DeepCopy(matrix)
-    opened.host.app.processEvents()
-    assert "a box of 5.7 x 5.7 x 2.0 cm" in opened.ui.cardLabel.text
-    assert "the straight box around it is scored, 100 % larger" in opened.ui.cardLabel.text
 
 
 def test_a_second_screening_replaces_the_first_and_keeps_its_reviews(opened: Opened) -> None:

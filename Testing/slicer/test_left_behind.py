@@ -7,7 +7,7 @@ from pathlib import Path
 import ctscreener
 from ctscreener import owner
 from ScreenerSlicerLib.process.run import PREFIX, clear_left_behind
-from Testing.slicer.test_job import body, finish, new_job
+from Testing.slicer.small_job import body, finish, new_job
 
 MARK = "from ctscreener.owner import mark; print(mark())"
 
