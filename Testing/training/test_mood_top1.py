@@ -15,13 +15,12 @@ from training.baselines.mood_top1 import (
     DeepSupervision,
     Marker,
     MoodSettings,
-    draw_mask,
     put_in,
     seamless,
     with_anomalies,
 )
 from training.baselines.parts.encoder_decoder import EncoderDecoder
-from training.baselines.parts.synthetic import ball_mask
+from training.baselines.parts.synthetic import ball_mask, draw_mask
 from training.data.chance import chances_of
 from training.data.patches import PatchSettings
 
@@ -61,7 +60,7 @@ def test_anomalies_lie_in_the_body_where_the_mask_says_and_most_crops_have_one()
 def test_shapes_have_the_sizes_asked_for() -> None:
     chances = chances_of(0, CPU)
     for _ in range(50):
-        mask = draw_mask(torch.Size((20, 30, 40)), SETTINGS, chances)
+        mask = draw_mask(torch.Size((20, 30, 40)), SETTINGS.least, SETTINGS.largest, chances)
         sides = [len(index.unique()) for index in torch.nonzero(mask, as_tuple=True)]
         assert all(
             0 < side <= 0.6 * extent + 1 for side, extent in zip(sides, mask.shape, strict=True)

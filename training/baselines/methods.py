@@ -25,6 +25,7 @@ NAMES = (
     "rdpp",
     "ae_flow",
     "diffusion",
+    "disyre",
     "two_phase",
     "cs3f",
 )

@@ -21,14 +21,7 @@ from ctscreener.preprocess import PreprocessSettings
 from training.baselines.method import Method, Phase, TrainedSettings
 from training.baselines.parts.encoder_decoder import EncoderDecoder
 from training.baselines.parts.map_scorer import MapScorer
-from training.baselines.parts.synthetic import (
-    ball_mask,
-    blended,
-    box_mask,
-    others,
-    perlin_mask,
-    softened,
-)
+from training.baselines.parts.synthetic import blended, draw_mask, others, softened
 from training.baselines.tiling import Tiling
 from training.data.chance import Chances
 from training.data.patches import Drawn, PatchSettings, PatchSource, check_patches
@@ -103,26 +96,6 @@ class DeepSupervision(nn.Module):
         return {"loss": total / weights, "finest": losses[0].detach()}
 
 
-def draw_mask(shape: torch.Size, settings: MoodSettings, chances: Chances) -> Tensor:
-    """Draw where an anomaly is: a box, an ellipsoid or a blob, bool, `(D, H, W)`."""
-    d, h, w = shape
-    sides, first = [], []
-    for extent in shape:
-        most = max(settings.least, round(settings.largest * extent))
-        side = min(extent, settings.least + chances.whole(most - settings.least + 1))
-        sides.append(side)
-        # At least half of it lies within the crop.
-        first.append(chances.whole(extent) - side // 2)
-    kind = chances.whole(3)
-    if kind == 0:
-        return box_mask((d, h, w), sides, first, chances.device)
-    mask = ball_mask((d, h, w), sides, first, chances.device)
-    if kind == 1:
-        return mask
-    blob = mask & perlin_mask((d, h, w), 0.0, chances)
-    return torch.where(blob.any(), blob, mask)
-
-
 def put_in(image: Tensor, foreign: Tensor, mask: Tensor, alpha: float, chances: Chances) -> Tensor:
     """Mix a foreign crop in, with a hard, a soft or a seamless edge.
 
@@ -182,7 +155,8 @@ def with_anomalies(
     changed, masks = [], []
     for number, other in enumerate(others(len(clean), chances)):
         image = clean[number]
-        mask = draw_mask(image.shape[1:], settings, chances) & body[number, 0]
+        drawn = draw_mask(image.shape[1:], settings.least, settings.largest, chances)
+        mask = drawn & body[number, 0]
         foreign = clean[other].flip(chances.axes())
         mixed = put_in(image, foreign, mask, chances.number(*settings.alpha), chances)
         if chances.number() >= settings.anomalies:

@@ -83,6 +83,36 @@ def ball_mask(
     return total <= 1
 
 
+def draw_mask(shape: torch.Size, least: int, largest: float, chances: Chances) -> Tensor:
+    """Draw where an anomaly is: a box, an ellipsoid or a blob.
+
+    Arguments:
+        shape: Voxels along (D, H, W).
+        least: Voxels of its side at least.
+        largest: Side at most, as a share of that of the crop.
+        chances: The sources of chance.
+
+    Returns:
+        bool, `shape`.
+    """
+    d, h, w = shape
+    sides, first = [], []
+    for extent in shape:
+        most = max(least, round(largest * extent))
+        side = min(extent, least + chances.whole(most - least + 1))
+        sides.append(side)
+        # At least half of it lies within the crop.
+        first.append(chances.whole(extent) - side // 2)
+    kind = chances.whole(3)
+    if kind == 0:
+        return box_mask((d, h, w), sides, first, chances.device)
+    mask = ball_mask((d, h, w), sides, first, chances.device)
+    if kind == 1:
+        return mask
+    blob = mask & perlin_mask((d, h, w), 0.0, chances)
+    return torch.where(blob.any(), blob, mask)
+
+
 def softened(mask: Tensor, width: int) -> Tensor:
     """A mask that falls off over `width` voxels to both sides of its edge, 0 to 1, `(D, H, W)`."""
     if width < 1:
