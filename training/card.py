@@ -9,6 +9,7 @@ from ctscreener.model import ModelSettings
 from training.datasets.licence import inherited
 from training.evaluation.results import Results
 from training.evaluation.trained_on import seen_by
+from training.fold_model import fold_text
 from training.tables import rarity_table
 from training.whole_model import encoded_lines, tuned_text
 
@@ -43,6 +44,7 @@ def write_card(
         f"# Model `{name}`\n\n**{NOTICE}**",
         *([teacher_text(provenance)] if provenance.get("teacher") else []),
         *([tuned_text(tuned)] if (tuned := provenance["stages"].get("encoder")) else []),
+        *([fold_text(provenance["fold"])] if "fold" in provenance else []),
         *([notes.read_text(encoding="utf-8").strip()] if notes else []),
         *measured(provenance["results"], sha256),
         "## Networks\n\n" + "\n".join(f"- {line}" for line in lines_of(model)),

@@ -35,7 +35,7 @@ from training.data.store import Store
 from training.discriminator_settings import SOURCES, DiscriminatorSettings, check_density
 from training.encoder import EncoderFolder, load_encoder
 from training.fit_heads import Fitted, fit_discriminator, side_by_side
-from training.left_out import density_of, left_out_scores, matrix
+from training.left_out import density_of, left_out_scores, matrix, readers_of, scales_of
 from training.loop import processes
 
 
@@ -104,9 +104,8 @@ def main(settings: DiscriminatorSettings) -> None:
     if is_conditional(settings.density):
         placed = placed_for(settings, store, encoder, about.sha256)
     model = assemble(settings, encoder, about, heads, rows, placed, sources)
-    scored = partial(
-        left_out_scores, settings, store, encoder, model.settings, heads, rows, placed, folds
-    )
+    readers = readers_of(settings, model.settings, heads, rows, placed, folds)
+    scored = partial(left_out_scores, settings, store, encoder, model.settings, readers, folds)
     if processes.count() > 1:
         scored(processes.shared(store.names))
     processes.wait()
@@ -214,10 +213,7 @@ def finish(
     drawing: Drawing,
 ) -> None:
     """Write what `export` needs: settings, heads, data, and what came out."""
-    scales = {}
-    for part in ("discriminator", "density"):
-        values = np.concatenate([own[part] for own in parts.values()])
-        scales[part] = (float(values.mean()), float(values.std()))
+    scales = scales_of(parts.values())
     described = replace(
         model.settings,
         discriminator_part=Part(1.0, *scales["discriminator"]),

@@ -22,7 +22,7 @@ from training.evaluation.measured import MeasuredScan
 from training.evaluation.method import describe
 from training.evaluation.results import Results
 from training.evaluation.summary import promise, summary
-from training.evaluation.trained_on import digest_of
+from training.evaluation.trained_on import check_fold, digest_of
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
 from training.workers import pool
 
@@ -49,6 +49,7 @@ def main(settings: EvaluateSettings) -> None:
         settings.sets, settings.labels, settings.limit, settings.others, settings.patient
     )
     cases = labelled + find_unlabelled(settings.unlabelled, settings.patient)[: settings.limit]
+    check_fold(model.provenance, cases)
     check_rated(evaluator.rated, [digest_of(case) for case in labelled])
     measured, skipped = measure_all(evaluator, cases)
     if settings.share != (1, 1):

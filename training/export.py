@@ -22,8 +22,9 @@ from training.card import write_card
 from training.data.store import Store
 from training.density import DensityStageSettings, assemble
 from training.distil import scorer_of, teacher_of
+from training.fold_model import Fold
 from training.reference import ordinary, reference_nll
-from training.whole_model import left_out_reference, load_encoded, tuned_encoder
+from training.whole_model import check_whole, left_out_reference, load_encoded, tuned_encoder
 
 AnyScorer = TypeVar("AnyScorer", bound=Scorer)
 
@@ -60,6 +61,9 @@ class ExportSettings:
     scans that none of its networks had seen."""
     weights: tuple[float, float] = (1.0, 0.05)
     """How much the discriminator and the density of such a model count."""
+    fold: int | None = None
+    """Export what was trained without this group of patients, 0 or more, to measure it on their
+    scans (`folds.json` of the run tells which); the model of all groups without it."""
     distilled: Path | None = None
     """Run folder of the stage `distil`: its student is exported in place of condition and
     density."""
@@ -77,6 +81,12 @@ def main(settings: ExportSettings) -> None:
     if settings.discriminator:
         export_whole(settings, settings.discriminator)
         return
+    if settings.fold is not None:
+        raise InputError(
+            "export.fold",
+            f"Expected --discriminator beside --fold {settings.fold}, found none.",
+            "Name the run whose groups of patients are meant, or leave out --fold.",
+        )
     networks = load_scorer(settings)
     store = reference_scans(settings)
     sha256 = hashlib.sha256(packed(networks)).hexdigest()
@@ -98,17 +108,21 @@ def main(settings: ExportSettings) -> None:
 
 def export_whole(settings: ExportSettings, run: Path) -> None:
     """Write the folder of a whole-volume model; it has one speed."""
-    networks = as_stored(load_encoded(run, settings.weights))
-    scores = left_out_reference(run, networks.settings)
+    check_whole(run)
+    fold = None if settings.fold is None else Fold.of(run, settings.fold)
+    networks = as_stored(load_encoded(run, settings.weights, fold))
+    scores = left_out_reference(run, networks.settings, fold)
     kept = ordinary(scores, settings.odd)
     scale = Calibration.fit(np.concatenate([scores[name] for name in kept]))
-    scans = read_json(run / "data.json")["scans"]
+    facts = trace_stage(run)
+    scans = [scan for scan in facts["data"] if scan["name"] in scores]
     tuned = tuned_encoder(run)
     # `encoder` and not `--tune`: the public one is no stage of ours.
     first = {"encoder": tuned | {"settings": without_paths(tuned["settings"])}} if tuned else {}
     provenance = {
         "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
-        "stages": {**first, "discriminator": trace_stage(run)},
+        "stages": {**first, "discriminator": fold.trace(facts) if fold else facts},
+        **({"fold": fold.told()} if fold else {}),
         "reference": [scan for scan in scans if scan["name"] in kept],
         "odd": [scan["name"] for scan in scans if scan["name"] not in kept],
         "left_out": True,

@@ -1,7 +1,7 @@
 """Scores of scans left out: by networks and a density that saw neither them nor their patients."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from ctscreener.conditional import AnyDensity, is_conditional
 from ctscreener.encoded import EncodedSettings, on_finest
 from ctscreener.encoder import Encoder
-from ctscreener.heads import GaussianSettings, Source
+from ctscreener.heads import Discriminator, GaussianSettings, Source
 from training.data.placed_rows import Placed
 from training.data.rows import Rows, describe
 from training.data.store import Store
@@ -18,6 +18,7 @@ from training.discriminator_settings import DiscriminatorSettings
 from training.evaluation.array_cache import load_arrays, save_arrays
 from training.fit_density import kept_conditional
 from training.fit_heads import Fitted, fit_gaussian, side_by_side
+from training.fold_model import keep_fold
 from training.loop import processes
 
 
@@ -51,30 +52,42 @@ def density_of(
     return kept_conditional(kept, some, density, channels, settings.fit_density, settings.seed)
 
 
-def left_out_scores(
+def readers_of(
     settings: DiscriminatorSettings,
-    store: Store,
-    encoder: Encoder,
     model: EncodedSettings,
     heads: Mapping[int, Sequence[Fitted]],
     rows: Mapping[str, Sequence[Rows]],
     placed: Mapping[str, Placed],
     folds: Mapping[str, int],
+) -> dict[int, tuple[Discriminator, AnyDensity]]:
+    """What reads both scores of the scans of each fold, and saw none of their patients; kept."""
+    readers = {}
+    for fold, some in heads.items():
+        others = {name: own for name, own in rows.items() if folds[name] != fold}
+        readers[fold] = (
+            side_by_side(some, model.discriminator.sources, model.channels),
+            density_of(settings, others, placed, model.channels),
+        )
+        if processes.is_first():
+            keep_fold(settings.run, fold, *readers[fold])
+    return readers
+
+
+def left_out_scores(
+    settings: DiscriminatorSettings,
+    store: Store,
+    encoder: Encoder,
+    model: EncodedSettings,
+    readers: Mapping[int, tuple[Discriminator, AnyDensity]],
+    folds: Mapping[str, int],
     names: Sequence[str],
 ) -> dict[str, dict[str, np.ndarray]]:
     """Both scores of the body's voxels of some scans, by networks not trained on their patients."""
     found = {}
-    readers = {}
     device = processes.device()
     encoder.to(device)
-    for fold, some in heads.items():
-        others = {name: own for name, own in rows.items() if folds[name] != fold}
-        readers[fold] = (
-            side_by_side(some, model.discriminator.sources, model.channels).to(device),
-            density_of(settings, others, placed, model.channels).to(device),
-        )
     for number, name in enumerate(names):
-        discriminator, density = readers[folds[name]]
+        discriminator, density = (reader.to(device) for reader in readers[folds[name]])
         digest = hashlib.sha256(store.scans[name].sha256.encode())
         for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
             digest.update(tensor.cpu().numpy().tobytes())
@@ -96,3 +109,12 @@ def left_out_scores(
         print(f"discriminator: scored {number + 1} of {len(names)} scans", flush=True)
     encoder.cpu()
     return found
+
+
+def scales_of(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, tuple[float, float]]:
+    """Mean and deviation of each part's scores, over the voxels of some scans."""
+    found, scales = list(parts), {}
+    for part in ("discriminator", "density"):
+        values = np.concatenate([own[part] for own in found])
+        scales[part] = (float(values.mean()), float(values.std()))
+    return scales

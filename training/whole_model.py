@@ -14,17 +14,15 @@ from ctscreener.heads import Source
 from ctscreener.settings import from_json, read_json
 from training.encoder import load_encoder
 from training.evaluation.array_cache import load_any
+from training.fold_model import Fold, narrowed
+from training.left_out import scales_of
 
 
-def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
-    """Build the model of a finished run.
-
-    Arguments:
-        run: Run folder of the stage `discriminator`.
-        weights: How much the discriminator and the density count, each of unit deviation.
+def check_whole(run: Path) -> None:
+    """Refuse a run folder in which the stage `discriminator` did not come to its end.
 
     Raises:
-        InputError: `export.unfinished` or `export.encoder`.
+        InputError: `export.unfinished`.
     """
     if not (run / "result.json").is_file():
         raise InputError(
@@ -32,7 +30,25 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
             f"Expected a finished run of the stage `discriminator` in {run}, found none.",
             "Run `training/run.py discriminator` first, or check --discriminator.",
         )
+
+
+def load_encoded(run: Path, weights: tuple[float, float], fold: Fold | None = None) -> Encoded:
+    """Build the model of a finished run.
+
+    Arguments:
+        run: Run folder of the stage `discriminator`.
+        weights: How much the discriminator and the density count, each of unit deviation.
+        fold: The one whose networks are meant; None for all networks.
+
+    Raises:
+        InputError: `export.unfinished` or `export.encoder`.
+    """
+    check_whole(run)
+    heads = load_file(fold.path if fold else run / "heads.safetensors")
     settings = from_json(EncodedSettings, read_json(run / "model.json"))
+    if fold:
+        scales = scales_of(_scores(run, name) for name in fold.trained)
+        settings = narrowed(settings, len(heads["discriminator.out"]), scales)
     settings = replace(
         settings,
         discriminator_part=replace(settings.discriminator_part, weight=weights[0]),
@@ -47,23 +63,26 @@ def load_encoded(run: Path, weights: tuple[float, float]) -> Encoded:
         )
     model = Encoded(settings)
     state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    model.load_state_dict(state | load_file(run / "heads.safetensors"))
+    model.load_state_dict(state | heads)
     return model
 
 
-def left_out_reference(run: Path, settings: EncodedSettings) -> dict[str, np.ndarray]:
+def left_out_reference(
+    run: Path, settings: EncodedSettings, fold: Fold | None = None
+) -> dict[str, np.ndarray]:
     """Scores of the body's voxels of each scan, by networks not trained on its patient.
 
     Arguments:
         run: Run folder of the stage `discriminator`.
         settings: How the parts are summed.
+        fold: The one whose scans are left out; None for all scans.
 
     Returns:
         For each scan `(P,)`, float32.
     """
     found = {}
-    for name in sorted(read_json(run / "folds.json")):
-        arrays = load_any(run / "left_out" / f"{name}.npz")
+    for name in fold.trained if fold else sorted(read_json(run / "folds.json")):
+        arrays = _scores(run, name)
         total = np.zeros(len(arrays["discriminator"]), np.float32)
         for part, values in (
             (settings.discriminator_part, arrays["discriminator"]),
@@ -72,6 +91,11 @@ def left_out_reference(run: Path, settings: EncodedSettings) -> dict[str, np.nda
             total += part.weight * (values - part.centre) / part.scale
         found[name] = total
     return found
+
+
+def _scores(run: Path, name: str) -> dict[str, np.ndarray]:
+    """Both scores of a scan that was left out."""
+    return load_any(run / "left_out" / f"{name}.npz")
 
 
 def tuned_encoder(run: Path) -> dict[str, Any] | None:

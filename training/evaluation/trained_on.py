@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ctscreener.errors import InputError
 from training.data.sources import hash_source
 from training.evaluation.case import Case
 
@@ -36,3 +37,24 @@ def seen_by(provenance: dict[str, Any], digests: Sequence[str]) -> dict[str, int
 def digest_of(case: Case) -> str:
     """SHA-256 of the scan that a case shows, before lesions were put into it."""
     return case.origin or hash_source(case.scan, case.series)
+
+
+def check_fold(provenance: dict[str, Any], cases: Sequence[Case]) -> None:
+    """Refuse scans that the model of one fold was trained on: it is made to be measured on others.
+
+    Of any other model it is told, see `seen_by`, and no scan is refused.
+
+    Raises:
+        InputError: `evaluate.fold`.
+    """
+    if "fold" not in provenance:
+        return
+    trained = {scan["sha256"] for scan in provenance["stages"]["discriminator"]["data"]}
+    seen = [case.name for case in cases if digest_of(case) in trained]
+    if seen:
+        raise InputError(
+            "evaluate.fold",
+            f"Expected scans that the model of fold {provenance['fold']['number']} was not trained "
+            f"on, found {len(seen)} of {len(cases)} that it was, such as {seen[0]}.",
+            "Measure each scan by the model of its own fold; the model's card lists its scans.",
+        )
