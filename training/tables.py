@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 from ctscreener.errors import InputError
 from ctscreener.findings import FindingSettings
-from ctscreener.settings import read_json
+from ctscreener.settings import read_json, write_json
 from ctscreener.whole_file import make_folder, write_text
+from training.evaluation.pooled import Pooled, pool
 from training.evaluation.results import Promise, Results, Score
 from training.flags import POSITIONAL
+from training.page.pooled_table import pooled_table
 from training.page.table_rows import HEADER, RARITY_HEADER, evaluation_rows, rarity_rows, seen_text
 from training.page.written import markdown, model_name
 
@@ -27,6 +29,9 @@ class TablesSettings:
     """Files `results.json` of the stage `evaluate`."""
     out: Path | None = None
     """Folder for `table.md`, `table.csv` and `page.html`; none prints the table only."""
+    pool: bool = False
+    """Count the scans of all results together: those of the models of all folds, each measured on
+    the scans of its own. Writes `pooled.md` and `pooled.json`, and no page."""
     pictures: int = 2
     """Best and worst scans of each set that the page shows."""
 
@@ -38,9 +43,12 @@ def main(settings: TablesSettings) -> None:
         settings: All settings.
 
     Raises:
-        InputError: A file cannot be read, or is not of this version.
+        InputError: A file cannot be read, is not of this version, or cannot be pooled.
     """
     results = [read_results(path) for path in settings.results]
+    if settings.pool:
+        print_pooled(pool(results), settings.out)
+        return
     table = markdown(HEADER, [row for result in results for row in evaluation_rows(result)])
     table = f"{table}\n{rarity_table(results)}"
     print(table, end="")
@@ -59,6 +67,18 @@ def main(settings: TablesSettings) -> None:
     for name, text in texts.items():
         write_text(settings.out / name, text)
     print(f"Wrote {', '.join(texts)} in {settings.out}")
+
+
+def print_pooled(pooled: Pooled, out: Path | None) -> None:
+    """Print the tables of pooled results; write them where asked to."""
+    table = pooled_table(pooled)
+    print(table, end="")
+    if out is None:
+        return
+    make_folder(out)
+    write_text(out / "pooled.md", table)
+    write_json(out / "pooled.json", pooled)
+    print(f"Wrote pooled.md, pooled.json in {out}")
 
 
 def read_results(path: Path) -> Results:

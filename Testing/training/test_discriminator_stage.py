@@ -23,7 +23,7 @@ from ctscreener.settings import read_json
 from Testing.engine.torso import torso
 from Testing.training.plain_store import make_plain_store, write_encoder
 from Testing.training.small_store import make_store
-from training import discriminator, export, fit_density, left_out
+from training import discriminator, export, fit_density, fold_model, left_out
 from training.data import drawn_rows, masked_views, placed_rows
 from training.data.drawing import Budget, DrawSettings, drawing_of
 from training.data.drawn_rows import all_rows, count_kept, donors_of, keys_of
@@ -70,6 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(run: Path) -> dict[str, Any]:
     """All numbers of a run: heads, scores of scans left out, scales."""
     found: dict[str, Any] = {n: t.numpy() for n, t in load_file(run / "heads.safetensors").items()}
+    for path in sorted((run / "folds").iterdir()):
+        found |= {f"fold {path.stem} {n}": t.numpy() for n, t in load_file(path).items()}
     for path in sorted((run / "left_out").iterdir()):
         found |= {f"{path.stem} {name}": values for name, values in load_any(path).items()}
     return found | {"model": read_json(run / "model.json"), "folds": read_json(run / "folds.json")}
@@ -150,6 +152,7 @@ def test_a_run_that_is_killed_goes_on_and_gives_the_same_numbers(
         (drawn_rows, "draw_rows", 1),
         (drawn_rows, "draw_rows", 4),
         (discriminator, "fit_discriminator", 2),
+        (fold_model, "save_file", 2),
         (left_out, "save_arrays", 3),
         (discriminator, "save_file", 1),
         (discriminator, "write_json", 4),

@@ -25,9 +25,12 @@ from training.data.store import Store, StoredScan, write_manifest
 from training.discriminator_settings import DiscriminatorSettings
 from training.evaluate import EvaluateSettings
 from training.evaluation.array_cache import load_any
+from training.evaluation.cases import Case
+from training.evaluation.trained_on import check_fold
 from training.export import ExportSettings
 from training.fit_density import FitDensitySettings
 from training.fit_heads import FitSettings
+from training.fold_model import fold_path
 from training.synthetic.corruption import CorruptionSettings
 
 PATIENTS = {"a": 1, "b": 2, "c": 3, "d": 4}
@@ -156,7 +159,7 @@ def test_the_card_says_that_it_is_one_fold(folder: Path) -> None:
 def test_all_folds_together_are_the_model_of_all(folder: Path) -> None:
     """Its networks are those of the folds, side by side."""
     whole = load_file(folder / "run" / "heads.safetensors")
-    folds = [load_file(folder / "run" / "folds" / f"{fold}.safetensors") for fold in (0, 1)]
+    folds = [load_file(fold_path(folder / "run", fold)) for fold in (0, 1)]
     assert folds[0].keys() == whole.keys()
     for name in ("discriminator.bias", *(n for n in whole if "discriminator.inputs" in n)):
         np.testing.assert_array_equal(torch.cat([one[name] for one in folds]), whole[name])
@@ -192,6 +195,19 @@ def test_a_fold_is_measured_on_its_own_scans_alone(folder: Path, labelled: bool)
     # The model of all folds may be measured on what it was trained on: it is told.
     (rarities,) = measure(folder, exported(folder, None), trained[1])["rarities"]
     assert rarities["seen"]["discriminator"] == 1
+
+
+def test_lesions_put_into_a_scan_are_no_other_scan() -> None:
+    stages = {"encoder": {"data": [{"sha256": "1"}]}, "discriminator": {"data": [{"sha256": "2"}]}}
+    provenance = {"fold": {"number": 3}, "stages": stages}
+    put_in = [Case("set", f"in_{origin}", Path(), None, origin=origin) for origin in "123"]
+    with pytest.raises(
+        InputError, match="model of fold 3 .* found 1 of 3 that it was, such as in_2"
+    ):
+        check_fold(provenance, put_in)
+    # What an encoder was trained on without labels is told, as of any model.
+    check_fold(provenance, [put_in[0], put_in[2]])
+    check_fold({"stages": stages}, put_in)
 
 
 def test_what_is_no_fold_is_refused(folder: Path) -> None:

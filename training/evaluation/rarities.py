@@ -5,9 +5,9 @@ that a model was calibrated on; in others it is to be measured. A finding is wha
 screen` calls one at a threshold of r, whether its list is long enough for it or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,7 +22,8 @@ LEVELS = (1, 2, 3, 4)
 """Rarities at which the promise is checked."""
 THRESHOLDS = (2, 3, 4)
 """Rarities at which findings are counted; at 1, half of a body is one region."""
-
+COUNTED = ("above", "findings", "met", "listed", "listed_met")
+"""What `Rarities` counts at each rarity."""
 DIGITS = 9
 """Decimals kept: a share at rarity 4 has its first at the fourth."""
 
@@ -85,6 +86,17 @@ class Rarities:
         findings, met, listed, listed_met = np.array(counts, np.int64).T
         above = np.array([np.count_nonzero(others >= level) for level in LEVELS], np.int64)
         return cls(len(others), above, findings, met, listed, listed_met, truth.regions)
+
+    @classmethod
+    def from_plain(cls, numbers: Mapping[str, Any]) -> Self:
+        """Read what `plain` gave."""
+        counts = {name: np.array(numbers[name], np.int64) for name in COUNTED}
+        return cls(voxels=numbers["voxels"], lesions=numbers["lesions"], **counts)
+
+    def plain(self) -> dict[str, Any]:
+        """All numbers of the scan by name, ready for JSON."""
+        counts = {name: getattr(self, name).tolist() for name in COUNTED}
+        return {"voxels": self.voxels, **counts, "lesions": self.lesions}
 
     def row(self) -> np.ndarray:
         """All numbers of the scan in a row, after a 1 for the scan itself, int64, `(19,)`."""

@@ -129,9 +129,7 @@ def promise(measured: Mapping[Case, MeasuredScan], evaluator: Evaluator) -> Prom
         **rarity_summary(list(scans.values()), patients, evaluator.settings.resamples, rng),
         "seen": seen_by(evaluator.model.provenance, [digest_of(case) for case in scans]),
         "each": [
-            {"name": case.name, "patient": case.patient, "voxels": one.voxels}
-            | {name: getattr(one, name).tolist() for name in ("above", "findings", "met")}
-            | {"lesions": one.lesions}
+            {"name": case.name, "patient": case.patient, **one.plain()}
             for case, one in scans.items()
         ],
     }
