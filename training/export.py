@@ -21,9 +21,10 @@ from ctscreener.version import VERSION
 from training.card import write_card
 from training.data.store import Store
 from training.density import DensityStageSettings, assemble
-from training.distil import scorer_of, teacher_of
+from training.distil import scorer_of
 from training.fold_model import Fold
 from training.reference import ordinary, reference_nll
+from training.trace import measured, trace_distilled, trace_stage, trace_three, without_paths
 from training.whole_model import check_whole, left_out_reference, load_encoded, tuned_encoder
 
 AnyScorer = TypeVar("AnyScorer", bound=Scorer)
@@ -229,7 +230,11 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, Any]:
     """Say how the model was made: settings, data with hashes, steps, hours, measured results."""
     reference = store.provenance()["scans"]
-    made = trace_distilled(settings.distilled) if settings.distilled else trace_three(settings)
+    made = (
+        trace_distilled(settings.distilled)
+        if settings.distilled
+        else trace_three(settings.density)
+    )
     return {
         "software": {"name": "ctscreener", "version": VERSION, "torch": torch.__version__},
         **made,
@@ -237,56 +242,3 @@ def trace(settings: ExportSettings, store: Store, kept: list[str]) -> dict[str, 
         "odd": [scan["name"] for scan in reference if scan["name"] not in kept],
         "results": [measured(path) for path in settings.results],
     }
-
-
-def trace_three(settings: ExportSettings) -> dict[str, Any]:
-    """Say how three networks were trained."""
-    density = from_json(DensityStageSettings, read_json(settings.density / "settings.json"))
-    runs = {
-        "descriptor": density.descriptor,
-        "condition": density.condition,
-        "ape": density.ape,
-        "density": settings.density,
-    }
-    return {"stages": {stage: trace_stage(run) for stage, run in runs.items() if run}}
-
-
-def trace_distilled(run: Path) -> dict[str, Any]:
-    """Say how a student was trained, who taught it and how that was, and how well they agree."""
-    teacher, agreement = teacher_of(run), run / "held_out.json"
-    return {
-        "stages": {**teacher["provenance"].get("stages", {}), "distil": trace_stage(run)},
-        "teacher": {"name": teacher["name"], "sha256": teacher["sha256"]},
-        "agreement": read_json(agreement) if agreement.is_file() else None,
-    }
-
-
-def trace_stage(run: Path) -> dict[str, Any]:
-    """Settings, steps, hours and scans of a run."""
-    return {
-        "settings": without_paths(read_json(run / "settings.json")),
-        "result": read_json(run / "result.json"),
-        "data": read_json(run / "data.json")["scans"],
-    }
-
-
-def measured(path: Path) -> dict[str, Any]:
-    """What the card takes from the results of an evaluation.
-
-    Raises:
-        InputError: `json.unreadable` or `export.results`.
-    """
-    results, parts = read_json(path), ("model", "parameters", "table", "rarities")
-    if not isinstance(results, dict) or any(part not in results for part in parts):
-        raise InputError(
-            "export.results",
-            f"Expected the parts {', '.join(parts)} in {path}, found others.",
-            "Run the stage `evaluate` again with this version.",
-        )
-    return {part: results[part] for part in parts}
-
-
-def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings less the folders of the machine that they were used on."""
-    folders = {"store", "run", "descriptor", "condition", "ape", "model", "encoder", "rows_at"}
-    return {name: value for name, value in settings.items() if name not in folders}
