@@ -17,37 +17,23 @@ from ctscreener.heads import GaussianSettings, Source
 from ctscreener.model import Model, load_model
 from ctscreener.settings import read_json, to_json, write_json
 from Testing.training.plain_store import AFFINE, make_plain_store, patient, write_encoder
+from Testing.training.small_discriminator import PATIENTS
+from Testing.training.small_discriminator import SETTINGS as SMALL
 from training import discriminator, evaluate, export
-from training.data.drawing import DrawSettings
-from training.data.rows import RowSettings
 from training.data.sources import hash_source
 from training.data.store import Store, StoredScan, write_manifest
-from training.discriminator_settings import DiscriminatorSettings
 from training.evaluate import EvaluateSettings
 from training.evaluation.array_cache import load_any
 from training.evaluation.cases import Case
 from training.evaluation.trained_on import check_fold
 from training.export import ExportSettings
 from training.fit_density import FitDensitySettings
-from training.fit_heads import FitSettings
 from training.fold_model import fold_path
-from training.synthetic.corruption import CorruptionSettings
 
-PATIENTS = {"a": 1, "b": 2, "c": 3, "d": 4}
 SHAPE = (16, 36, 40)
 LARGE = AFFINE @ np.diag([2.6, 2.2, 2.2, 1.0])
 """Where the files lie: what is as small as in the store shows no body."""
-SETTINGS = DiscriminatorSettings(
-    folds=2,
-    seeds=2,
-    draw=DrawSettings(
-        donors=4,
-        rows=RowSettings(2, 20, 60, 0.5, CorruptionSettings(fewest=3, radius_mm=(3.0, 6.0))),
-    ),
-    fit=FitSettings(hidden=4, epochs=1, batch=64),
-    density=GaussianSettings((Source(1),), 6),
-    fit_density=FitDensitySettings(voxels=40),
-)
+SETTINGS = replace(SMALL, fit_density=FitDensitySettings(voxels=40))
 CONDITIONAL = GaussianSettings((Source(1),), 4, sincos=1, surround=((0, 1),))
 WEIGHTS = (1.0, 0.5)
 
