@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from typing import Literal, get_args
 
+from ctscreener.device import is_out_of_memory
 from ctscreener.errors import InputError
 from ctscreener.streams import open_streams, until_reader_goes
 from ctscreener.threads import share_the_machine
@@ -72,6 +73,16 @@ def _run(arguments: list[str]) -> int:
         stage(*_split_preset(arguments[1:]))
     except InputError as error:
         print(error, file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            "Expected a machine with memory for this stage, found too little. Use smaller batches, "
+            "crops or networks, or fewer --workers (--help lists the flags), or another machine: "
+            "what is done is kept.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(

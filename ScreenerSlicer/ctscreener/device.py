@@ -53,6 +53,23 @@ def find_device(name: str) -> str:
     )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on whatever device.
+
+    PyTorch raises a plain RuntimeError where a processor's memory does, on Linux under a limit and
+    on Windows always.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("shapes differ"))
+        (True, False)
+    """
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
 def _describe(cards: int) -> str:
     if cards == 0:
         return "no CUDA card that PyTorch can use"

@@ -211,11 +211,13 @@ def _write_text(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def memory_explained() -> Iterator[None]:
     """Tell a scan that is too large for this machine from a fault of ours."""
-    import torch
+    from ctscreener.device import is_out_of_memory
 
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise InputError(
             "device.memory",
             "Expected a scan that fits into memory, found too little memory for this one.",

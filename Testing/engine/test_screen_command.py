@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,16 @@ def test_a_missing_scan_is_status_2_and_an_event(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("fill", [lambda: bytearray(2**60), lambda: torch.empty(2**60)])
 def test_too_little_memory_is_not_called_a_fault(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    fill: Callable[[], object],
 ) -> None:
     def too_large(*_arguments: object) -> None:
-        raise MemoryError
+        fill()
 
     monkeypatch.setattr(ctscreener.screening, "screen", too_large)
     assert screen(data, tmp_path / "out") == 2

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from ctscreener.errors import InputError
@@ -180,6 +181,28 @@ def test_what_safetensors_says_of_a_full_disk_is_told_apart(tmp_path: Path) -> N
             raise SafetensorError(f"Error while serializing: {said}")
         assert raised.value.code == code
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("fill", [lambda: bytearray(2**60), lambda: torch.empty(2**60)])
+def test_a_machine_with_too_little_memory_is_told_in_one_line(
+    fill: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(run.STAGES, "density", lambda *_: fill())
+    assert run.main(["density"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Expected a machine with memory")
+    assert told.count("\n") == 1
+
+
+def test_another_error_is_no_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setitem(run.STAGES, "density", fault)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run.main(["density"])
 
 
 def test_an_error_of_the_disk_that_is_not_its_being_full_is_no_ones_input(
