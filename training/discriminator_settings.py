@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
+from ctscreener.model_limits import check_limits
+from ctscreener.settings import to_json
 from training.data.drawing import DrawSettings
 from training.fit_density import FitDensitySettings
 from training.fit_heads import FitSettings
@@ -57,11 +59,19 @@ class DiscriminatorSettings:
 
 
 def check_density(density: GaussianSettings, sources: Sequence[Source]) -> None:
-    """Refuse a density that reads maps of which no rows are drawn.
+    """Refuse a density that no model can have, or that reads maps of which no rows are drawn.
 
     Raises:
         InputError: `discriminator.density`.
     """
+    try:
+        check_limits(to_json(density))
+    except ValueError as error:
+        raise InputError(
+            "discriminator.density",
+            f"Expected a density that a model can have, found that {error}.",
+            "Give another value to that flag of --density.",
+        ) from error
     if unknown := [source.name for source in density.sources if source not in sources]:
         raise InputError(
             "discriminator.density",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ctscreener.conditional import Conditional, condition_width
 from ctscreener.conditions import sincos
+from ctscreener.errors import InputError
 from ctscreener.flow import Flow
 from ctscreener.heads import GaussianSettings, Source
 from ctscreener.invariant import Invariant
@@ -42,6 +43,17 @@ class FitDensitySettings:
     """Deviation of the noise that is added to standardized components and conditions of a flow."""
     invariant: FitInvariantSettings = field(default_factory=FitInvariantSettings)
     """How a masking-invariant condition is trained, where the density has one."""
+
+    def __post_init__(self) -> None:
+        """Raise where nothing would be learnt."""
+        counted = min(self.voxels, self.epochs, self.batch) >= 1
+        if not counted or not 0 < self.rate < float("inf") or not 0 <= self.noise < float("inf"):
+            raise InputError(
+                "discriminator.fit_density",
+                "Expected counts of 1 or more, a rate above 0 and a noise of 0 or more, found "
+                f"{self}.",
+                "Give other values to the flags --fit-density.",
+            )
 
 
 def fit_conditional(

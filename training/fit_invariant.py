@@ -6,6 +6,7 @@ section 3.2, with the loss of SimCLR). Windows differ, so that a voxel is not kn
 border is.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings
 from ctscreener.invariant import Invariant
 from ctscreener.scan import Shape
@@ -47,6 +49,18 @@ class FitInvariantSettings:
     """Channels of what is compared."""
     temperature: float = 0.1
     """What similarities are divided by."""
+
+    def __post_init__(self) -> None:
+        """Raise where nothing would be learnt."""
+        counts = (self.steps, self.pairs, self.voxels, self.width, self.projected, *self.window)
+        rates = (self.rate, self.temperature)
+        if min(counts) < 1 or min(self.shift) < 0 or not all(0 < x < math.inf for x in rates):
+            raise InputError(
+                "discriminator.invariant",
+                "Expected counts of 1 or more, a shift of 0 or more, and a rate and a temperature "
+                f"above 0, found {self}.",
+                "Give other values to the flags --fit-density.invariant.",
+            )
 
 
 @dataclass(frozen=True)

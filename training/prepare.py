@@ -16,6 +16,7 @@ from ctscreener.duplicates import duplicates
 from ctscreener.encoded import PLAIN
 from ctscreener.errors import InputError
 from ctscreener.files import files_of
+from ctscreener.model_limits import check_limits
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.settings import read_json, to_json, write_json
 from ctscreener.streams import say
@@ -81,6 +82,7 @@ def main(settings: PrepareSettings) -> None:
     Raises:
         InputError: Nothing was found, nothing could be used, or the store was made otherwise.
     """
+    check_grids(settings)
     sources = find_sources(settings.scans, settings.kind)
     if settings.permissive:
         check_licences(sources)
@@ -117,6 +119,23 @@ def main(settings: PrepareSettings) -> None:
             f"Expected a usable scan among {len(sources)}, found none.",
             "The reason for each is listed above.",
         )
+
+
+def check_grids(settings: PrepareSettings) -> None:
+    """Refuse grids and windows that no model can have.
+
+    Raises:
+        InputError: `prepare.settings`.
+    """
+    try:
+        for _, how in settings.copies():
+            check_limits(to_json(how))
+    except ValueError as error:
+        raise InputError(
+            "prepare.settings",
+            f"Expected a grid and a window that a model can have, found that {error}.",
+            "Give other values to the flags --preprocess, --brain or --fine.",
+        ) from error
 
 
 def check_licences(sources: Sequence[Source]) -> None:

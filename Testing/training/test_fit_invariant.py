@@ -1,12 +1,15 @@
 """A masking-invariant condition keeps what surrounds a voxel tells of it, and little else."""
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import avg_pool3d
 
+from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
 from training.fit_density import regression
 from training.fit_invariant import (
@@ -82,6 +85,18 @@ def test_a_scan_smaller_than_a_window_is_one() -> None:
     ((first, second),) = draw_pair([cut], FIT, np.random.default_rng(0))
     assert first.z.shape[1:] == (3, 4, 10)
     assert conditions_at(new_invariant(SETTINGS), second).shape == (64, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, 0) for name in ("steps", "pairs", "voxels", "width", "projected", "temperature")],
+        *[("rate", float("nan")), ("window", (0, 4, 4)), ("shift", (-1, 0, 0))],
+    ],
+)
+def test_what_would_learn_nothing_is_refused(name: str, value: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InputError, match=f"{name}={re.escape(str(value))}"):
+        FitInvariantSettings(**{name: value})
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -57,7 +57,7 @@ def test_a_hidden_block_says_nothing_of_what_was_there(folder: Path) -> None:
         Store(folder / "store").prepared("a"),
         load_encoder(folder / "encoder"),
     )
-    every = ViewSettings(1, MaskSettings(1.0, 1.0))
+    every = ViewSettings(1, MaskSettings(1.0, 0.999))
     maps = []
     for image in (prepared.image, np.flip(prepared.image, 1).copy()):
         rng = np.random.default_rng(0)
@@ -78,6 +78,15 @@ def test_views_are_drawn_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(kept["a"].load().maps) == 2
 
 
-def test_no_masked_view_is_refused() -> None:
-    with pytest.raises(InputError, match="1 or more views with blocks hidden, found 0"):
-        ViewSettings(0)
+@pytest.mark.parametrize(
+    ("masked", "masks"),
+    [
+        (0, MaskSettings()),
+        *[(1, MaskSettings(ratio=share)) for share in (0.0, 1.0, 2.0)],
+        (1, MaskSettings(chance=0.0)),
+        (1, MaskSettings(least=(8, 8, 8), largest=(2, 2, 2))),
+    ],
+)
+def test_views_that_hide_nothing_or_all_are_refused(masked: int, masks: MaskSettings) -> None:
+    with pytest.raises(InputError, match="1 or more views with blocks hidden"):
+        ViewSettings(masked, masks)

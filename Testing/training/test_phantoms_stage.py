@@ -125,3 +125,9 @@ def test_the_sample_is_a_small_scan_with_a_nodule_and_a_liver_tumour() -> None:
     assert nodule[0] > tumour[0], "the lung lies above the liver"
     assert -50 < np.median(hu[labels == 1]) < 150
     assert 30 < np.median(hu[labels == 4]) < 110
+
+
+@pytest.mark.parametrize("coarsen", [0.0, -1.0, float("nan")])
+def test_voxels_without_a_size_are_refused(tmp_path: Path, coarsen: float) -> None:
+    with pytest.raises(InputError, match="Expected --coarsen above 0"):
+        PhantomSettings(tmp_path, coarsen=coarsen)

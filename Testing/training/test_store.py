@@ -224,3 +224,19 @@ def test_a_file_that_cannot_be_read_is_listed_and_a_full_disk_ends_it(
         main(settings)
     assert raised.value.code == "output.disk_full"
     assert not (tmp_path / "store" / "b.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "told"),
+    [
+        (PreprocessSettings(spacing=(0.0, 0.0, 0.0)), "spacing is 0.0"),
+        (PreprocessSettings(window=(300.0, -1000.0)), "which is no range"),
+    ],
+)
+def test_a_grid_that_no_model_can_have_is_refused_before_anything_is_read(
+    tmp_path: Path, preprocess: PreprocessSettings, told: str
+) -> None:
+    settings = PrepareSettings((tmp_path,), tmp_path / "store", preprocess=preprocess)
+    with pytest.raises(InputError, match=told):
+        main(settings)
+    assert not (tmp_path / "store").exists()

@@ -47,6 +47,15 @@ class RunSettings:
     """Seconds of training, all phases together and whatever the steps: for comparisons at equal
     cost. The learning rate falls over them."""
 
+    def __post_init__(self) -> None:
+        """Raise where there is no time to train in."""
+        if self.seconds is not None and not 0 < self.seconds < float("inf"):
+            raise InputError(
+                "baseline.seconds",
+                f"Expected --seconds above 0, found {self.seconds}.",
+                "Give another number, or leave it out to train for all steps.",
+            )
+
     def open(self) -> Store:
         """Open the store with these scans alone.
 

@@ -18,6 +18,8 @@ from ctscreener.scan import Scan, reoriented_to_canonical
 KIND = "brain-mri"
 LEAST_ML = 100.0
 """Less than this is no head."""
+AIR_HU = -900.0
+"""No MRI has grey values as low; every CT has."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,15 @@ def prepare_brain(scan: Scan, settings: BrainSettings) -> Prepared:
         Grey values, uint8, and the head.
 
     Raises:
-        InputError: `scan.no_head`.
+        InputError: `scan.no_head`, or `scan.no_mri` for a CT.
     """
+    darkest = float(np.nanmin(scan.hu))
+    if darkest <= AIR_HU:
+        raise InputError(
+            "scan.no_mri",
+            f"Expected a brain MRI, found values down to {darkest:.0f}, as in a CT.",
+            "Leave out --kind brain-mri, or check the scan.",
+        )
     values, affine = to_lattice(reoriented_to_canonical(scan), np.array(settings.spacing))
     values = np.nan_to_num(values, nan=float(scan.hu.min()))
     head = head_of(values)

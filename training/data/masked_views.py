@@ -37,11 +37,14 @@ class ViewSettings:
 
     def __post_init__(self) -> None:
         """Raise where there is nothing to compare."""
-        if self.masked < 1:
+        masks = self.masks
+        blocks = all(1 <= a <= b for a, b in zip(masks.least, masks.largest, strict=True))
+        if self.masked < 1 or not blocks or not (0 < masks.ratio < 1 and 0 < masks.chance <= 1):
             raise InputError(
                 "discriminator.views",
-                f"Expected 1 or more views with blocks hidden, found {self.masked}.",
-                "Give another --fit-density.invariant.views.masked.",
+                "Expected 1 or more views with blocks hidden, of a voxel or more and the least no "
+                f"larger than the largest, by a chance and to a share above 0, found {self}.",
+                "Give other values to the flags --fit-density.invariant.views.",
             )
 
 

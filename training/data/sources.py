@@ -77,6 +77,12 @@ def find_sources(paths: Sequence[Path], kind: Kind = "ct") -> list[Source]:
     Raises:
         InputError: A path does not exist, there is no scan in any, or a set is of another kind.
     """
+    if not paths:
+        raise InputError(
+            "prepare.no_scans",
+            "Expected scans or folders of them, found none named.",
+            "Name some.",
+        )
     found: dict[tuple[Path, str, str], Source] = {}
     for path in paths:
         for source in _sources(path, kind):

@@ -45,6 +45,15 @@ class PhantomSettings:
     sample: bool = False
     """Write one fixed scan with two lesions, `sample_phantom.nrrd`, instead of a set."""
 
+    def __post_init__(self) -> None:
+        """Raise where voxels would have no size."""
+        if not 0 < self.coarsen < float("inf"):
+            raise InputError(
+                "phantoms.coarsen",
+                f"Expected --coarsen above 0, found {self.coarsen}.",
+                "Give another number, such as 2.5.",
+            )
+
 
 def phantom_name(settings: PhantomSettings, index: int) -> str:
     """Return the name of the scan with this number, such as `mixed_0_0007`."""

@@ -48,6 +48,7 @@ class FindingsPanel:
             "unsure": ui.unsureButton,
         }
         self._list = FindingsList(ui.findingsTable, self._go_to)
+        ui.suitWindowBox.connect("clicked()", self._suit_window)
         ui.nextButton.connect("clicked()", lambda: self._step(1))
         ui.previousButton.connect("clicked()", lambda: self._step(-1))
         ui.acceptButton.connect("clicked()", lambda: self._judge("accepted"))
@@ -101,13 +102,16 @@ class FindingsPanel:
     def _go_to(self, rank: int) -> None:
         self.keep_comment()
         if self._result is not None:
-            row = self._result.navigation.go_to(rank)
-            self._suit_window(self._result, row)
+            self._result.navigation.go_to(rank)
+            self._suit_window()
             self._show_current()
 
-    def _suit_window(self, result: ScreenResult, row: Row) -> None:
-        """Show the tissue around a finding, where the reader wants that."""
-        if self._ui.suitWindowBox.checked and result.scan_node is not None:
+    def _suit_window(self) -> None:
+        """Show the tissue around the finding that was gone to, where the reader wants that."""
+        result, row = self._result, self._row
+        if result is None or row is None or result.scan_node is None:
+            return
+        if self._ui.suitWindowBox.checked:
             suit_window(result.scan_node, result.rarity.hu, row.finding.peak_index)
 
     def _step(self, by: int) -> None:

@@ -12,7 +12,13 @@ from ScreenerSlicerLib.panel.parameters import ScreenerSlicerParameterNode
 from ScreenerSlicerLib.scene.region_bounds import RegionBox, fit_region, is_new, region_box
 from ScreenerSlicerLib.scene.sample_data import load_sample
 from ScreenerSlicerLib.scene.scans import is_scan, show_scan
-from ScreenerSlicerLib.scene.windows import Window, is_automatic, set_window, window_of
+from ScreenerSlicerLib.scene.windows import (
+    Window,
+    is_automatic,
+    note_window,
+    set_window,
+    window_of,
+)
 
 WINDOW_BUTTONS: dict[Window, str] = {
     "lung": "lungButton",
@@ -79,6 +85,7 @@ class ScanPanel:
         if scan is None or not is_scan(scan):
             return
         show_scan(slicer.app.applicationLogic(), scan)
+        note_window(scan)
         # A window that was set by a user, or by the scan's own header, stays.
         if is_ct and is_automatic(scan):
             set_window(scan, "soft")

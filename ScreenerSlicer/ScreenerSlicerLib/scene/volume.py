@@ -2,7 +2,8 @@
 
 Arrays are `(D, H, W)` as in the engine, which Slicer calls `(K, J, I)`. A node's parent transform
 is never applied to voxels: what comes of a scan is put under the same transform, so that it lies
-on the scan wherever that is moved, even where the transform bends.
+on the scan wherever that has been moved to, even where the transform bends. A scan that is moved
+afterwards leaves its map behind.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ SAME_HU = 0.5
 AROUND_MM = 10.0
 """So far around a finding its window is chosen by."""
 LUNG_BELOW_HU, BONE_ABOVE_HU = -400.0, 250.0
+CAME_WITH = "ScreenerSlicer.cameWith"
+"""Attribute of a scan's display: the window that nobody has set by hand, such as its header's."""
 
 
 def set_window(scan_node: slicer.vtkMRMLScalarVolumeNode, window: Window) -> None:
@@ -62,14 +64,15 @@ def suit_window(
 ) -> None:
     """Show a scan in the usual window that suits what is around a voxel.
 
-    A window that is none of the usual ones was set by hand, and stays.
+    A window that is none of the usual ones was set by hand, and stays; one that the scan came with
+    was not.
 
     Arguments:
         scan_node: The scan.
         rarity: Its map, NaN outside of the body, `(D, H, W)`.
         index: The voxel, `(d, h, w)`.
     """
-    if window_of(scan_node) is None:
+    if window_of(scan_node) is None and not _is_as_it_came(scan_node):
         return
     spacing = scan_node.GetSpacing()[::-1]
     reach = [math.ceil(AROUND_MM / step) for step in spacing]
@@ -83,6 +86,21 @@ def suit_window(
 def is_automatic(scan_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
     """Tell whether nobody, neither a user nor the scan's own header, has chosen its window."""
     return bool(_display(scan_node).GetAutoWindowLevel())
+
+
+def note_window(scan_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Note the window that a scan comes with, once: it was set by its header, or by Slicer."""
+    display = _display(scan_node)
+    if display.GetAttribute(CAME_WITH) is None:
+        display.SetAttribute(CAME_WITH, f"{display.GetWindow()} {display.GetLevel()}")
+
+
+def _is_as_it_came(scan_node: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    display = _display(scan_node)
+    width, _, level = (display.GetAttribute(CAME_WITH) or "").partition(" ")
+    if not width:
+        return False
+    return _same((float(width), float(level)), (display.GetWindow(), display.GetLevel()))
 
 
 def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:

@@ -18,6 +18,7 @@ from Testing.training.datasets.fabricated import (
     read,
     write_nifti,
 )
+from training.data.brain import BrainSettings, prepare_brain
 from training.data.sources import find_sources
 from training.datasets import br35h, brats, ixi
 
@@ -109,3 +110,14 @@ def test_a_damaged_mri_is_told(tmp_path: Path) -> None:
     write_nifti(path, grid("PSR"), values, dtype="float32")
     with pytest.raises(InputError, match="NaN"):
         ixi.READER.read(example, read_scan)
+
+
+def test_no_scans_are_no_path() -> None:
+    with pytest.raises(InputError, match="found none named"):
+        find_sources(())
+
+
+def test_a_ct_is_no_brain_mri(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "ct.nii.gz", grid("LPS"))
+    with pytest.raises(InputError, match="Expected a brain MRI, found values down to -1000"):
+        prepare_brain(read_scan(tmp_path / "ct.nii.gz"), BrainSettings())
