@@ -13,6 +13,7 @@ from ScreenerSlicerLib.panel.rarity_words import Unit
 from ScreenerSlicerLib.result import ScreenResult
 from ScreenerSlicerLib.scene.reviews import Verdict
 from ScreenerSlicerLib.scene.row import Row
+from ScreenerSlicerLib.scene.volume import lie_alike
 from ScreenerSlicerLib.scene.windows import suit_window
 from ScreenerSlicerLib.translation import tr as _
 
@@ -137,13 +138,22 @@ class FindingsPanel:
         for verdict, button in self._buttons.items():
             button.enabled = row is not None
             button.checked = row is not None and row.verdict == verdict
-        self._ui.findingLabel.text = described(row, self._shown) if row else ""
+        self._ui.findingLabel.text = self._told(row) if row else ""
         self._ui.findingLabel.visible = row is not None
         self._ui.commentEdit.enabled = row is not None
         # A field that is written to while a reader types would lose the reader's place.
         if not row or self._ui.commentEdit.text != row.comment:
             self._ui.commentEdit.text = row.comment if row else ""
         self._commented = row.finding.peak_index if row else None
+
+    def _told(self, row: Row) -> str:
+        """Write in full what a finding is, and whether it is still where its scan is."""
+        text = described(row, self._shown)
+        scan = self._result.scan_node if self._result else None
+        if self._result is None or scan is None or lie_alike(self._result.map_node, scan):
+            return text
+        moved = _("The scan was moved since: the map is where it lay before. Screen it again.")
+        return f"{text} {moved}"
 
     def _judge(self, verdict: Verdict) -> None:
         """Take a verdict; the same one once more takes it back."""

@@ -3,7 +3,7 @@
 Arrays are `(D, H, W)` as in the engine, which Slicer calls `(K, J, I)`. A node's parent transform
 is never applied to voxels: what comes of a scan is put under the same transform, so that it lies
 on the scan wherever that has been moved to, even where the transform bends. A scan that is moved
-afterwards leaves its map behind.
+afterwards leaves its map behind, which the panel tells.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from ScreenerSlicerLib.translation import tr as _
 
 if TYPE_CHECKING:
     from ctscreener.findings import Triple
+
+MOVED_MM = 1e-3
+"""Differences of two grids up to this are rounding."""
 
 
 def scan_of(node: slicer.vtkMRMLScalarVolumeNode) -> Scan:
@@ -77,6 +80,12 @@ def affine_of(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return _rows(matrix)[:, [2, 1, 0, 3]]
+
+
+def lie_alike(one: slicer.vtkMRMLVolumeNode, other: slicer.vtkMRMLVolumeNode) -> bool:
+    """Tell whether two volumes lie in the same place, as a map and its scan do until one moves."""
+    same = np.allclose(affine_of(one), affine_of(other), atol=MOVED_MM)
+    return same and one.GetTransformNodeID() == other.GetTransformNodeID()
 
 
 def _rows(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
