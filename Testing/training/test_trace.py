@@ -43,6 +43,14 @@ def test_no_bundled_model_names_a_folder_of_its_makers(path: Path) -> None:
     assert placeless(told) == told
 
 
+@pytest.mark.parametrize("name", ["preview", "large"])
+def test_the_card_of_a_bundled_model_has_its_name_and_the_notes_of_its_recipe(name: str) -> None:
+    card = (MODELS / name / "CARD.md").read_text(encoding="utf-8")
+    notes = MODELS.parents[2] / "training" / "recipes" / f"{name}_notes.md"
+    assert card.startswith(f"# Model `{name}`\n")
+    assert notes.read_text(encoding="utf-8").strip() in card
+
+
 @pytest.mark.parametrize("results", [[], {"model": 1, "parameters": 2, "table": 3}])
 def test_other_results_are_refused(tmp_path: Path, results: object) -> None:
     write_json(tmp_path / "results.json", results)
