@@ -16,6 +16,7 @@ from training.loop import processes
 from training.loop.loop import LoopSettings
 from training.phantoms import stage as phantoms
 from training.presets import APE, CONDITION, DENSITY, DESCRIPTOR, DISTIL, FINE_SPACING
+from training.workers import check_workers
 
 Stage = (
     DescriptorSettings
@@ -56,6 +57,10 @@ class EverythingSettings:
     """Processes that make phantoms and prepare scans; 0 for one on each core."""
     seed: int = 0
     """Decides everything that is drawn."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer processes than there can be."""
+        check_workers(self.workers, fewest=0)
 
 
 def main(settings: EverythingSettings, preset: str) -> None:

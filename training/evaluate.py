@@ -24,7 +24,7 @@ from training.evaluation.results import Results
 from training.evaluation.summary import promise, summary
 from training.evaluation.trained_on import check_fold, digest_of
 from training.tables import FORMAT, FORMAT_VERSION, evaluation_table, rarity_table
-from training.workers import pool
+from training.workers import check_workers, pool
 
 __all__ = ["EvaluateSettings", "main"]
 
@@ -91,7 +91,7 @@ def check(settings: EvaluateSettings) -> None:
     """Refuse settings that mean nothing.
 
     Raises:
-        InputError: `evaluate.settings`, `evaluate.sets` or `device.unavailable`.
+        InputError: `evaluate.settings`, `evaluate.sets`, `workers.few` or `device.unavailable`.
     """
     find_device(settings.device)
     number, machines = settings.share
@@ -101,13 +101,14 @@ def check(settings: EvaluateSettings) -> None:
             "Expected --sets of scans with masks, or --unlabelled scans, found neither.",
             "Give one of them.",
         )
-    sound = settings.workers >= 1 and settings.region_voxels >= 1 and settings.resamples >= 0
-    if not (sound and settings.protocols and 1 <= number <= machines):
+    check_workers(settings.workers)
+    sound = settings.region_voxels >= 1 and settings.resamples >= 0 and settings.protocols
+    if not (sound and 1 <= number <= machines):
         raise InputError(
             "evaluate.settings",
-            "Expected workers and region_voxels of 1 or more, resamples of 0 or more, a protocol, "
-            f"and a share such as 1 2, found {settings.workers}, {settings.region_voxels}, "
-            f"{settings.resamples}, {settings.protocols} and {settings.share}.",
+            "Expected --region-voxels of 1 or more, --resamples of 0 or more, --protocols, and a "
+            f"--share such as 1 2, found {settings.region_voxels}, {settings.resamples}, "
+            f"{settings.protocols} and {settings.share}.",
             "Correct the option.",
         )
 

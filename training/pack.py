@@ -18,7 +18,7 @@ from ctscreener.settings import from_json, write_json
 from ctscreener.whole_file import make_folder, write_bytes
 from training.data.coded import Coded, best_codec, encode
 from training.data.store import Store
-from training.workers import pool
+from training.workers import check_workers, pool
 
 FORMAT, FORMAT_VERSION = "ctscreener-pack", 1
 RESULTS, RESULTS_VERSION = "ctscreener-parts", 1
@@ -53,6 +53,10 @@ class PackSettings:
     """Size of a part at most, million bytes."""
     workers: int = 1
     """Processes that code scans."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer processes than there can be."""
+        check_workers(self.workers)
 
 
 def main(settings: PackSettings) -> None:

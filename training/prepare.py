@@ -28,7 +28,7 @@ from training.data.store import FINE, FORMAT, StoredScan, read_manifest, write_m
 from training.flags import POSITIONAL
 from training.loop.journal import PLAIN_EVERY
 from training.prepare_one import Copy, How, prepare_one
-from training.workers import pool
+from training.workers import check_workers, pool
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class PrepareSettings:
     scheduler: str = ""
     """`local`, `slurm` or the address of a Dask scheduler, whose workers see the same disks; without
     it the processes are those of this machine."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer processes than there can be."""
+        check_workers(self.workers, fewest=0)
 
     def copies(self) -> list[Copy]:
         """The folders to fill and how; the last one is that which a screening sees."""

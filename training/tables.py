@@ -43,8 +43,14 @@ def main(settings: TablesSettings) -> None:
         settings: All settings.
 
     Raises:
-        InputError: A file cannot be read, is not of this version, or cannot be pooled.
+        InputError: There is no file, one cannot be read, is not of this version, or cannot be pooled.
     """
+    if not settings.results:
+        raise InputError(
+            "tables.nothing",
+            "Expected files results.json of the stage `evaluate`, found none.",
+            "Name one or more.",
+        )
     results = [read_results(path) for path in settings.results]
     if settings.pool:
         print_pooled(pool(results), settings.out)

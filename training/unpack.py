@@ -22,7 +22,7 @@ from training.data.coded import check_codec, decode
 from training.data.store import StoredScan, write_manifest
 from training.flags import POSITIONAL
 from training.pack import FORMAT, FORMAT_VERSION, LIST, MANIFEST, RESULTS, RESULTS_VERSION
-from training.workers import pool
+from training.workers import check_workers, pool
 
 FORBIDDEN = frozenset("/\\\0:")
 """What no name of a scan has."""
@@ -40,6 +40,10 @@ class UnpackSettings:
     """Equalize as `prepare` does, for the stages from scratch; without it the scans stay in HU."""
     workers: int = 1
     """Processes that unpack scans."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer processes than there can be."""
+        check_workers(self.workers)
 
 
 def main(settings: UnpackSettings) -> None:

@@ -8,6 +8,26 @@ from contextlib import contextmanager
 
 import torch
 
+from ctscreener.errors import InputError
+
+
+def check_workers(workers: int, fewest: int = 1) -> None:
+    """Refuse fewer processes than there can be.
+
+    Arguments:
+        workers: What `--workers` asks for.
+        fewest: 0 where that means one on each core.
+
+    Raises:
+        InputError: `workers.few`.
+    """
+    if workers < fewest:
+        raise InputError(
+            "workers.few",
+            f"Expected --workers of {fewest} or more, found {workers}.",
+            "Correct the option.",
+        )
+
 
 @contextmanager
 def pool(workers: int, threads: int | None = None) -> Iterator[ProcessPoolExecutor]:

@@ -282,7 +282,7 @@ def test_tables_show_every_score_of_every_result(
         ({"scores": ("model:preview", "model:preview")}, "evaluate.scores"),
         ({"scores": ("model:preview", "nobody")}, "evaluate.scores"),
         ({"scores": ("model:preview", "gradient", "gradient")}, "baseline.name"),
-        ({"workers": 0}, "evaluate.settings"),
+        ({"workers": 0}, "workers.few"),
         ({"share": (3, 2)}, "evaluate.settings"),
         ({"protocols": ()}, "evaluate.settings"),
         ({"patient": "scan_(.*)"}, "evaluate.patient"),

@@ -10,11 +10,13 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from ctscreener.errors import InputError
 from ctscreener.preprocess import PreprocessSettings
 from Testing.training.rivals import (
     fit,
@@ -42,6 +44,8 @@ OWN_SCANS = "mean_at_place"
 """Reads scans from their files, not from a store: see test_trivial.py."""
 AGAINST_EACH_OTHER = ("gan",)
 """Phases whose loss need not fall."""
+LEVELLED = [name for name in NAMES if hasattr(METHODS[name].settings, "channels")]
+"""Rivals whose network has levels."""
 
 
 def settings_of(name: str, folder: Path) -> RivalSettings:
@@ -62,6 +66,18 @@ def test_its_settings_are_flags_of_the_command(name: str) -> None:
     """Two settings of one name, of which one is nested, are an error that only the command shows."""
     method = METHODS[name]
     assert parse(method.settings, ["--store", "s"], None, "baseline").data.store == Path("s")
+
+
+@pytest.mark.parametrize("name", LEVELLED)
+def test_levels_that_are_none_are_refused_before_a_run_folder_is_claimed(
+    tmp_path: Path, name: str
+) -> None:
+    settings: Any = settings_of(name, tmp_path)
+    data = RunSettings(one_scan(tmp_path / "store"), tmp_path / "run")
+    for channels in ((), (4, 0)):
+        with pytest.raises(InputError, match=f"are no levels. Use others: .* baseline {name} --"):
+            main(name, replace(settings, data=data, channels=channels))
+    assert not data.run.exists()
 
 
 def test_a_budget_of_seconds_is_shared_by_the_phases(

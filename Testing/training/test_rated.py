@@ -79,3 +79,11 @@ def test_a_rival_is_not_measured_on_what_it_saw(
     with pytest.raises(InputError) as error:
         main(both)
     assert error.value.code == "baseline.seen"
+
+
+@pytest.mark.parametrize("scores", [("nothing_there",), ("model:preview", "nothing_there")])
+def test_a_folder_that_is_missing_is_named_whatever_stands_beside_it(
+    settings: EvaluateSettings, scores: tuple[str, ...]
+) -> None:
+    with pytest.raises(InputError, match="rival, .*; found nothing_there"):
+        main(dataclasses.replace(settings, scores=scores))

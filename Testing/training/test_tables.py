@@ -209,6 +209,11 @@ def test_rarities_stand_beside_their_promise_and_say_which_stages_saw_the_scans(
     assert "3.7% (2.7-4.7)" in html
 
 
+def test_no_results_are_no_table() -> None:
+    with pytest.raises(InputError, match="Expected files results.json .*, found none"):
+        main(TablesSettings(()))
+
+
 def test_results_of_another_version_are_refused(folder: Path) -> None:
     for content in ('{"format": "ctscreener-evaluation", "format_version": 1}', "[]"):
         (folder / "results.json").write_text(content)

@@ -8,7 +8,7 @@ from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scorer import TiledScorer
 from ctscreener.settings import from_json
 from training.baselines.folder import FITTED, write_folder
-from training.baselines.method import Method, RivalSettings
+from training.baselines.method import Method, Rival, RivalSettings
 from training.baselines.methods import METHODS
 from training.data.store import Store
 from training.loop import processes
@@ -63,19 +63,12 @@ def main(name: str, settings: RivalSettings) -> bool:
     processes.wait()
     store = settings.data.open()
     settings = method.completed(settings)
-    claim_run(run, settings, FREE, f"baseline {name}", store.provenance())
     preprocess = from_json(PreprocessSettings, store.preprocess)
-    try:
-        with seeded(settings.seed):
-            rival = method.build(settings, preprocess)
-    except ValueError as error:
-        raise InputError(
-            "baseline.sizes",
-            f"Expected sizes that fit one another, found that {error}.",
-            "Use another --tile or other sizes.",
-        ) from error
+    # Before the run folder is claimed, which keeps its settings: a wrong size costs no folder.
+    rival = _built(name, settings, preprocess)
     if isinstance(rival, TiledScorer):
         _check_grey(store, preprocess, method.plain(settings))
+    claim_run(run, settings, FREE, f"baseline {name}", store.provenance())
     for phase in method.phases(settings, rival, store):
         loop = phase.within(settings.data.seconds)
         share_statistics(phase.task.objective)
@@ -91,6 +84,27 @@ def main(name: str, settings: RivalSettings) -> bool:
         print(f"baseline: wrote {run / FITTED}, fitted on {len(store.names)} scans")
     processes.wait()
     return True
+
+
+def _built(name: str, settings: RivalSettings, preprocess: PreprocessSettings) -> Rival:
+    """Make a rival that is not fitted.
+
+    Raises:
+        InputError: `baseline.sizes`.
+    """
+    try:
+        # Every network of levels calls their channels so.
+        channels = getattr(settings, "channels", (1,))
+        if not channels or min(channels) < 1:
+            raise ValueError(f"--channels {channels} are no levels")
+        with seeded(settings.seed):
+            return METHODS[name].build(settings, preprocess)
+    except ValueError as error:
+        raise InputError(
+            "baseline.sizes",
+            f"Expected sizes that fit one another, found that {error}.",
+            f"Use others: training/run.py baseline {name} --help lists them.",
+        ) from error
 
 
 def _check_grey(store: Store, preprocess: PreprocessSettings, plain: bool) -> None:

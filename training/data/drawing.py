@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ctscreener.errors import InputError
 from training.data.rows import RowSettings
+from training.workers import check_workers
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class DrawSettings:
     """Minutes for all draws; each scan gets the same share, and one draw at least."""
 
     def __post_init__(self) -> None:
-        """Refuse minutes that are no time, and fewer rows than none."""
+        """Refuse minutes that are no time, and fewer rows or processes than none."""
+        check_workers(self.workers)
         if self.beside_inserted < 0:
             raise InputError(
                 "discriminator.beside",

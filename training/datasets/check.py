@@ -21,7 +21,7 @@ from training.datasets.check_one import SIDE, Found, Task, digest_of, look_at
 from training.datasets.example import Example
 from training.datasets.readers import READERS, Named, named, recognised
 from training.flags import POSITIONAL
-from training.workers import pool
+from training.workers import check_workers, pool
 
 LISTED = 5
 """Names of a kind that the summary on the screen lists; the report has all."""
@@ -48,6 +48,10 @@ class CheckSettings:
     """Folder for `report.json` and `contact.png`."""
     workers: int = 0
     """Processes; 0 for one on each core, and with 1 no other than this one."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer processes than there can be."""
+        check_workers(self.workers, fewest=0)
 
 
 @dataclass

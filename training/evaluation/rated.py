@@ -75,6 +75,8 @@ def load_scores(
         InputError: `evaluate.scores` unless one model is among them; those of `load_model`, of
             `load_folder` and of `part_score`.
     """
+    for word in wanted:
+        _check(word)
     models = [word.removeprefix(MODEL) for word in wanted if word.startswith(MODEL)]
     if len(models) != 1:
         raise InputError(
@@ -87,17 +89,22 @@ def load_scores(
     return screened, [screened, *(_load(word, screened, seed) for word in rest)]
 
 
-def _load(word: str, screened: RarityScore, seed: int) -> Rated:
-    model, screening = screened.model, screened.screening
-    if word.startswith(PART):
-        return part_score(model, word.removeprefix(PART), screening)
-    if word in TRIVIAL:
-        return TRIVIAL[word](seed)
-    if Path(word).is_dir():
-        return load_folder(Path(word), screening)
+def _check(word: str) -> None:
+    """Refuse what is no score: that there is no model beside it says less."""
+    if word.startswith((MODEL, PART)) or word in TRIVIAL or Path(word).is_dir():
+        return
     raise InputError(
         "evaluate.scores",
         "Expected a score, model:NAME, part:discriminator or part:density, the folder of a fitted "
         f"rival, {' or '.join(TRIVIAL)}; found {word}.",
         "Check the word or the path.",
     )
+
+
+def _load(word: str, screened: RarityScore, seed: int) -> Rated:
+    model, screening = screened.model, screened.screening
+    if word.startswith(PART):
+        return part_score(model, word.removeprefix(PART), screening)
+    if word in TRIVIAL:
+        return TRIVIAL[word](seed)
+    return load_folder(Path(word), screening)

@@ -41,7 +41,8 @@ class PhantomSettings:
     workers: int = 1
     """Processes that work at the same time."""
     coarsen: float = 1.0
-    """Voxel size relative to the usual one: 2.5 makes a set within seconds, for trying out."""
+    """Voxel size relative to the usual one: 1.7 makes a set quickly, for trying out. Voxels of more
+    than 1.8 times the usual size are too coarse for any other stage and for screening."""
     sample: bool = False
     """Write one fixed scan with two lesions, `sample_phantom.nrrd`, instead of a set."""
 
@@ -51,7 +52,7 @@ class PhantomSettings:
             raise InputError(
                 "phantoms.coarsen",
                 f"Expected --coarsen above 0, found {self.coarsen}.",
-                "Give another number, such as 2.5.",
+                "Give another number, such as 1.7.",
             )
 
 
