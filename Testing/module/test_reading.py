@@ -250,6 +250,14 @@ def test_one_click_leads_from_the_sample_to_its_result(opened: Opened) -> None:
     assert opened.ui.sampleButton.enabled
 
 
+def test_what_is_said_of_a_result_goes_with_its_scene(opened: Opened) -> None:
+    opened.add(torso())
+    opened.screen()
+    assert opened.ui.messageLabel.text.startswith("Done in ")
+    slicer.mrmlScene.Clear(0)
+    assert opened.ui.messageLabel.text == ""
+
+
 def test_a_panel_that_could_not_be_made_goes_quietly(
     blind_application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from ctscreener.errors import InputError
 from training.all_stages import EverythingSettings
 from training.data.drawing import DrawSettings
 from training.datasets.check import CheckSettings
+from training.loop.schedule import LoopSettings
 from training.pack import PackSettings
 from training.prepare import PrepareSettings
 from training.unpack import UnpackSettings
@@ -21,6 +22,7 @@ STAGES = [
     (CheckSettings, ("any", HERE), 0),
     (PrepareSettings, ((),), 0),
     (DrawSettings, (), 1),
+    (LoopSettings, (), 1),
     (PackSettings, (), 1),
     (UnpackSettings, (HERE,), 1),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ctscreener.errors import InputError
+from training.workers import check_workers
 
 FREE = (
     *("max_minutes", "checkpoint_seconds", "device", "devices", "workers", "in_memory"),
@@ -78,6 +79,10 @@ class LoopSettings:
     then computes that step in other pieces, so that it is rounded otherwise."""
     compile: bool = False
     """Let torch.compile make the networks faster; the first steps then take minutes."""
+
+    def __post_init__(self) -> None:
+        """Refuse fewer threads than there can be."""
+        check_workers(self.workers)
 
 
 class Clock:

@@ -142,6 +142,9 @@ class ScreenerPanel:
             self._logic().screening.close()
             self._running = False
             self._run.say(_("The scene was closed, and the run was ended."))
+        else:
+            # What is said of a result goes with it.
+            self._run.say("")
         self._observed.look_at()
         self._reading.close()
         self._batch.close_scene()
