@@ -122,12 +122,14 @@ def averaged(z: Tensor, cube: int) -> Tensor:
     """
     if cube == 1:
         return z
-    for axis in (2, 3, 4):
+    z = z.permute(0, 2, 3, 4, 1)
+    for axis in (1, 2, 3):
         at = torch.arange(z.shape[axis], device=z.device)
         near = ((at - at[:, None]).abs() <= cube // 2).float()
         mean = (near / near.sum(1, keepdim=True)).to(z.dtype)
-        z = (z.movedim(axis, -1) @ mean.T).movedim(-1, axis)
-    return z
+        # One product for each row of what lies before the axis, over all that comes after it.
+        z = (mean @ z.flatten(axis + 1).flatten(0, axis - 1)).reshape(z.shape)
+    return z.permute(0, 4, 1, 2, 3)
 
 
 def doubled(z: Tensor, size: Sequence[int]) -> Tensor:
@@ -146,10 +148,30 @@ def doubled(z: Tensor, size: Sequence[int]) -> Tensor:
     """
     if any(-(-n // 2) != m for n, m in zip(size, z.shape[2:], strict=True)):
         raise ValueError(f"Expected half of {tuple(size)} voxels, found {tuple(z.shape[2:])}.")
-    between = [2 * n - 1 for n in z.shape[2:]]
-    z = F.interpolate(z, between, mode="trilinear", align_corners=True)
-    pads = [n - m for n, m in zip(size, between, strict=True)]
-    return F.pad(z, (0, pads[2], 0, pads[1], 0, pads[0]), mode="replicate")
+    for axis, n in enumerate(size, start=2):
+        z = _doubled_along(z, axis, n)
+    return z
+
+
+def _doubled_along(z: Tensor, axis: int, n: int) -> Tensor:
+    """`doubled` along one axis, to n voxels: what was there, and the means of neighbours."""
+    shape = [*z.shape[:axis], n, *z.shape[axis + 1 :]]
+    # Channels of a voxel stay beside each other: several times faster than trilinear `interpolate`.
+    order = torch.channels_last_3d
+    finer = torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=order)
+    finer.narrow(axis, 0, n)[_every_second(axis, 0)] = z
+    between = z.shape[axis] - 1
+    finer.narrow(axis, 0, 2 * between)[_every_second(axis, 1)] = torch.lerp(
+        z.narrow(axis, 0, between), z.narrow(axis, 1, between), 0.5
+    )
+    if n == 2 * z.shape[axis]:
+        finer.select(axis, n - 1).copy_(z.select(axis, between))
+    return finer
+
+
+def _every_second(axis: int, start: int) -> tuple[slice, ...]:
+    """What takes every second voxel along an axis."""
+    return *(slice(None),) * axis, slice(start, None, 2)
 
 
 def halved(size: Sequence[int], times: int) -> Shape:
@@ -205,8 +227,11 @@ class Discriminator(nn.Module):
 
     def _projected(self, z: Tensor, source: Source) -> Tensor:
         """What a map gives to the hidden layer, at the map's own resolution."""
+        # As a product of matrices: a convolution would take its channels apart, and copy them.
+        linear = self.inputs[source.name].weight.flatten(1)
+        z = F.linear(z.movedim(1, -1).float(), linear).movedim(-1, 1)
         # The mean of a linear map is the linear map of the mean, and may have fewer channels.
-        return averaged(self.inputs[source.name](z.float()), source.cube)
+        return averaged(z, source.cube)
 
     def _finest(self, maps: Maps, coarse: Tensor | None, size: Sequence[int]) -> Tensor:
         """The score from the hidden layer, a few slices of the finest grid at a time."""
@@ -214,21 +239,21 @@ class Discriminator(nn.Module):
         scores = []
         for start in range(0, size[0], CHUNK):
             stop = min(start + CHUNK, size[0])
-            hidden: Tensor | float = 0.0
+            hidden: Tensor | None = None
             for source in fine:
                 # Slices beside the chunk, for the means that reach over its faces.
                 low = max(start - source.cube // 2, 0)
                 part = maps[source][:, :, low : stop + source.cube // 2]
-                z = self._projected(part, source)
-                hidden = z[:, :, start - low : stop - low] + hidden
+                z = self._projected(part, source)[:, :, start - low : stop - low]
+                hidden = z if hidden is None else hidden.add_(z)
             if coarse is not None:
                 low, high = start // 2, min(-(-(stop + 1) // 2), coarse.shape[2])
                 whole = (2 * (high - low), size[1], size[2])
-                z = doubled(coarse[:, :, low:high], whole)
-                hidden = z[:, :, start - 2 * low : stop - 2 * low] + hidden
-            assert isinstance(hidden, Tensor), "a discriminator has a source"
-            active = F.relu(hidden[0] + self.bias[:, None, None, None])
-            scores.append(torch.einsum("c,cdhw->dhw", self.out, active) + self.out_bias)
+                z = doubled(coarse[:, :, low:high], whole)[:, :, start - 2 * low : stop - 2 * low]
+                hidden = z if hidden is None else hidden.add_(z)
+            assert hidden is not None, "a discriminator has a source"
+            active = hidden[0].movedim(0, -1).add_(self.bias).relu_()
+            scores.append(active @ self.out + self.out_bias)
         return torch.cat(scores)
 
 
