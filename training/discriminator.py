@@ -195,6 +195,7 @@ def assemble(
             discriminator=every.settings,
             density=settings.density,
             elsewhere=elsewhere,
+            shifts=settings.shifts,
         )
     )
     model.encoder = encoder.cpu()

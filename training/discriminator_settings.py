@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ctscreener.errors import InputError
 from ctscreener.heads import GaussianSettings, Source
@@ -54,6 +55,8 @@ class DiscriminatorSettings:
     """The density."""
     fit_density: FitDensitySettings = field(default_factory=FitDensitySettings)
     """How a density with conditions, or a flow, is fitted."""
+    shifts: Literal[1, 2, 4] = 2
+    """Shifts of the encoder's coarser maps that scores are averaged over, in a screening too."""
     seed: int = 0
     """Decides the networks."""
 

@@ -10,9 +10,11 @@ from torch import Tensor
 from ctscreener.conditional import AnyDensity, is_conditional
 from ctscreener.encoded import EncodedSettings, on_finest
 from ctscreener.encoder import Encoder
-from ctscreener.heads import Discriminator, GaussianSettings, Source
+from ctscreener.heads import Discriminator, GaussianSettings, Maps, Source
+from ctscreener.preprocess import Prepared
+from ctscreener.shifts import Box, encode_shifts, finest, mean_over_shifts
 from training.data.placed_rows import Placed
-from training.data.rows import Rows, describe
+from training.data.rows import Rows, seen_of
 from training.data.store import Store
 from training.discriminator_settings import DiscriminatorSettings
 from training.evaluation.array_cache import load_arrays, save_arrays
@@ -87,28 +89,53 @@ def left_out_scores(
     device = processes.device()
     encoder.to(device)
     for number, name in enumerate(names):
-        discriminator, density = (reader.to(device) for reader in readers[folds[name]])
+        discriminator, density = readers[folds[name]]
+        discriminator.to(device)
+        density.to(device)
         digest = hashlib.sha256(store.scans[name].sha256.encode())
         for tensor in (*discriminator.state_dict().values(), *density.state_dict().values()):
             digest.update(tensor.cpu().numpy().tobytes())
+        # One shift is what scores kept from before there were more have.
+        digest.update(f"{model.shifts} shifts".encode() if model.shifts > 1 else b"")
         path = settings.run / "left_out" / f"{name}.npz"
         known = load_arrays(path, digest.hexdigest())
         if known is None:
-            prepared = store.prepared(name)
-            maps = describe(encoder, model.sources, prepared.image, model.preprocess.window)
-            inside = on_finest(prepared.body)
-            body = torch.from_numpy(inside.copy()).to(device)
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-                scores = {
-                    "discriminator": discriminator(maps, inside.shape),
-                    "density": density(maps, inside.shape, body),
-                }
-            known = {part: values.cpu().numpy()[inside] for part, values in scores.items()}
+            known = both_scores(store.prepared(name), encoder, model, discriminator, density)
             save_arrays(path, digest.hexdigest(), **known)
         found[name] = known
         print(f"discriminator: scored {number + 1} of {len(names)} scans", flush=True)
     encoder.cpu()
     return found
+
+
+def both_scores(
+    prepared: Prepared,
+    encoder: Encoder,
+    model: EncodedSettings,
+    discriminator: Discriminator,
+    density: AnyDensity,
+) -> dict[str, np.ndarray]:
+    """The scores of a scan by each part, as a screening averages them, float32, `(P,)` each.
+
+    Arguments:
+        prepared: The scan in HU, P voxels of whose finest map lie in the body.
+        encoder: On the device that its readers are on.
+        model: Which maps, and how many shifts of them.
+        discriminator: One part.
+        density: The other.
+    """
+    inside = on_finest(prepared.body)
+    x = seen_of(encoder, prepared.image, model.preprocess.window)
+    body = torch.from_numpy(inside.copy()).to(x.device)
+
+    def read(maps: Maps, here: Box) -> Tensor:
+        size = body[here].shape
+        return torch.stack([discriminator(maps, size), density(maps, size, body[here])])
+
+    with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16):
+        shifts = encode_shifts(encoder, x, model.sources, model.shifts, lambda done, total: None)
+        both = mean_over_shifts(shifts, finest(prepared.image.shape), read).cpu().numpy()
+    return {"discriminator": both[0][inside], "density": both[1][inside]}
 
 
 def scales_of(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, tuple[float, float]]:

@@ -4,13 +4,11 @@ The whole scan goes through the encoder, so there are no tiles and no seams. Wha
 memory is bounded: the first stage, whose activations are by far the largest, goes slab by slab.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ctscreener.conditional import new_density
@@ -26,9 +24,8 @@ from ctscreener.heads import (
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Shape
 from ctscreener.scorer import Step, WholeScorer
+from ctscreener.shifts import SHIFTS, Box, encode_shifts, finest, mean_over_shifts
 
-SLAB = 24
-"""Slices of the first stage's map in one slab."""
 PLAIN = PreprocessSettings(
     spacing=(3.0, 1.5, 1.5), window=(-1000.0, 200.0), clahe_clip=0.0, multiple=(1, 1, 1)
 )
@@ -90,9 +87,13 @@ class EncodedSettings:
     """How the density enters the score."""
     elsewhere: Elsewhere | None = None
     """Where the encoder's weights are, if not in the model's folder."""
+    shifts: int = 1
+    """Phases of the coarser maps that scores are averaged over, 1, 2 or 4."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a head reads a stage that the encoder does not have."""
+        """Raise ValueError for a stage that the encoder does not have, or shifts that are none."""
+        if self.shifts not in SHIFTS:
+            raise ValueError(f"Expected {list(SHIFTS)} shifts, found {self.shifts}.")
         last = max(source.stage for source in self.sources)
         if last >= len(self.encoder.widths):
             raise ValueError(
@@ -130,70 +131,33 @@ class Encoded(WholeScorer[EncodedSettings]):
         self, image: np.ndarray, body: np.ndarray, device: torch.device, step: Step
     ) -> tuple[np.ndarray, Shape]:
         """The weighted sum of both scores, `(ceil(D / 2), ceil(H / 4), ceil(W / 4))`, float32."""
-        maps = self.maps(image, device, step)
-        size = finest(image.shape)
-        total = torch.zeros(size, device=device)
-        inside = sent(torch.from_numpy(on_finest(body).copy()), device)
-        settings = self.settings
-        with torch.inference_mode():
-            if (part := settings.discriminator_part).weight:
-                total += part.of(self.discriminator(maps, size))
-            if (part := settings.density_part).weight:
-                total += part.of(self.density(maps, size, inside))
-        return total.cpu().numpy(), STEM_STRIDE
+        return self.scored(image, body, device, step).cpu().numpy(), STEM_STRIDE
 
-    def maps(self, image: np.ndarray, device: torch.device, step: Step) -> Maps:
-        """The maps that the heads read.
-
-        Arguments:
-            image: HU, int16, `(D, H, W)`.
-            device: Where to run.
-            step: Told about every step.
-        """
+    def scored(
+        self, image: np.ndarray, body: np.ndarray, device: torch.device, step: Step
+    ) -> Tensor:
+        """What `whole` gives, still on the device."""
         low, high = self.settings.preprocess.window
         # As whole numbers: half of the way to a card, and scaled there.
         x = sent(torch.from_numpy(image), device).float()[None, None]
         x = x.sub_(low).div_(high - low).clamp_(0, 1)
-        return encode(self.encoder, x, self.settings.sources, step)
+        settings, size = self.settings, finest(image.shape)
+        inside = sent(torch.from_numpy(on_finest(body).copy()), device)
+
+        def read(maps: Maps, here: Box) -> Tensor:
+            within = inside[here]
+            total = torch.zeros(within.shape, device=device)
+            if (part := settings.discriminator_part).weight:
+                total += part.of(self.discriminator(maps, within.shape))
+            if (part := settings.density_part).weight:
+                total += part.of(self.density(maps, within.shape, within))
+            return total
+
+        shifts = encode_shifts(self.encoder, x, settings.sources, settings.shifts, step)
+        with torch.inference_mode():
+            return mean_over_shifts(shifts, size, read)
 
 
 def on_finest(body: np.ndarray) -> np.ndarray:
     """Voxels of the finest map that lie in the body, bool."""
     return body[tuple(slice(None, None, unit) for unit in STEM_STRIDE)]
-
-
-def finest(shape: Sequence[int]) -> Shape:
-    """Voxels of the finest map of an image."""
-    d, h, w = (-(-n // unit) for n, unit in zip(shape, STEM_STRIDE, strict=True))
-    return d, h, w
-
-
-def encode(encoder: Encoder, x: Tensor, sources: Sequence[Source], step: Step) -> Maps:
-    """The maps of an image that are asked for, averaged over no cube.
-
-    Arguments:
-        encoder: In evaluation mode.
-        x: The image, scaled to 0..1, `(1, 1, D, H, W)`.
-        sources: Which maps.
-        step: Told about every step.
-
-    Returns:
-        `(1, C, d, h, w)` of each source; of one stage and resolution they are the same tensor.
-    """
-    with torch.inference_mode():
-        views = sorted({source.half for source in sources})
-        stages: dict[tuple[bool, int], Tensor] = {}
-        count = 0
-        for half in views:
-            image = x
-            if half:
-                image = F.avg_pool3d(x, 2, 2, ceil_mode=True, count_include_pad=False)
-            first = encoder.first_in_slabs(image, SLAB)
-            count += 1
-            step(count, 2 * len(views))
-            last = max(source.stage for source in sources if source.half == half)
-            for number, z in enumerate(encoder.onwards(first, last)):
-                stages[half, number] = z
-            count += 1
-            step(count, 2 * len(views))
-        return {source: stages[source.half, source.stage] for source in sources}

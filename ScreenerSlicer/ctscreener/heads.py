@@ -228,7 +228,7 @@ class Discriminator(nn.Module):
     def _projected(self, z: Tensor, source: Source) -> Tensor:
         """What a map gives to the hidden layer, at the map's own resolution."""
         # As a product of matrices: a convolution would take its channels apart, and copy them.
-        linear = self.inputs[source.name].weight.flatten(1)
+        linear = self.inputs.get_parameter(f"{source.name}.weight").flatten(1)
         z = F.linear(z.movedim(1, -1).float(), linear).movedim(-1, 1)
         # The mean of a linear map is the linear map of the mean, and may have fewer channels.
         return averaged(z, source.cube)

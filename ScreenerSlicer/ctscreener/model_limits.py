@@ -43,6 +43,7 @@ LIMITS = {
     "widths": _Limit(1, 4096, depth=1),
     "bottlenecks": _Limit(1, 256, depth=1),
     "stage": _Limit(0, 8),
+    "shifts": _Limit(1, 4),
     "cube": _Limit(1, 63),
     "components": _Limit(1, 4096),
     "weight": _Limit(-1e3, 1e3, whole=False),

@@ -19,6 +19,7 @@ SETTINGS = EncodedSettings(
     density=GaussianSettings((Source(1),), 4),
     discriminator_part=Part(1.0, 0.5, 2.0),
     density_part=Part(0.3, 2.0, 3.0),
+    shifts=2,
 )
 
 

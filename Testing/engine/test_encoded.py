@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from scipy import ndimage
 
-from ctscreener import encoded as encoded_module
+from ctscreener import shifts as shifts_module
 from ctscreener.calibration import Calibration
 from ctscreener.encoded import Encoded, EncodedSettings, Part
 from ctscreener.encoder import STEM_STRIDE
@@ -105,7 +105,7 @@ def test_the_axes_of_the_file_do_not_matter(
 def test_scores_do_not_depend_on_slabs(
     prepared: Prepared, scores: np.ndarray, depth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoded_module, "SLAB", depth)
+    monkeypatch.setattr(shifts_module, "SLAB", depth)
     found = score(prepared, small_encoded(), EXACT, CPU).scores
     np.testing.assert_allclose(found, scores, atol=1e-4)
 
@@ -114,7 +114,7 @@ def test_no_slab_shows_in_bfloat16(prepared: Prepared, monkeypatch: pytest.Monke
     """Steps from slice to slice where slabs meet are those of the whole, as they are elsewhere."""
     reduced, steps = replace(EXACT, reduced=True), []
     for depth in (5, 1000):
-        monkeypatch.setattr(encoded_module, "SLAB", depth)
+        monkeypatch.setattr(shifts_module, "SLAB", depth)
         found = score(prepared, small_encoded(), reduced, CPU).scores
         steps.append(np.diff(found, axis=0))
     more = np.nanmean(np.abs(steps[0] - steps[1]), axis=(1, 2))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ctscreener import tiles
-from ctscreener.encoded import finest, on_finest
+from ctscreener.shifts import finest
 from ctscreener.tiled import batch_of, pooled_mask
 from Testing.engine.small_encoded import small_encoded
 from Testing.engine.small_model import SETTINGS
@@ -17,15 +17,13 @@ def test_a_whole_scan_goes_to_the_card_once_and_its_body_beside_it(
 ) -> None:
     networks = small_encoded()
     image = np.zeros((21, 33, 40), np.int16)
-    body = torch.from_numpy(on_finest(np.ones(image.shape, bool)).copy())
+    body = np.ones(image.shape, bool)
     networks.to(CARD)
     with card(monkeypatch), torch.inference_mode(), Traffic() as traffic:
-        maps = networks.maps(image, CARD, lambda done, total: None)
-        size = finest(image.shape)
-        scores = networks.discriminator(maps, size)
-        scores = scores + networks.density(maps, size, body.to(CARD))
+        scores = networks.scored(image, body, CARD, lambda done, total: None)
+    size = finest(image.shape)
     assert scores.shape == size
-    assert sorted(nbytes for _, nbytes in traffic.copies) == sorted([image.nbytes, body.numel()])
+    assert sorted(nbytes for _, nbytes in traffic.copies) == sorted([image.nbytes, np.prod(size)])
 
 
 def test_tiles_go_there_as_bytes_and_their_places_are_made_there() -> None:

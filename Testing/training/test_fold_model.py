@@ -220,7 +220,7 @@ def test_a_run_from_before_folds_were_kept_is_refused_and_run_again_is_not(
     assert error.value.code == "export.fold"
     # Run again it trains nothing, scores nothing, and keeps the same.
     monkeypatch.setattr(discriminator, "fit_discriminator", None)
-    monkeypatch.setattr("training.left_out.describe", None)
+    monkeypatch.setattr("training.left_out.both_scores", None)
     settings = replace(SETTINGS, store=folder / "store", encoder=folder / "encoder", run=old)
     discriminator.main(settings)
     for path in (folder / "run" / "folds").iterdir():

@@ -9,9 +9,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ctscreener.encoded import encode, on_finest
+from ctscreener.encoded import on_finest
 from ctscreener.encoder import Encoder
 from ctscreener.heads import Maps, Source, averaged
+from ctscreener.shifts import encode
 from training.phantoms.lesion_site import LABELS
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue
@@ -222,11 +223,16 @@ def describe(
     encoder: Encoder, sources: Sequence[Source], hu: np.ndarray, window: tuple[float, float]
 ) -> Maps:
     """The maps of a scan, on the encoder's device, in bfloat16."""
+    x = seen_of(encoder, hu, window)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return encode(encoder, x, sources, lambda done, total: None)
+
+
+def seen_of(encoder: Encoder, hu: np.ndarray, window: tuple[float, float]) -> Tensor:
+    """What the encoder sees of a scan, on its device, 0..1, `(1, 1, D, H, W)`."""
     low, high = window
-    device = next(encoder.parameters()).device
     x = torch.from_numpy(np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1))[None, None]
-    with torch.autocast(device.type, torch.bfloat16):
-        return encode(encoder, x.to(device), sources, lambda done, total: None)
+    return x.to(next(encoder.parameters()).device)
 
 
 def touched(corrupted: Corrupted) -> np.ndarray:
