@@ -139,10 +139,12 @@ def encoded_lines(settings: EncodedSettings) -> list[str]:
         given.append(f"a masking-invariant network of {density.invariant} channels")
     kind = "flow" if density.head == "flow" else "Gaussian"
     kind += f" given {', '.join(given)}," if given else ""
+    many = settings.shifts
+    averaged = f", averaged over {many} shifts of the coarser maps" if many > 1 else ""
     lines = [
         (
             f"voxels of {spacing} mm (D, H, W), HU {settings.preprocess.window[0]:g} to "
-            f"{settings.preprocess.window[1]:g}; the whole scan at once, a score every 6 mm"
+            f"{settings.preprocess.window[1]:g}; the whole scan at once, a score every 6 mm{averaged}"
         ),
         f"encoder: inflated ResNet, stages of {settings.encoder.bottlenecks} bottlenecks",
         (

@@ -228,6 +228,24 @@ def test_a_run_from_before_folds_were_kept_is_refused_and_run_again_is_not(
     exported(folder, 0, "old")
 
 
+def test_other_shifts_are_scored_anew_and_train_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = folder / "shifted"
+    shutil.copytree(folder / "run", other)
+    monkeypatch.setattr(discriminator, "fit_discriminator", None)
+    settings = replace(SETTINGS, store=folder / "store", encoder=folder / "encoder", run=other)
+    before = {path.name: load_any(path) for path in (other / "left_out").iterdir()}
+    assert read_json(other / "model.json")["shifts"] == 2
+    discriminator.main(replace(settings, shifts=1))
+    assert read_json(other / "model.json")["shifts"] == 1
+    for name, known in before.items():
+        found = load_any(other / "left_out" / name)
+        assert np.abs(found["discriminator"] - known["discriminator"]).max() > 0.01
+    heads = (other / "heads.safetensors", folder / "run" / "heads.safetensors")
+    assert heads[0].read_bytes() == heads[1].read_bytes()
+
+
 def test_what_an_unfinished_run_left_is_not_exported(folder: Path) -> None:
     half = folder / "half"
     shutil.copytree(folder / "run", half)
