@@ -183,6 +183,28 @@ def test_the_work_of_an_encoder_is_what_its_convolutions_multiply() -> None:
     assert encoder_work([(4, 2), (6, 3)]) == pytest.approx(counted / (16 * 32 * 32))
 
 
+def test_shifts_take_all_but_the_first_stage_again(tmp_path: Path) -> None:
+    sizes = EncoderSettings(widths=(4, 6), bottlenecks=(2, 3))
+    sources = (Source(0), Source(1), Source(0, half=True))
+    works = {}
+    for shifts in (1, 2, 4):
+        settings = EncodedSettings(
+            encoder=sizes,
+            discriminator=HeadSettings(sources=sources, hidden=4),
+            density=GaussianSettings(sources=(Source(1),), components=2),
+            shifts=shifts,
+        )
+        folder = tmp_path / str(shifts)
+        engine.save_model(folder, Encoded(settings), SCALE, {}, "# Whole\n")
+        tiling = read_model(folder, {}).tiling
+        assert isinstance(tiling, Whole)
+        works[shifts] = tiling.work
+    whole, first = encoder_work([(4, 2), (6, 3)]), encoder_work([(4, 2)])
+    assert works[1] == pytest.approx(whole * 9 / 8)
+    again = whole - first + whole / 8
+    assert [works[2] - works[1], works[4] - works[2]] == pytest.approx([again, 2 * again])
+
+
 def test_a_model_without_its_encoder_is_listed_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

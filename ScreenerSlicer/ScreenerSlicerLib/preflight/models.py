@@ -223,9 +223,17 @@ def _whole(settings: Mapping[str, Any]) -> Whole:
     pairs = zip(encoder["widths"], encoder["bottlenecks"], strict=True)
     sizes = [(int(width), int(blocks)) for width, blocks in pairs]
     heads = [*settings["discriminator"]["sources"], *settings["density"]["sources"]]
-    # The scan at half of its resolution is an eighth of it.
-    views = 1 + any(source.get("half") for source in heads) / 8
-    return Whole((depth, height, width), views * encoder_work(sizes))
+    # The first stage serves all shifts of the coarser maps.
+    shifts, first, whole = (
+        int(settings.get("shifts", 1)),
+        encoder_work(sizes[:1]),
+        encoder_work(sizes),
+    )
+    work = first + shifts * (whole - first)
+    if any(source.get("half") for source in heads):
+        # The scan at half of its resolution is an eighth of it.
+        work += shifts * whole / 8
+    return Whole((depth, height, width), work)
 
 
 def encoder_work(sizes: Sequence[tuple[int, int]]) -> float:
