@@ -50,7 +50,7 @@ docs: .venv/docs
 	rm -rf build/docs
 	mkdir -p build/docs
 	git ls-files -z -- README.md CONTRIBUTING.md CHANGELOG.md LICENSE Docs Resources training Testing \
-	  | grep -zE '\.(md|png|sh)$$|LICENSE' | tar -c --null -T - | tar -x -C build/docs
+	  | grep -zE '\.(md|png|jpg|sh)$$|LICENSE' | tar -c --null -T - | tar -x -C build/docs
 	$(BIN)/mkdocs build --strict
 
 clean:

@@ -190,7 +190,7 @@ def test_the_site_holds_every_public_name(tmp_path: Path) -> None:
     folders = ("Docs", "Resources", "training", "Testing")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
     for path in [*ROOT.glob("*.md"), ROOT / "LICENSE", *files]:
-        if path.suffix in (".md", ".png", ".sh", ""):
+        if path.suffix in (".md", ".png", ".jpg", ".sh", ""):
             place = tmp_path / "build" / "docs" / path.relative_to(ROOT)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, place)
