@@ -88,7 +88,7 @@ class EncodedSettings:
     elsewhere: Elsewhere | None = None
     """Where the encoder's weights are, if not in the model's folder."""
     shifts: int = 1
-    """Phases of the coarser maps that scores are averaged over, 1, 2 or 4."""
+    """Shifts of the coarser maps that scores are averaged over, 1, 2 or 4."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a stage that the encoder does not have, or shifts that are none."""
