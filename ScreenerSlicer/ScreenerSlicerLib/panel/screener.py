@@ -140,11 +140,9 @@ class ScreenerPanel:
         """End a run whose scan goes with its scene."""
         if self._running:
             self._logic().screening.close()
-            self._running = False
-            self._run.say(_("The scene was closed, and the run was ended."))
-        else:
-            # What is said of a result goes with it.
-            self._run.say("")
+        # What is said of a result goes with it.
+        self._run.say(_("The scene was closed, and the run was ended.") if self._running else "")
+        self._running = False
         self._observed.look_at()
         self._reading.close()
         self._batch.close_scene()
