@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ctscreener.conditional import AnyDensity, is_conditional
-from ctscreener.encoded import EncodedSettings, on_finest
+from ctscreener.encoded import EncodedSettings
 from ctscreener.encoder import Encoder
 from ctscreener.heads import Discriminator, GaussianSettings, Maps, Source
 from ctscreener.preprocess import Prepared
-from ctscreener.shifts import Box, encode_shifts, finest, mean_over_shifts
+from ctscreener.shifts import Box, encode_shifts, finest, mean_over_shifts, on_finest
 from training.data.placed_rows import Placed
 from training.data.rows import Rows, seen_of
 from training.data.store import Store

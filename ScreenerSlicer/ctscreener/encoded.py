@@ -24,7 +24,7 @@ from ctscreener.heads import (
 from ctscreener.preprocess import PreprocessSettings
 from ctscreener.scan import Shape
 from ctscreener.scorer import Step, WholeScorer
-from ctscreener.shifts import SHIFTS, Box, encode_shifts, finest, mean_over_shifts
+from ctscreener.shifts import SHIFTS, Box, encode_shifts, finest, mean_over_shifts, on_finest
 
 PLAIN = PreprocessSettings(
     spacing=(3.0, 1.5, 1.5), window=(-1000.0, 200.0), clahe_clip=0.0, multiple=(1, 1, 1)
@@ -156,8 +156,3 @@ class Encoded(WholeScorer[EncodedSettings]):
         shifts = encode_shifts(self.encoder, x, settings.sources, settings.shifts, step)
         with torch.inference_mode():
             return mean_over_shifts(shifts, size, read)
-
-
-def on_finest(body: np.ndarray) -> np.ndarray:
-    """Voxels of the finest map that lie in the body, bool."""
-    return body[tuple(slice(None, None, unit) for unit in STEM_STRIDE)]

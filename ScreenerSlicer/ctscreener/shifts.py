@@ -8,6 +8,7 @@ costs the most, is the same in all of them.
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +33,11 @@ def finest(shape: Sequence[int]) -> Shape:
     """Voxels of the finest map of an image."""
     d, h, w = (-(-n // unit) for n, unit in zip(shape, STEM_STRIDE, strict=True))
     return d, h, w
+
+
+def on_finest(body: np.ndarray) -> np.ndarray:
+    """Voxels of the finest map that lie in the body, bool."""
+    return body[tuple(slice(None, None, unit) for unit in STEM_STRIDE)]
 
 
 def encode(encoder: Encoder, x: Tensor, sources: Sequence[Source], step: Step) -> Maps:

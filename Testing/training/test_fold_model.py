@@ -10,12 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ctscreener.encoded import PLAIN, Encoded, on_finest
+from ctscreener.encoded import PLAIN, Encoded
 from ctscreener.errors import InputError
 from ctscreener.files import write_map
 from ctscreener.heads import GaussianSettings, Source
 from ctscreener.model import Model, load_model
 from ctscreener.settings import read_json, to_json, write_json
+from ctscreener.shifts import on_finest
 from Testing.training.plain_store import AFFINE, make_plain_store, patient, write_encoder
 from Testing.training.small_discriminator import PATIENTS
 from Testing.training.small_discriminator import SETTINGS as SMALL

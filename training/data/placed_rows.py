@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ctscreener.conditional import shares
 from ctscreener.conditions import shell_mean
-from ctscreener.encoded import PLAIN, on_finest
+from ctscreener.encoded import PLAIN
 from ctscreener.encoder import Encoder
 from ctscreener.heads import GaussianSettings, Maps, averaged
 from ctscreener.settings import to_json
+from ctscreener.shifts import on_finest
 from training.data.masked_views import KeptViews
 from training.data.rows import describe
 from training.data.store import Store

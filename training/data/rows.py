@@ -9,10 +9,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ctscreener.encoded import on_finest
 from ctscreener.encoder import Encoder
 from ctscreener.heads import Maps, Source, averaged
-from ctscreener.shifts import encode
+from ctscreener.shifts import encode, on_finest
 from training.phantoms.lesion_site import LABELS
 from training.synthetic.corruption import Corrupted, CorruptionSettings, corrupt
 from training.synthetic.tissue import Tissue

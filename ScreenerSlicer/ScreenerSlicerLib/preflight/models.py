@@ -223,12 +223,9 @@ def _whole(settings: Mapping[str, Any]) -> Whole:
     pairs = zip(encoder["widths"], encoder["bottlenecks"], strict=True)
     sizes = [(int(width), int(blocks)) for width, blocks in pairs]
     heads = [*settings["discriminator"]["sources"], *settings["density"]["sources"]]
+    first, whole = encoder_work(sizes[:1]), encoder_work(sizes)
     # The first stage serves all shifts of the coarser maps.
-    shifts, first, whole = (
-        int(settings.get("shifts", 1)),
-        encoder_work(sizes[:1]),
-        encoder_work(sizes),
-    )
+    shifts = int(settings.get("shifts", 1))
     work = first + shifts * (whole - first)
     if any(source.get("half") for source in heads):
         # The scan at half of its resolution is an eighth of it.
